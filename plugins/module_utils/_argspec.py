@@ -1,0 +1,62 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to this collection: it may change in any release.
+"""Argument specs as objects: options and the constraints between them travel together.
+
+Each block that several modules share is one function here and one doc fragment of the same name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule, env_fallback
+
+
+@dataclass
+class ArgumentSpec:
+    """Options of a module and the constraints between them."""
+
+    options: dict[str, dict[str, Any]] = field(default_factory=dict)
+    mutually_exclusive: list[tuple[str, ...]] = field(default_factory=list)
+    required_together: list[tuple[str, ...]] = field(default_factory=list)
+    required_one_of: list[tuple[str, ...]] = field(default_factory=list)
+    required_if: list[tuple[Any, ...]] = field(default_factory=list)
+    required_by: dict[str, Any] = field(default_factory=dict)
+
+    def merge(self, *others: "ArgumentSpec") -> "ArgumentSpec":
+        """Return a new spec holding everything of this one and of ``others``."""
+        merged = ArgumentSpec()
+        for spec in (self, *others):
+            merged.options.update(spec.options)
+            merged.mutually_exclusive += spec.mutually_exclusive
+            merged.required_together += spec.required_together
+            merged.required_one_of += spec.required_one_of
+            merged.required_if += spec.required_if
+            merged.required_by.update(spec.required_by)
+        return merged
+
+    def create_module(self, supports_check_mode: bool = True) -> AnsibleModule:
+        """Return the AnsibleModule of this spec."""
+        return AnsibleModule(
+            argument_spec=self.options,
+            mutually_exclusive=self.mutually_exclusive,
+            required_together=self.required_together,
+            required_one_of=self.required_one_of,
+            required_if=self.required_if,
+            required_by=self.required_by,
+            supports_check_mode=supports_check_mode,
+        )
+
+
+def kubectl_spec() -> ArgumentSpec:
+    """How to reach a cluster. Twin of the doc fragment ``kubectl``."""
+    return ArgumentSpec(
+        options={
+            "kubectl": {"type": "path", "default": "kubectl"},
+            "kubeconfig": {"type": "path", "fallback": (env_fallback, ["K8S_AUTH_KUBECONFIG"])},
+            "context": {"type": "str", "fallback": (env_fallback, ["K8S_AUTH_CONTEXT"])},
+        }
+    )

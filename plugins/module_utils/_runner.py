@@ -1,0 +1,43 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to this collection: it may change in any release.
+"""The one place where a use case meets AnsibleModule: parameters go in, an outcome or an error comes out."""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass, field
+from typing import Any, Callable, Mapping
+
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import TrustmeshError
+
+
+@dataclass
+class Outcome:
+    """What a use case reports: whether it changed (or would change) something, the diff, and its return keys."""
+
+    changed: bool = False
+    diff: dict[str, Any] | list[dict[str, Any]] | None = None
+    warnings: list[str] = field(default_factory=list)
+    result: dict[str, Any] = field(default_factory=dict)
+
+
+UseCase = Callable[[Mapping[str, Any], bool], Outcome]
+"""Takes the validated parameters and whether this is check mode."""
+
+
+def run_module(spec: ArgumentSpec, use_case: UseCase) -> None:
+    """Run ``use_case`` as an Ansible module. Never returns."""
+    module = spec.create_module()
+    try:
+        outcome = use_case(module.params, module.check_mode)
+    except TrustmeshError as error:
+        module.fail_json(msg=error.message, exception=traceback.format_exc(), **error.details)
+    for warning in outcome.warnings:
+        module.warn(warning)
+    result = dict(outcome.result, changed=outcome.changed)
+    if module._diff and outcome.diff is not None:
+        result["diff"] = outcome.diff
+    module.exit_json(**result)
