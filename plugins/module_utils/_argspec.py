@@ -10,9 +10,10 @@ Each block that several modules share is one function here and one doc fragment 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 
 @dataclass
@@ -26,7 +27,7 @@ class ArgumentSpec:
     required_if: list[tuple[Any, ...]] = field(default_factory=list)
     required_by: dict[str, Any] = field(default_factory=dict)
 
-    def merge(self, *others: "ArgumentSpec") -> "ArgumentSpec":
+    def merge(self, *others: ArgumentSpec) -> ArgumentSpec:
         """Return a new spec holding everything of this one and of ``others``."""
         merged = ArgumentSpec()
         for spec in (self, *others):
@@ -40,7 +41,7 @@ class ArgumentSpec:
 
     def create_module(self, supports_check_mode: bool = True) -> AnsibleModule:
         """Return the AnsibleModule of this spec."""
-        return AnsibleModule(
+        module = _Module(
             argument_spec=self.options,
             mutually_exclusive=self.mutually_exclusive,
             required_together=self.required_together,
@@ -49,6 +50,31 @@ class ArgumentSpec:
             required_by=self.required_by,
             supports_check_mode=supports_check_mode,
         )
+        module.input_checked = True
+        return module
+
+
+class _Module(AnsibleModule):
+    """Names the item of a list that was refused; AnsibleModule by itself names only the list."""
+
+    input_checked = False
+
+    def fail_json(self, msg: str, **kwargs: Any) -> NoReturn:
+        item = None if self.input_checked else _refused_item(self.argument_spec, self.params)
+        super().fail_json(msg=f"{item}: {msg}" if item else msg, **kwargs)
+
+
+def _refused_item(options: dict[str, dict[str, Any]], params: dict[str, Any]) -> str | None:
+    """Return the place, such as ``entries[3]``, of the first item that its option's own spec refuses."""
+    for name, option in options.items():
+        items = params.get(name)
+        if option.get("elements") != "dict" or "options" not in option or not isinstance(items, list):
+            continue
+        validator = ArgumentSpecValidator(option["options"])
+        for index, item in enumerate(items):
+            if not isinstance(item, dict) or validator.validate(item).error_messages:
+                return f"{name}[{index}]"
+    return None
 
 
 def kubectl_spec() -> ArgumentSpec:

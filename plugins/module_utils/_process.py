@@ -10,12 +10,14 @@ children. Nothing here knows Ansible.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Mapping, Protocol, Sequence
+from typing import Protocol
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import ProcessError, ProcessTimeout
 
@@ -29,7 +31,7 @@ class Completed:
     stdout: str
     stderr: str
 
-    def check(self, doing: str) -> "Completed":
+    def check(self, doing: str) -> Completed:
         """Return self when the command succeeded, else raise :class:`ProcessError` naming what it was ``doing``."""
         if self.rc == 0:
             return self
@@ -123,8 +125,6 @@ class PodProcess:
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     """Stop a command and its children: they share a session, so one signal reaches all."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()

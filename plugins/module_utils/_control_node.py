@@ -1,0 +1,120 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to this collection: it may change in any release.
+"""What the control node can do: read only."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any, Mapping
+
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, ProcessError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import LocalProcess, Process
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
+
+_GO_PLACES = ("go", "/usr/local/go/bin/go", "/usr/lib/go/bin/go")
+_ENGINE_TIMEOUT_S = 15.0
+
+
+def control_node_info(params: Mapping[str, Any], _check_mode: bool) -> Outcome:
+    """The use case behind the module of the same name."""
+    process = LocalProcess()
+    memory = _memory_mb()
+    found: dict[str, Any] = {
+        "cpus": len(os.sched_getaffinity(0)),
+        "memory_total_mb": memory.get("MemTotal", 0),
+        "memory_available_mb": memory.get("MemAvailable", 0),
+        "disk_free_mb": _disk_free_mb(Path(params["disk_path"])),
+        "uid": os.getuid(),
+        "distribution": _distribution(),
+        "go": _go(process),
+        "engines": {name: _engine(process, name) for name in ("docker", "podman")},
+        "ports_in_use": [port for port in params["ports"] if _in_use(params["address"], port)],
+    }
+    if params["registry"]:
+        found["registry"] = _registry(params["registry"], params["registry_timeout"])
+    return Outcome(result={"control_node": found})
+
+
+def _memory_mb() -> dict[str, int]:
+    """Return /proc/meminfo in MiB."""
+    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    return {name: int(value.split()[0]) // 1024 for name, value in (line.split(":") for line in lines)}
+
+
+def _disk_free_mb(path: Path) -> int:
+    while not path.exists():
+        path = path.parent
+    return shutil.disk_usage(path).free // 2**20
+
+
+def _distribution() -> dict[str, str]:
+    try:
+        text = Path("/etc/os-release").read_text(encoding="utf-8")
+    except OSError:
+        return {}
+    words = dict(re.findall(r'^([A-Z_]+)="?([^"\n]*)"?$', text, re.MULTILINE))
+    return {"id": words.get("ID", ""), "version": words.get("VERSION_ID", ""), "like": words.get("ID_LIKE", "")}
+
+
+def _go(process: Process) -> dict[str, str] | None:
+    """Return the Go compiler's version and path. It is often installed where sudo's PATH does not look."""
+    for place in _GO_PLACES:
+        path = shutil.which(place)
+        if path:
+            answer = process.run([path, "env", "GOVERSION"], timeout=_ENGINE_TIMEOUT_S)
+            return {"version": answer.stdout.strip().removeprefix("go"), "path": path}
+    return None
+
+
+def _engine(process: Process, name: str) -> dict[str, Any]:
+    if shutil.which(name) is None:
+        return {"installed": False, "answers": False, "version": "", "error": f"{name} is not installed"}
+    query = "{{.ServerVersion}}" if name == "docker" else "{{.Version.Version}}"
+    try:
+        answer = process.run([name, "info", "--format", query], timeout=_ENGINE_TIMEOUT_S)
+    except ProcessError as error:
+        return {"installed": True, "answers": False, "version": "", "error": error.message}
+    version = answer.stdout.strip()
+    answers = answer.rc == 0 and bool(version)
+    error = "" if answers else (answer.stderr.strip().splitlines() or ["no version was told"])[-1]
+    return {"installed": True, "answers": answers, "version": version if answers else "", "error": error}
+
+
+def _in_use(address: str, port: int) -> bool:
+    if not 0 < port < 65536:
+        raise InputError(f"ports: {port} is not a TCP port; give a number from 1 to 65535.")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError:
+            return True
+    return False
+
+
+def _registry(url: str, timeout: float) -> dict[str, Any]:
+    """Ask the registry's version endpoint. 401 is an answer too: the registry is there and wants a token.
+
+    Source: OCI Distribution Specification, end-1 (``GET /v2/``).
+    """
+    begun = time.monotonic()
+    try:
+        with urllib.request.urlopen(f"{url.rstrip('/')}/v2/", timeout=timeout) as answer:
+            code = answer.status
+    except urllib.error.HTTPError as error:
+        code = error.code
+    except (OSError, ValueError) as error:
+        seconds = time.monotonic() - begun
+        return {"reachable": False, "reason": f"no answer after {seconds:.1f} s ({error})"}
+    if code in (200, 401):
+        return {"reachable": True, "reason": f"it answered with HTTP {code}"}
+    return {"reachable": False, "reason": f"it answered with HTTP {code}, which is no registry's answer"}

@@ -1,0 +1,45 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to this collection: it may change in any release.
+"""Files that hold a secret: never readable by others, never half written."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
+
+
+@dataclass
+class SecretFile:
+    """A file of mode 0600 that takes the place of ``path`` all at once, or not at all."""
+
+    path: Path
+    _temporary: Path
+    _descriptor: int
+
+    @classmethod
+    def open(cls, path: str) -> SecretFile:
+        """Make the temporary file beside ``path``, so that a folder which cannot be written is noticed at once."""
+        target = Path(path)
+        try:
+            # mkstemp makes the file with mode 0600 from the start.
+            descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        except OSError as error:
+            raise InputError(f"{target.parent} cannot be written: {error.strerror}.") from error
+        return cls(target, Path(temporary), descriptor)
+
+    def commit(self, text: str) -> None:
+        """Write ``text`` and put the file in its place."""
+        os.write(self._descriptor, text.encode())
+        os.fsync(self._descriptor)
+        self._temporary.replace(self.path)
+
+    def close(self) -> None:
+        """Leave nothing behind, whether the file was committed or not."""
+        os.close(self._descriptor)
+        self._temporary.unlink(missing_ok=True)

@@ -1,0 +1,191 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to this collection: it may change in any release.
+"""The effects: istioctl renders, kubectl reads and writes. Both through the process port."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, ProcessError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio import codec
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.model import (
+    FIELD_MANAGER,
+    LISTED_KINDS,
+    KubeObject,
+    Ref,
+    is_builtin,
+    stub,
+)
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import LocalProcess, Process
+
+_CACHE_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """What istioctl made of an overlay."""
+
+    version: str
+    objects: list[KubeObject]
+
+
+@dataclass(frozen=True)
+class Istioctl:
+    """Renders overlays. With a cache folder, an overlay that was rendered by the same program is not rendered again."""
+
+    path: str = "istioctl"
+    timeout: float = 60
+    cache_dir: str | None = None
+    process: Process = field(default_factory=LocalProcess)
+
+    def render(self, overlay: Mapping[str, Any]) -> Rendering:
+        text = json.dumps(overlay, sort_keys=True)
+        cached = self._cache_file(text)
+        if cached:
+            rendering = _read_cache(cached)
+            if rendering:
+                return rendering
+        version = codec.parse_version(self._run(["version", "--remote=false", "-o", "json"], None, "Asking istioctl"))
+        objects = codec.parse_manifest(self._run(["manifest", "generate", "-f", "-"], text, "Rendering the overlay"))
+        rendering = Rendering(version, objects)
+        if cached:
+            _write_cache(cached, rendering)
+        return rendering
+
+    def _run(self, arguments: Sequence[str], stdin: str | None, doing: str) -> str:
+        return self.process.run([self.path, *arguments], stdin, self.timeout).check(doing).stdout
+
+    def _cache_file(self, overlay: str) -> Path | None:
+        program = shutil.which(self.path)
+        if not self.cache_dir or not program:
+            return None
+        # The program is told apart by file, not by its version: two builds may claim the same one.
+        about = Path(program).resolve().stat()
+        identity = json.dumps([_CACHE_FORMAT, os.path.realpath(program), about.st_size, about.st_mtime_ns, overlay])
+        return Path(self.cache_dir) / f"istio-{hashlib.sha256(identity.encode()).hexdigest()}.json"
+
+
+def _read_cache(path: Path) -> Rendering | None:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return Rendering(found["version"], found["objects"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # absent or cut short: it is rendered again
+
+
+def _write_cache(path: Path, rendering: Rendering) -> None:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # mkstemp makes it readable by its owner only: an overlay may hold something private.
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem)
+        with os.fdopen(handle, "w", encoding="utf-8") as out:
+            json.dump({"version": rendering.version, "objects": rendering.objects}, out)
+        Path(temporary).replace(path)
+    except OSError as exc:
+        raise InputError(f"cache_dir: {path.parent} cannot be written: {exc.strerror}.") from exc
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Reads and writes objects of one cluster."""
+
+    kubectl: str = "kubectl"
+    kubeconfig: str | None = None
+    context: str | None = None
+    timeout: float = 60
+    process: Process = field(default_factory=LocalProcess)
+
+    def labelled(self, selector: str) -> list[KubeObject]:
+        """Return every object with the labels, of the kinds that an installation is made of."""
+        kinds = ",".join(_resource(version, kind) for version, kind in LISTED_KINDS)
+        arguments = ["get", kinds, "--all-namespaces", "--selector", selector, "--show-managed-fields", "-o", "json"]
+        return self._objects(arguments, None, "Reading what is installed")
+
+    def named(self, objects: Iterable[KubeObject]) -> list[KubeObject]:
+        """Return those of the objects that exist."""
+        asked = list(objects)
+        known = [obj for obj in asked if is_builtin(obj)]
+        custom = [obj for obj in asked if not is_builtin(obj)]
+        found = self._named(known)
+        if custom:
+            try:
+                found += self._named(custom)
+            except ProcessError as error:
+                # The definitions of these kinds come with this very run, so there can be none of them yet.
+                if "no matches for kind" not in error.message:
+                    raise
+        return found
+
+    def root_certificates(self) -> list[KubeObject]:
+        """Return the copies of its root certificate that istiod writes into every namespace."""
+        arguments = ["get", "configmap", "--all-namespaces", "--selector", "istio.io/config=true", "-o", "json"]
+        return self._objects(arguments, None, "Reading istiod's root certificates")
+
+    def pods(self, workload: KubeObject) -> list[KubeObject]:
+        """Return the pods that a workload selects."""
+        labels = workload["spec"]["selector"].get("matchLabels") or {}
+        selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+        namespace = workload["metadata"].get("namespace") or "default"
+        arguments = ["get", "pods", "--namespace", namespace, "--selector", selector, "-o", "json"]
+        return self._objects(arguments, None, "Reading the pods")
+
+    def apply(self, objects: Iterable[KubeObject]) -> None:
+        """Write the objects, in their order, as the owner of their fields."""
+        asked = list(objects)
+        for part in ([o for o in asked if is_builtin(o)], [o for o in asked if not is_builtin(o)]):
+            if part:
+                arguments = ["apply", "--server-side", "--force-conflicts", f"--field-manager={FIELD_MANAGER}"]
+                self._run([*arguments, "-f", "-"], codec.render_list(part), "Applying the objects of Istio")
+
+    def wait_established(self, names: Sequence[str], limit: float) -> None:
+        """Wait until the server serves the kinds of these CustomResourceDefinitions."""
+        arguments = ["wait", "--for=condition=Established", f"--timeout={limit:g}s"]
+        self._run(
+            [*arguments, *(f"crd/{name}" for name in names)], None, "Waiting for the new kinds", limit + self.timeout
+        )
+
+    def delete(self, objects: Iterable[KubeObject], wait: bool, limit: float) -> None:
+        """Remove the objects, in their order; gone already is as good."""
+        arguments = ["delete", "--ignore-not-found", f"--wait={str(wait).lower()}", f"--timeout={limit:g}s", "-f", "-"]
+        text = codec.render_list(stub(obj) for obj in objects)
+        self._run(arguments, text, "Removing objects of Istio", limit + self.timeout)
+
+    def _named(self, objects: Sequence[KubeObject]) -> list[KubeObject]:
+        if not objects:
+            return []
+        text = codec.render_list(stub(obj) for obj in objects)
+        arguments = ["get", "--ignore-not-found", "--show-managed-fields", "-o", "json", "-f", "-"]
+        return self._objects(arguments, text, "Reading what is there")
+
+    def _objects(self, arguments: Sequence[str], stdin: str | None, doing: str) -> list[KubeObject]:
+        return codec.parse_list(self._run(arguments, stdin, doing), doing)
+
+    def _run(self, arguments: Sequence[str], stdin: str | None, doing: str, limit: float | None = None) -> str:
+        command = [self.kubectl]
+        if self.kubeconfig:
+            command += ["--kubeconfig", self.kubeconfig]
+        if self.context:
+            command += ["--context", self.context]
+        completed = self.process.run([*command, *arguments], stdin, limit or self.timeout)
+        return completed.check(doing).stdout
+
+
+def _resource(api_version: str, kind: str) -> str:
+    """Return a kind as kubectl takes it without having to guess the group: ``deployment.v1.apps``."""
+    group, _slash, version = api_version.rpartition("/")
+    return f"{kind.lower()}.{version}.{group}"
+
+
+def by_ref(objects: Iterable[KubeObject]) -> dict[Ref, KubeObject]:
+    """Return the objects by the name that the cluster holds them under."""
+    return {Ref.of(obj): obj for obj in objects}

@@ -1,0 +1,150 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to this collection: it may change in any release.
+"""The use case of the module istio_install: render, read, plan, apply, wait."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec, kubectl_spec
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, WaitTimeout
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.client import Cluster, Istioctl, by_ref
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.model import (
+    WORKLOAD_KINDS,
+    Installation,
+    KubeObject,
+    Ref,
+    complete_overlay,
+    installation_of,
+    is_builtin,
+    stamped,
+)
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.plan import Plan, plan_absent, plan_present
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.readiness import awaited, pod_problems, unready
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
+
+_POLL = 0.5
+
+
+def install_spec() -> ArgumentSpec:
+    """Return the options of istio_install."""
+    own = ArgumentSpec(
+        options={
+            "overlay": {"type": "dict", "default": {}},
+            "istioctl": {"type": "path", "default": "istioctl"},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "purge": {"type": "bool", "default": False},
+            "wait": {"type": "bool", "default": True},
+            "wait_timeout": {"type": "int", "default": 300},
+            "timeout": {"type": "int", "default": 60},
+            "cache_dir": {"type": "path"},
+        }
+    )
+    return own.merge(kubectl_spec())
+
+
+def install(params: Mapping[str, Any], check_mode: bool) -> Outcome:
+    """Bring one installation of Istio to the wanted state."""
+    for name in ("timeout", "wait_timeout"):
+        if params[name] < 1:
+            raise InputError(f"{name} is {params[name]}; give at least 1 second.")
+    installation = installation_of(params["overlay"])
+    cluster = Cluster(params["kubectl"], params["kubeconfig"], params["context"], params["timeout"])
+    if params["state"] == "absent":
+        return _absent(params, check_mode, installation, cluster)
+    return _present(params, check_mode, installation, cluster)
+
+
+def _present(params: Mapping[str, Any], check_mode: bool, installation: Installation, cluster: Cluster) -> Outcome:
+    istioctl = Istioctl(params["istioctl"], params["timeout"], params["cache_dir"])
+    rendering = istioctl.render(complete_overlay(params["overlay"], installation))
+    wanted = stamped(rendering.objects, installation)
+    live, namespace_exists = _read(cluster, wanted, installation)
+    plan = plan_present(wanted, live.values(), installation, namespace_exists)
+    if not check_mode:
+        deadline = time.monotonic() + params["wait_timeout"]
+        if plan.changed:
+            _apply(cluster, plan, params)
+        if params["wait"]:
+            # What a run without changes has just read says whether all is ready; only a change needs another look.
+            _wait(cluster, awaited(wanted), {} if plan.changed else live, deadline, params["wait_timeout"])
+    return _outcome(plan, rendering.version)
+
+
+def _absent(params: Mapping[str, Any], check_mode: bool, installation: Installation, cluster: Cluster) -> Outcome:
+    live = cluster.labelled(installation.selector)
+    if params["purge"] and live:
+        live += [obj for obj in cluster.root_certificates() if Ref.of(obj) not in by_ref(live)]
+    plan = plan_absent(live, installation, params["purge"])
+    if plan.changed and not check_mode:
+        cluster.delete(plan.to_delete, params["wait"], params["wait_timeout"])
+    return _outcome(plan, "")
+
+
+def _read(
+    cluster: Cluster, wanted: Sequence[KubeObject], installation: Installation
+) -> tuple[dict[Ref, KubeObject], bool]:
+    """Return what is there of the installation, and whether its namespace is.
+
+    One call reads everything that carries the labels. Only what is rendered and not among it is asked for by name: it
+    may be absent, or be there without the labels.
+    """
+    live = by_ref(cluster.labelled(installation.selector))
+    namespace = installation.namespace_object()
+    missing = [obj for obj in wanted if Ref.of(obj) not in live]
+    # A namespace that holds something exists; it need not be asked for.
+    exists = any(ref.namespace == installation.namespace for ref in live) or Ref.of(namespace) in live
+    asked = missing if exists else [*missing, namespace]
+    found = by_ref(cluster.named(asked)) if asked else {}
+    exists = exists or found.pop(Ref.of(namespace), None) is not None
+    return {**live, **found}, exists
+
+
+def _apply(cluster: Cluster, plan: Plan, params: Mapping[str, Any]) -> None:
+    objects = plan.to_apply
+    builtin = [obj for obj in objects if is_builtin(obj)]
+    custom = [obj for obj in objects if not is_builtin(obj)]
+    cluster.apply(builtin)
+    if custom:
+        definitions = [obj["metadata"]["name"] for obj in builtin if obj["kind"] == "CustomResourceDefinition"]
+        if definitions:
+            cluster.wait_established(definitions, params["timeout"])
+        cluster.apply(custom)
+    if plan.to_delete:
+        cluster.delete(plan.to_delete, params["wait"], params["wait_timeout"])
+
+
+def _wait(
+    cluster: Cluster, objects: list[KubeObject], live: Mapping[Ref, KubeObject], deadline: float, limit: int
+) -> None:
+    """Wait until every object can be used; what is ready once is not asked for again."""
+    problems = unready(objects, live)
+    while problems:
+        pending = [obj for obj in objects if Ref.of(obj) in problems]
+        live = by_ref(cluster.named(pending))
+        problems = unready(pending, live)
+        if not problems:
+            return
+        if time.monotonic() >= deadline:
+            raise WaitTimeout(_last_seen(cluster, problems, live, limit), waited=limit)
+        time.sleep(min(_POLL, max(0.0, deadline - time.monotonic())))
+
+
+def _last_seen(cluster: Cluster, problems: Mapping[Ref, str], live: Mapping[Ref, KubeObject], limit: int) -> str:
+    lines = [f"{ref}: {problem}" for ref, problem in sorted(problems.items())]
+    for ref in sorted(problems):
+        if ref.kind in WORKLOAD_KINDS and ref in live:
+            lines += pod_problems(cluster.pods(live[ref]))
+    return (
+        f"Istio was installed but could not be used after {limit} s. Waited until every Deployment is available and "
+        f"istiod answers for its webhooks. Last seen: {'; '.join(lines)}."
+    )
+
+
+def _outcome(plan: Plan, version: str) -> Outcome:
+    result = {"objects": plan.objects, "version": version, "actions": plan.actions}
+    return Outcome(changed=plan.changed, diff=plan.diff, result=result)

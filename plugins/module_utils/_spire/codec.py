@@ -1,0 +1,265 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to this collection: it may change in any release.
+"""Between SPIRE's JSON and our values. Pure.
+
+What spire-server reads and what it prints are not the same: it reads flat ids, ``entry_id`` and ``entryExpiry`` as
+numbers; it prints ids in two parts, ``id`` and ``expires_at``, and 64-bit numbers as text. Keys that it does not know
+it drops without a word.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import ProcessError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.model import Entry, canonical_selectors
+
+MAX_MESSAGE_BYTES = 3 * 1024 * 1024
+"""What one batch may weigh. gRPC refuses messages over 4 MiB in both directions, and a reply is heavier than its
+request: SPIRE would commit all entries and still report a failure. Hence the room, and ``REPLY_EXTRA`` per item."""
+
+REPLY_EXTRA = 320
+"""What a reply adds to an item: times, revision, status and the longest error message seen."""
+
+MAX_BATCH_ITEMS = 2000
+"""A batch of this size takes a few seconds on SQLite, well within the time limit of one call."""
+
+
+@dataclass(frozen=True)
+class ItemResult:
+    """What became of one item of a batch."""
+
+    code: int
+    message: str
+    entry_id: str
+    entry: Entry | None = None
+
+    @property
+    def ok(self) -> bool:
+        return self.code == 0
+
+
+@dataclass(frozen=True)
+class Agent:
+    """An agent that the server knows."""
+
+    spiffe_id: str
+    attestation_type: str
+    expires_at: int
+    banned: bool
+    can_reattest: bool
+    serial_number: str
+    selectors: tuple[str, ...]
+    version: str = ""
+
+    def is_alive(self, now: float) -> bool:
+        """Whether it may still renew its SVID: neither banned nor expired."""
+        return not self.banned and self.expires_at > now
+
+
+@dataclass(frozen=True)
+class JoinToken:
+    """A join token. ``repr`` does not show its value."""
+
+    value: str
+    expires_at: int
+
+    def __repr__(self) -> str:
+        return f"JoinToken(value='***', expires_at={self.expires_at})"
+
+
+@dataclass(frozen=True)
+class Authority:
+    """One X.509 authority of a bundle."""
+
+    pem: str
+    tainted: bool
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """The trust bundle of a trust domain."""
+
+    trust_domain: str
+    x509_authorities: tuple[Authority, ...]
+    sequence_number: int
+    refresh_hint: int
+
+    @property
+    def pem(self) -> str:
+        """All X.509 authorities, one after the other."""
+        return "".join(authority.pem for authority in self.x509_authorities)
+
+
+@dataclass(frozen=True)
+class X509Svid:
+    """A minted X509-SVID with its key. ``repr`` does not show the key."""
+
+    chain_pem: str
+    key_pem: str
+    bundle_pem: str
+
+    def __repr__(self) -> str:
+        return "X509Svid(***)"
+
+
+def loads(text: str, doing: str, secret: bool = False) -> dict[str, Any]:
+    """Read what spire-server printed. Lines before the JSON (warnings) are passed over.
+
+    ``secret`` keeps the output out of the error message.
+    """
+    if not text.strip():
+        raise ProcessError(f"{doing} failed: the command ended well but printed nothing.")
+    lines = text.splitlines(keepends=True)
+    start = next((number for number, line in enumerate(lines) if line.lstrip().startswith("{")), None)
+    shown = f"{len(text)} characters, not shown" if secret else repr(text[:300])
+    if start is not None:
+        try:
+            value = json.loads("".join(lines[start:]))
+        except ValueError as error:
+            raise ProcessError(
+                f"{doing} failed: the output is not whole JSON ({error.msg}). It starts with: {shown}."  # type: ignore[attr-defined]
+            ) from None
+        if isinstance(value, dict):
+            return value
+    raise ProcessError(f"{doing} failed: the output is not JSON. It starts with: {shown}.")
+
+
+def entry_from_server(data: Mapping[str, Any]) -> Entry:
+    """Read an entry as spire-server prints it."""
+    return Entry(
+        spiffe_id=id_from_server(data.get("spiffe_id")),
+        parent_id=id_from_server(data.get("parent_id")),
+        selectors=selectors_from_server(data.get("selectors")),
+        entry_id=data.get("id", ""),
+        x509_svid_ttl=int(data.get("x509_svid_ttl", 0)),
+        jwt_svid_ttl=int(data.get("jwt_svid_ttl", 0)),
+        federates_with=tuple(name.removeprefix("spiffe://") for name in data.get("federates_with") or ()),
+        dns_names=tuple(data.get("dns_names") or ()),
+        admin=bool(data.get("admin", False)),
+        downstream=bool(data.get("downstream", False)),
+        store_svid=bool(data.get("store_svid", False)),
+        hint=data.get("hint", ""),
+        expires_at=int(data.get("expires_at", 0)),
+        created_at=int(data.get("created_at", 0)),
+        additional_attributes=data.get("additional_attributes") or {},
+    )
+
+
+def entry_to_server(entry: Entry) -> dict[str, Any]:
+    """Return an entry as spire-server reads it. Always the whole entry: an update resets what is left out."""
+    data: dict[str, Any] = {
+        "spiffe_id": entry.spiffe_id,
+        "parent_id": entry.parent_id,
+        "selectors": [{"type": kind, "value": value} for kind, _, value in (s.partition(":") for s in entry.selectors)],
+    }
+    optional = {
+        "entry_id": entry.entry_id,
+        "x509_svid_ttl": entry.x509_svid_ttl,
+        "jwt_svid_ttl": entry.jwt_svid_ttl,
+        "federates_with": [f"spiffe://{name}" for name in entry.federates_with],
+        "dns_names": list(entry.dns_names),
+        "admin": entry.admin,
+        "downstream": entry.downstream,
+        "store_svid": entry.store_svid,
+        "hint": entry.hint,
+        "entryExpiry": entry.expires_at,
+        "additional_attributes": dict(entry.additional_attributes),
+    }
+    # A zero value and an absent key are the same to the server; leaving them out halves the request.
+    data.update({name: value for name, value in optional.items() if value})
+    return data
+
+
+def results_from_server(reply: Mapping[str, Any], expected: int, doing: str) -> list[ItemResult]:
+    """Read the fate of each item of a batch; there must be exactly one for each."""
+    results = reply.get("results")
+    if not isinstance(results, list) or len(results) != expected:
+        found = len(results) if isinstance(results, list) else "no"
+        raise ProcessError(f"{doing} failed: {expected} items were sent and {found} results came back. Run it again.")
+    return [_item_result(result) for result in results]
+
+
+def _item_result(result: Mapping[str, Any]) -> ItemResult:
+    status = result.get("status") or {}
+    entry = entry_from_server(result["entry"]) if result.get("entry") else None
+    # A result without a status is no success: only a printed code 0 is one.
+    return ItemResult(
+        code=int(status.get("code", -1)),
+        message=str(status.get("message") or "the server gave no reason"),
+        entry_id=entry.entry_id if entry else str(result.get("id", "")),
+        entry=entry,
+    )
+
+
+def agent_from_server(data: Mapping[str, Any]) -> Agent:
+    return Agent(
+        spiffe_id=id_from_server(data.get("id")),
+        attestation_type=data.get("attestation_type", ""),
+        expires_at=int(data.get("x509svid_expires_at", 0)),
+        banned=bool(data.get("banned", False)),
+        can_reattest=bool(data.get("can_reattest", False)),
+        serial_number=str(data.get("x509svid_serial_number", "")),
+        selectors=selectors_from_server(data.get("selectors")),
+        version=data.get("agent_version", ""),
+    )
+
+
+def bundle_from_server(data: Mapping[str, Any]) -> Bundle:
+    return Bundle(
+        trust_domain=data.get("trust_domain", ""),
+        x509_authorities=tuple(
+            Authority(pem("CERTIFICATE", authority["asn1"]), bool(authority.get("tainted", False)))
+            for authority in data.get("x509_authorities") or ()
+        ),
+        sequence_number=int(data.get("sequence_number", 0)),
+        refresh_hint=int(data.get("refresh_hint", 0)),
+    )
+
+
+def svid_from_server(data: Mapping[str, Any]) -> X509Svid:
+    return X509Svid(
+        chain_pem="".join(pem("CERTIFICATE", der) for der in data["x509_svid"]),
+        key_pem=pem("PRIVATE KEY", data["private_key"]),
+        bundle_pem="".join(pem("CERTIFICATE", der) for der in data.get("root_cas") or ()),
+    )
+
+
+def id_from_server(data: Mapping[str, str] | None) -> str:
+    return f"spiffe://{data.get('trust_domain', '')}{data.get('path', '')}" if data else ""
+
+
+def selectors_from_server(data: Iterable[Mapping[str, str]] | None) -> tuple[str, ...]:
+    return canonical_selectors([f"{selector['type']}:{selector['value']}" for selector in data or ()])
+
+
+def pem(label: str, der: str) -> str:
+    """Return base64 DER as PEM."""
+    body = "\n".join(textwrap.wrap(base64.b64encode(base64.b64decode(der)).decode(), 64))
+    return f"-----BEGIN {label}-----\n{body}\n-----END {label}-----\n"
+
+
+def batches(items: Sequence[Any], name: str) -> Iterator[tuple[int, str]]:
+    """Cut ``items`` into requests ``{name: [...]}`` and yield how many each holds, and its text.
+
+    A single item that is too heavy still goes out alone: the server then says so.
+    """
+    texts: list[str] = []
+    weight = 0
+    for item in items:
+        text = json.dumps(item, separators=(",", ":"))
+        cost = len(text.encode()) + REPLY_EXTRA
+        if texts and (len(texts) >= MAX_BATCH_ITEMS or weight + cost > MAX_MESSAGE_BYTES):
+            yield len(texts), f'{{"{name}":[{",".join(texts)}]}}'
+            texts, weight = [], 0
+        texts.append(text)
+        weight += cost
+    if texts:
+        yield len(texts), f'{{"{name}":[{",".join(texts)}]}}'

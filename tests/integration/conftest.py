@@ -1,0 +1,191 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Real spire-server and spire-agent processes on this host, and a way to run modules as Ansible does."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import LocalProcess
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.client import SpireServer
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULES = ROOT / "plugins" / "modules"
+TRUST_DOMAIN = "example.org"
+
+
+def binary(name: str) -> str:
+    """Return the path of a SPIRE program. The tests need the real ones, so a missing one is a failure."""
+    folder = os.environ.get("TRUSTMESH_BIN_DIR")
+    if not folder:
+        pytest.fail("TRUSTMESH_BIN_DIR is not set: it names the folder that holds spire-server and spire-agent.")
+    path = Path(folder) / name
+    if not os.access(path, os.X_OK):
+        pytest.fail(f"{path} is missing or not executable: TRUSTMESH_BIN_DIR must hold spire-server and spire-agent.")
+    return str(path)
+
+
+def wait_until(what: str, condition: Callable[[], Any], seconds: float = 20) -> Any:
+    """Wait until ``condition`` gives something true, and return that."""
+    limit = time.monotonic() + seconds
+    while time.monotonic() < limit:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.05)
+    raise AssertionError(f"{what}: did not happen within {seconds:g} s")
+
+
+@dataclass
+class Server:
+    """A running spire-server."""
+
+    folder: Path
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def socket_path(self) -> str:
+        return str(self.folder / "api.sock")
+
+    @property
+    def client(self) -> SpireServer:
+        return SpireServer(LocalProcess(), binary("spire-server"), self.socket_path, 30)
+
+    @property
+    def connection(self) -> dict[str, Any]:
+        return {"binary": binary("spire-server"), "socket_path": self.socket_path}
+
+    def cli(self, *words: str, stdin: str | None = None) -> Any:
+        """Run spire-server by hand, as an operator beside us would."""
+        argv = [binary("spire-server"), *words, "-socketPath", self.socket_path, "-output", "json"]
+        return json.loads(subprocess.run(argv, input=stdin, text=True, check=True, capture_output=True).stdout)
+
+    def start(self) -> None:
+        log = (self.folder / "server.log").open("ab")
+        argv = [binary("spire-server"), "run", "-config", str(self.folder / "server.conf")]
+        self.process = subprocess.Popen(argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        check = [binary("spire-server"), "healthcheck", "-socketPath", self.socket_path]
+        wait_until(
+            f"spire-server becomes healthy (log: {self.folder}/server.log)",
+            lambda: subprocess.run(check, check=False, capture_output=True).returncode == 0,
+        )
+
+    def stop(self) -> None:
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+
+@contextlib.contextmanager
+def running_server(agent_ttl: str = "1h") -> Iterator[Server]:
+    # A short path: a socket's path may have 108 bytes at most.
+    folder = Path(tempfile.mkdtemp(prefix="tm-", dir="/tmp"))
+    server = Server(folder, free_port())
+    (folder / "server.conf").write_text(
+        f"""
+        server {{
+          bind_address = "127.0.0.1"
+          bind_port = "{server.port}"
+          trust_domain = "{TRUST_DOMAIN}"
+          data_dir = "{folder}"
+          socket_path = "{server.socket_path}"
+          ca_ttl = "24h"
+          agent_ttl = "{agent_ttl}"
+        }}
+        plugins {{
+          DataStore "sql" {{
+            plugin_data {{
+              database_type = "sqlite3"
+              connection_string = "{folder}/datastore.sqlite3"
+            }}
+          }}
+          KeyManager "disk" {{ plugin_data {{ keys_path = "{folder}/keys.json" }} }}
+          NodeAttestor "join_token" {{ plugin_data {{}} }}
+        }}
+        """
+    )
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with running_server() as one:
+        yield one
+
+
+@contextlib.contextmanager
+def running_agent(server: Server, token: str, name: str = "agent") -> Iterator[subprocess.Popen[bytes]]:
+    """A spire-agent that joins ``server`` with the token in a file, and with the server's bundle pinned."""
+    folder = server.folder / name
+    folder.mkdir(exist_ok=True)
+    (folder / "bundle.pem").write_text(server.client.show_bundle().pem)
+    (folder / "token").write_text(token)
+    (folder / "token").chmod(0o600)
+    (folder / "agent.conf").write_text(
+        f"""
+        agent {{
+          data_dir = "{folder}"
+          socket_path = "{folder}/agent.sock"
+          server_address = "127.0.0.1"
+          server_port = "{server.port}"
+          trust_domain = "{TRUST_DOMAIN}"
+          trust_bundle_path = "{folder}/bundle.pem"
+          join_token_file = "{folder}/token"
+        }}
+        plugins {{
+          KeyManager "disk" {{ plugin_data {{ directory = "{folder}" }} }}
+          NodeAttestor "join_token" {{ plugin_data {{}} }}
+          WorkloadAttestor "unix" {{ plugin_data {{}} }}
+        }}
+        """
+    )
+    log = (folder / "agent.log").open("ab")
+    argv = [binary("spire-agent"), "run", "-config", str(folder / "agent.conf")]
+    agent = subprocess.Popen(argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+    try:
+        yield agent
+    finally:
+        agent.kill()
+        agent.wait()
+
+
+def run_module(name: str, args: dict[str, Any], check: bool = False, diff: bool = True) -> dict[str, Any]:
+    """Run a module as a process with its arguments as JSON on standard input, as Ansible's own wrapper hands them."""
+    internal = {"_ansible_check_mode": check, "_ansible_diff": diff, "_ansible_verbosity": 4}
+    done = subprocess.run(
+        [sys.executable, str(MODULES / f"{name}.py")],
+        input=json.dumps({"ANSIBLE_MODULE_ARGS": {**args, **internal}}),
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert done.stdout.strip(), done.stderr
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result

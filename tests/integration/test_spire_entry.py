@@ -1,0 +1,256 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""spire_entry against a real server: what a user sees, run after run."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import Server, run_module, running_server
+
+PARENT = "spiffe://example.org/node/blue"
+
+
+def entry(name: str, **fields: Any) -> dict[str, Any]:
+    return {
+        "spiffe_id": f"spiffe://example.org/{name}",
+        "parent_id": PARENT,
+        "selectors": ["k8s:ns:shop", f"k8s:sa:{name}"],
+        **fields,
+    }
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with running_server() as one:
+        yield one
+
+
+@pytest.fixture(autouse=True)
+def empty(server: Server) -> None:
+    ids = [one.entry_id for one in server.client.list_entries()]
+    for results in server.client.delete_entries(ids):
+        assert all(result.ok for result in results)
+
+
+def run(server: Server, entries: list[dict[str, Any]], check: bool = False, **options: Any) -> dict[str, Any]:
+    result = run_module("spire_entry", {**server.connection, "entries": entries, **options}, check=check)
+    assert not result.get("failed"), result
+    return result
+
+
+def predicted(result: dict[str, Any]) -> dict[str, Any]:
+    return {name: result[name] for name in ("changed", "diff", "actions", "entries")}
+
+
+def test_check_mode_predicts_the_run_and_a_second_run_changes_nothing(server: Server) -> None:
+    wanted = [entry("cart"), entry("quote", x509_svid_ttl=300, dns_names=["quote.shop.svc", "a.shop.svc"], hint="q")]
+    check = run(server, wanted, check=True)
+    assert check["changed"]
+    assert server.client.list_entries() == []
+    real = run(server, wanted)
+    assert predicted(check) == predicted(real)
+    stored = {one.entry_id: one.public() for one in server.client.list_entries()}
+    assert stored == {one["entry_id"]: one for one in real["entries"]}
+    again = run(server, wanted)
+    assert not again["changed"]
+    assert again["actions"] == []
+    assert again["entries"] == real["entries"]
+
+
+def test_all_fields_reach_the_server_and_come_back(server: Server) -> None:
+    server.cli("bundle", "set", "-id", "spiffe://other.org", "-format", "pem", stdin=server.client.show_bundle().pem)
+    wanted = [
+        entry(
+            "all",
+            x509_svid_ttl=60,
+            jwt_svid_ttl=70,
+            federates_with=["spiffe://other.org"],
+            dns_names=["z.org", "a.org", "*.m.org"],
+            admin=True,
+            downstream=True,
+            store_svid=True,
+            hint="h",
+            expires_at=1999999999,
+            entry_id="mine.1",
+        )
+    ]
+    first = run(server, wanted, acknowledge_privileged=True)
+    assert first["entries"][0]["entry_id"] == "mine.1"
+    assert not run(server, wanted, acknowledge_privileged=True)["changed"]
+    (stored,) = server.client.list_entries()
+    assert stored.public() == first["entries"][0]
+    assert stored.dns_names[0] == "z.org"
+
+
+def test_drift_is_repaired_and_what_was_not_named_is_kept(server: Server) -> None:
+    run(server, [entry("cart", x509_svid_ttl=300, hint="kept")])
+    (before,) = server.client.list_entries()
+    cli = ["entry", "update", "-entryID", before.entry_id, "-spiffeID", before.spiffe_id, "-parentID", PARENT]
+    cli += [word for selector in before.selectors for word in ("-selector", selector)]
+    server.cli(*cli, "-x509SVIDTTL", "900", "-hint", "kept", "-jwtSVIDTTL", "77", "-jwtSVIDIncludeJTI")
+    check = run(server, [entry("cart", x509_svid_ttl=300)], check=True)
+    real = run(server, [entry("cart", x509_svid_ttl=300)])
+    assert predicted(check) == predicted(real)
+    assert real["diff"] == {
+        "before": {before.entry_id: {"spiffe_id": before.spiffe_id, "x509_svid_ttl": 900}},
+        "after": {before.entry_id: {"spiffe_id": before.spiffe_id, "x509_svid_ttl": 300}},
+    }
+    (after,) = server.client.list_entries()
+    assert (after.x509_svid_ttl, after.hint, after.jwt_svid_ttl) == (300, "kept", 77)
+    assert after.additional_attributes["jwt_svid_include_jti"] is True
+
+
+def test_named_empty_values_reset(server: Server) -> None:
+    run(server, [entry("cart", dns_names=["a.org"], hint="x", x509_svid_ttl=5)])
+    assert run(server, [entry("cart", dns_names=[], hint="", x509_svid_ttl=0)])["changed"]
+    (after,) = server.client.list_entries()
+    assert (after.dns_names, after.hint, after.x509_svid_ttl) == ((), "", 0)
+
+
+def test_an_entry_whose_selectors_were_changed_by_hand_is_led_back(server: Server) -> None:
+    (made,) = run(server, [entry("cart")])["entries"]
+    server.cli(
+        "entry", "update", "-entryID", made["entry_id"], "-spiffeID", made["spiffe_id"], "-parentID", PARENT,
+        "-selector", "unix:uid:0",
+    )  # fmt: skip
+    result = run(server, [entry("cart")])
+    assert [action["verb"] for action in result["actions"]] == ["update"]
+    assert [one.selectors for one in server.client.list_entries()] == [("k8s:ns:shop", "k8s:sa:cart")]
+
+
+def test_an_entry_made_by_others_is_taken_over_under_its_own_id(server: Server) -> None:
+    one = entry("cart")
+    words = [word for selector in one["selectors"] for word in ("-selector", selector)]
+    server.cli("entry", "create", "-spiffeID", one["spiffe_id"], "-parentID", PARENT, "-entryID", "theirs", *words)
+    assert not run(server, [one])["changed"]
+    assert run(server, [entry("cart", hint="x")])["entries"][0]["entry_id"] == "theirs"
+
+
+def test_twins_on_the_server_are_reported_and_all_deleted_by_absent(server: Server) -> None:
+    (made,) = run(server, [entry("cart")])["entries"]
+    other = ["-spiffeID", made["spiffe_id"], "-parentID", PARENT, "-entryID", "twin"]
+    server.cli("entry", "create", *other, "-selector", "unix:uid:0")
+    server.cli("entry", "update", *other, "-selector", "k8s:ns:shop", "-selector", "k8s:sa:cart")
+    result = run(server, [entry("cart")])
+    assert not result["changed"]
+    assert "twin" in result["warnings"][0]
+    assert len(run(server, [entry("cart")], state="absent")["actions"]) == 2
+    assert server.client.list_entries() == []
+
+
+def test_absent(server: Server) -> None:
+    run(server, [entry("cart"), entry("quote")])
+    check = run(server, [entry("cart"), entry("never")], check=True, state="absent")
+    real = run(server, [entry("cart"), entry("never")], state="absent")
+    assert predicted(check) == predicted(real)
+    assert [action["verb"] for action in real["actions"]] == ["delete"]
+    assert [one.spiffe_id for one in server.client.list_entries()] == ["spiffe://example.org/quote"]
+    assert not run(server, [entry("cart"), entry("never")], state="absent")["changed"]
+
+
+def test_one_bad_of_many_is_named_with_its_reason(server: Server) -> None:
+    many = [entry(f"w{number}") for number in range(20)]
+    many[7]["federates_with"] = ["unknown.org"]
+    result = run_module("spire_entry", {**server.connection, "entries": many})
+    assert result["failed"]
+    assert result["changed"]
+    assert "entries[7]" in result["msg"]
+    assert "federates_with" in result["msg"]
+    (bad,) = result["failed_entries"]
+    assert (bad["index"], bad["spiffe_id"], bad["code"]) == (7, "spiffe://example.org/w7", 13)
+    assert len(result["actions"]) == len(server.client.list_entries()) == 19
+    many[7]["federates_with"] = []
+    assert [action["spiffe_id"] for action in run(server, many)["actions"]] == ["spiffe://example.org/w7"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"ttl": 5}, ["entries[1]", "ttl", "Supported parameters"]),
+        ({"spiffe_id": "http://x/y"}, ["entries[1].spiffe_id", "spiffe://"]),
+        ({"spiffe_id": "spiffe://example.org"}, ["entries[1].spiffe_id", "path"]),
+        ({"spiffe_id": "spiffe://example.org/spire/x"}, ["entries[1].spiffe_id", "/spire"]),
+        ({"parent_id": "spiffe://other.org/x"}, ["entries[1].parent_id", "trust domain"]),
+        ({"spiffe_id": "spiffe://other.org/x", "parent_id": "spiffe://other.org/n"}, ["entries[1]", "other.org"]),
+        ({"selectors": []}, ["entries[1].selectors", "at least one"]),
+        ({"selectors": ["nocolon"]}, ["entries[1].selectors", "type:value"]),
+        ({"admin": True}, ["entries[1].admin", "acknowledge_privileged"]),
+        ({"downstream": True}, ["entries[1].downstream", "acknowledge_privileged"]),
+        ({"dns_names": ["UPPER"]}, ["entries[1].dns_names", "UPPER"]),
+        ({"x509_svid_ttl": -1}, ["entries[1].x509_svid_ttl", "-1"]),
+        ({"federates_with": ["example.org"]}, ["entries[1].federates_with", "own trust domain"]),
+        ({"entry_id": "a b"}, ["entries[1].entry_id", "a b"]),
+        ({"spiffe_id": "spiffe://example.org/ok", "selectors": ["k8s:sa:ok", "k8s:ns:shop"]}, ["entries[0]", "merge"]),
+    ],
+)
+def test_bad_input_is_refused_before_the_server_is_asked(change: dict[str, Any], words: list[str]) -> None:
+    nowhere = {"binary": "/nonexistent/spire-server", "socket_path": "/nonexistent/api.sock"}
+    result = run_module("spire_entry", {**nowhere, "entries": [entry("ok"), {**entry("bad"), **change}]})
+    assert result["failed"]
+    for word in words:
+        assert word in result["msg"]
+    assert "/nonexistent" not in result["msg"]
+
+
+def test_connection_errors_have_their_own_messages(server: Server, tmp_path: Path) -> None:
+    def message(**options: Any) -> str:
+        result = run_module("spire_entry", {**server.connection, "entries": [entry("x")], **options})
+        assert result["failed"]
+        assert not result.get("changed")
+        return str(result["msg"])
+
+    (tmp_path / "file").touch()
+    assert "there is no socket at" in message(socket_path=str(tmp_path / "none"))
+    assert "nobody answers at" in message(socket_path=str(tmp_path / "file"))
+    assert "was not found or is not executable" in message(binary="/nonexistent")
+    assert "printed nothing" in message(binary="/bin/true")
+    assert "not JSON" in message(binary="/bin/echo")
+    with closing(socket.socket(socket.AF_UNIX)) as silent:
+        silent.bind(str(tmp_path / "silent"))
+        silent.listen()
+        started = time.monotonic()
+        assert "no answer from the server" in message(socket_path=str(tmp_path / "silent"), timeout=1)
+        assert time.monotonic() - started < 5
+
+
+def test_many_entries_stay_below_the_message_limit_of_grpc(server: Server) -> None:
+    # Selectors of 1 KiB: 6,000 such entries in one call would be far over 4 MiB.
+    many = [{**entry(f"w{number}"), "selectors": [f"k8s:pod-label:{number}{'x' * 1000}"]} for number in range(6000)]
+    result = run(server, many)
+    assert len(result["actions"]) == 6000
+    assert len(server.client.list_entries()) == 6000
+    assert not run(server, many)["changed"]
+
+
+def test_through_kubectl_exec(server: Server, tmp_path: Path) -> None:
+    # A stand-in for kubectl that runs what stands after «--»: it proves arguments, standard input and output.
+    kubectl = tmp_path / "kubectl"
+    seen = tmp_path / "seen"
+    kubectl.write_text(f'#!/bin/sh\necho "$*" >> {seen}\nwhile [ "$1" != -- ]; do shift; done\nshift\nexec "$@"\n')
+    kubectl.chmod(0o755)
+    pod = {"kubectl": str(kubectl), "pod": "statefulset/spire-server", "context": "blue", "kubeconfig": "/k"}
+    assert run(server, [entry("cart")], **pod)["changed"]
+    assert seen.read_text().startswith(
+        "--kubeconfig /k --context blue --namespace spire-server exec statefulset/spire-server"
+    )
+    gone = tmp_path / "gone"
+    gone.write_text("#!/bin/sh\necho 'Error from server (NotFound): pods \"spire-server-0\" not found' >&2\nexit 1\n")
+    gone.chmod(0o755)
+    result = run_module("spire_entry", {"kubectl": str(gone), "pod": "spire-server-0", "entries": [entry("cart")]})
+    assert "the pod, or its namespace, was not found" in result["msg"]
+
+
+def test_diff_and_results_are_json_for_ansible(server: Server) -> None:
+    result = run_module("spire_entry", {**server.connection, "entries": [entry("cart")]}, diff=False)
+    assert "diff" not in result
+    json.dumps(result)

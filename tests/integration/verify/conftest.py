@@ -1,0 +1,331 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A real SPIRE server and agent, real Envoys that take their identities from it, and a quote service. No Kubernetes.
+
+``pods`` are local processes: a small script stands for kubectl and runs here what it was asked to run in a pod.
+"""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+TRUST_DOMAIN = "example.org"
+BLUE = f"spiffe://{TRUST_DOMAIN}/ns/default/sa/gateway"
+GREEN = f"spiffe://{TRUST_DOMAIN}/green/envoy"
+
+_KUBECTL = """#!/bin/sh
+while [ "$1" != -- ]; do shift; done
+shift
+"$@"
+code=$?
+[ $code = 0 ] || echo "command terminated with exit code $code" >&2
+exit $code
+"""
+_PILOT_AGENT = """#!/bin/sh
+# Like pilot-agent: request METHOD PATH, to the admin interface of the Envoy beside it.
+exec curl --silent --fail "http://127.0.0.1:{admin}/$3"
+"""
+
+
+@dataclass(frozen=True)
+class Site:
+    """What was started, and where it listens."""
+
+    folder: Path
+    server_socket: str
+    server_address: str
+    agent_binary: str
+    server_binary: str
+    kubectl: str
+    blue_url: str
+    strict: str
+    rbac_only: str
+    open: str
+    nobody: str
+    spire: Callable[..., str]
+
+
+def binary(name: str) -> str:
+    folder = os.environ.get("TRUSTMESH_BIN_DIR")
+    if not folder:
+        pytest.fail("TRUSTMESH_BIN_DIR is not set: name the folder with spire-server, spire-agent and envoy.")
+    path = Path(folder) / name
+    if not os.access(path, os.X_OK):
+        pytest.fail(f"{path} is missing or not executable. These tests need the real program.")
+    return str(path)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def until(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            pytest.fail(f"waited {seconds:g} s for {what}")
+        time.sleep(0.1)
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as client:
+        client.settimeout(1)
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+class Quote(http.server.BaseHTTPRequestHandler):
+    """The quote service, as the scenarios run it."""
+
+    def do_GET(self) -> None:
+        body = json.dumps(
+            {
+                "quote": random.choice(["Never trust, always verify.", "A key kept is a door kept."]),
+                "host": os.uname().nodename,
+                "forwarded_client_cert": self.headers.get("x-forwarded-client-cert"),
+            }
+        ).encode()
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_arguments: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("site")
+    server, agent, envoy = binary("spire-server"), binary("spire-agent"), binary("envoy")
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(name: str, *argv: str) -> None:
+        with (folder / f"{name}.log").open("wb") as log:
+            started.append(subprocess.Popen(argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL))
+
+    server_socket, agent_socket = str(folder / "api.sock"), str(folder / "agent.sock")
+
+    def spire(*argv: str) -> str:
+        done = subprocess.run(
+            [server, *argv, "-socketPath", server_socket], capture_output=True, text=True, timeout=30, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    quote = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quote)
+    threading.Thread(target=quote.serve_forever, daemon=True).start()
+    try:
+        server_port = free_port()
+        (folder / "server.conf").write_text(_server_conf(folder, server_port))
+        start("server", server, "run", "-config", str(folder / "server.conf"))
+        healthy = [server, "healthcheck", "-socketPath", server_socket]
+        until(lambda: subprocess.run(healthy, capture_output=True, check=False).returncode == 0, "spire-server")
+
+        token = json.loads(spire("token", "generate", "-ttl", "600", "-output", "json"))["value"]
+        (folder / "bundle.pem").write_text(spire("bundle", "show"))
+        (folder / "token").write_text(token)
+        (folder / "agent.conf").write_text(_agent_conf(folder, server_port))
+        for spiffe_id in (BLUE, GREEN):
+            parent = f"spiffe://{TRUST_DOMAIN}/spire/agent/join_token/{token}"
+            selector = f"unix:uid:{os.getuid()}"
+            spire("entry", "create", "-spiffeID", spiffe_id, "-parentID", parent, "-selector", selector)
+        start("agent", agent, "run", "-config", str(folder / "agent.conf"))
+        until(Path(agent_socket).exists, "spire-agent")
+
+        ports = {name: free_port() for name in ("admin", "blue", "strict", "rbac_only", "open", "nobody")}
+        config = _envoy_conf(agent_socket, quote.server_address[1], ports)
+        (folder / "envoy.json").write_text(json.dumps(config))
+        start(
+            "envoy", envoy, "-c", str(folder / "envoy.json"), "--use-dynamic-base-id", "--concurrency", "1", "-l", "error"
+        )
+        for name in ("blue", "strict"):
+            until(lambda port=ports[name]: answers(port), f"Envoy's listener {name}")
+
+        kubectl = folder / "kubectl"
+        kubectl.write_text(_KUBECTL)
+        pilot = folder / "bin" / "pilot-agent"
+        pilot.parent.mkdir()
+        pilot.write_text(_PILOT_AGENT.format(admin=ports["admin"]))
+        for script in (kubectl, pilot):
+            script.chmod(0o755)
+        os.environ["PATH"] = f"{pilot.parent}:{os.environ['PATH']}"
+        yield Site(
+            folder,
+            server_socket,
+            f"127.0.0.1:{server_port}",
+            agent,
+            server,
+            str(kubectl),
+            f"http://127.0.0.1:{ports['blue']}/",
+            f"127.0.0.1:{ports['strict']}",
+            f"127.0.0.1:{ports['rbac_only']}",
+            f"127.0.0.1:{ports['open']}",
+            f"127.0.0.1:{ports['nobody']}",
+            spire,
+        )
+    finally:
+        for process in reversed(started):
+            process.send_signal(signal.SIGTERM)
+        for process in reversed(started):
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        quote.shutdown()
+
+
+def _server_conf(folder: Path, port: int) -> str:
+    return f"""server {{
+    bind_address = "127.0.0.1"
+    bind_port = "{port}"
+    trust_domain = "{TRUST_DOMAIN}"
+    data_dir = "{folder}/data"
+    socket_path = "{folder}/api.sock"
+}}
+plugins {{
+    DataStore "sql" {{
+        plugin_data {{
+            database_type = "sqlite3"
+            connection_string = "{folder}/datastore.sqlite3"
+        }}
+    }}
+    KeyManager "memory" {{ plugin_data {{}} }}
+    NodeAttestor "join_token" {{ plugin_data {{}} }}
+}}
+"""
+
+
+def _agent_conf(folder: Path, port: int) -> str:
+    return f"""agent {{
+    data_dir = "{folder}/agent"
+    server_address = "127.0.0.1"
+    server_port = {port}
+    trust_domain = "{TRUST_DOMAIN}"
+    trust_bundle_path = "{folder}/bundle.pem"
+    join_token_file = "{folder}/token"
+    socket_path = "{folder}/agent.sock"
+}}
+plugins {{
+    NodeAttestor "join_token" {{ plugin_data {{}} }}
+    KeyManager "memory" {{ plugin_data {{}} }}
+    WorkloadAttestor "unix" {{ plugin_data {{}} }}
+}}
+"""
+
+
+_TYPES = "type.googleapis.com/envoy.extensions."
+
+
+def _sds(name: str) -> dict[str, Any]:
+    service = {"envoy_grpc": {"cluster_name": "spire_agent"}}
+    source = {"api_type": "GRPC", "transport_api_version": "V3", "grpc_services": [service]}
+    return {"name": name, "sds_config": {"resource_api_version": "V3", "api_config_source": source}}
+
+
+def _tls(kind: str, own: str, peers: dict[str, Any] | None, **more: Any) -> dict[str, Any]:
+    common: dict[str, Any] = {"tls_certificate_sds_secret_configs": [_sds(own)]}
+    if peers is not None:
+        common["combined_validation_context"] = {
+            "default_validation_context": {"match_typed_subject_alt_names": [{"san_type": "URI", "matcher": peers}]},
+            "validation_context_sds_secret_config": _sds(f"spiffe://{TRUST_DOMAIN}"),
+        }
+    typed = {"@type": f"{_TYPES}transport_sockets.tls.v3.{kind}", "common_tls_context": common, **more}
+    return {"name": "envoy.transport_sockets.tls", "typed_config": typed}
+
+
+def _listener(port: int, cluster: str, transport: dict[str, Any] | None, admit: str | None = None) -> dict[str, Any]:
+    filters: list[dict[str, Any]] = []
+    if admit:
+        principal = {"authenticated": {"principal_name": {"exact": admit}}}
+        rules = {
+            "action": "ALLOW",
+            "policies": {"blue": {"permissions": [{"any": True}], "principals": [principal]}},
+        }
+        typed = {"@type": f"{_TYPES}filters.http.rbac.v3.RBAC", "rules": rules}
+        filters.append({"name": "envoy.filters.http.rbac", "typed_config": typed})
+    router = {"@type": f"{_TYPES}filters.http.router.v3.Router"}
+    filters.append({"name": "envoy.filters.http.router", "typed_config": router})
+    route = {"match": {"prefix": "/"}, "route": {"cluster": cluster}}
+    manager = {
+        "@type": f"{_TYPES}filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": cluster,
+        "forward_client_cert_details": "APPEND_FORWARD",
+        "set_current_client_cert_details": {"uri": True, "subject": True, "cert": True, "chain": True},
+        "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [route]}]},
+        "http_filters": filters,
+    }
+    chain: dict[str, Any] = {
+        "filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]
+    }
+    if transport:
+        chain["transport_socket"] = transport
+    address = {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+    return {"name": f"in-{port}", "address": address, "filter_chains": [chain]}
+
+
+def _cluster(name: str, address: dict[str, Any], **more: Any) -> dict[str, Any]:
+    endpoints = [{"lb_endpoints": [{"endpoint": {"address": address}}]}]
+    return {
+        "name": name,
+        "connect_timeout": "1s",
+        "load_assignment": {"cluster_name": name, "endpoints": endpoints},
+        **more,
+    }
+
+
+def _envoy_conf(agent_socket: str, quote_port: int, ports: dict[str, int]) -> dict[str, Any]:
+    here = "127.0.0.1"
+    exact_blue = {"exact": BLUE}
+    http2 = {
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+            "@type": f"{_TYPES}upstreams.http.v3.HttpProtocolOptions",
+            "explicit_http_config": {"http2_protocol_options": {}},
+        }
+    }
+    down = "DownstreamTlsContext"
+    anyone = {"prefix": f"spiffe://{TRUST_DOMAIN}/"}
+    return {
+        "node": {"id": "site", "cluster": "site"},
+        "admin": {"address": {"socket_address": {"address": here, "port_value": ports["admin"]}}},
+        "static_resources": {
+            "listeners": [
+                _listener(ports["blue"], "green", None),
+                _listener(
+                    ports["strict"], "quote", _tls(down, GREEN, exact_blue, require_client_certificate=True), BLUE
+                ),
+                _listener(
+                    ports["rbac_only"], "quote", _tls(down, GREEN, anyone, require_client_certificate=True), BLUE
+                ),
+                # What a careless operator writes: TLS, but nobody is asked who they are.
+                _listener(ports["open"], "quote", _tls(down, GREEN, None)),
+            ],
+            "clusters": [
+                _cluster("spire_agent", {"pipe": {"path": agent_socket}}, typed_extension_protocol_options=http2),
+                _cluster("quote", {"socket_address": {"address": here, "port_value": quote_port}}),
+                _cluster(
+                    "green",
+                    {"socket_address": {"address": here, "port_value": ports["strict"]}},
+                    transport_socket=_tls("UpstreamTlsContext", BLUE, {"exact": GREEN}),
+                ),
+            ],
+        },
+    }

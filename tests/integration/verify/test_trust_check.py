@@ -1,0 +1,233 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every type of check against real SPIRE and real Envoy: it passes when it should, and fails when it should."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import BLUE, GREEN, TRUST_DOMAIN, Site
+
+MODULE = Path(__file__).parents[3] / "plugins" / "modules" / "trust_check.py"
+Run = Callable[..., dict[str, Any]]
+
+QUOTE = {"name": "quote", "type": "request", "from": "sleep", "to": "blue", "json_key": "quote"}
+LET_IN = {"name": "let in", "type": "accepted_handshake", "to": "green", "client_spiffe_id": BLUE, "json_key": "quote"}
+
+
+def refused(client: str, **more: Any) -> dict[str, Any]:
+    return {
+        "name": f"client {client}",
+        "type": "refused_handshake",
+        "client": client,
+        "to": "green",
+        "control": "let in",
+        **more,
+    }
+
+
+@pytest.fixture
+def run(site: Site) -> Run:
+    """Run the module as Ansible does: its arguments as JSON on standard input."""
+
+    def run_module(checks: list[dict[str, Any]], green: str | None = None, **more: Any) -> dict[str, Any]:
+        arguments = {
+            "scenario": "site",
+            "trust_domain": TRUST_DOMAIN,
+            "spire_server": {"binary": site.server_binary, "socket_path": site.server_socket},
+            "spire_agent_binary": site.agent_binary,
+            "kubectl": site.kubectl,
+            "endpoints": {
+                "sleep": {"cluster": "blue", "pod": "deploy/sleep", "container": "sleep"},
+                "blue": {"cluster": "blue", "url": site.blue_url, "pod": "deploy/gateway", "spiffe_id": BLUE},
+                "green": {
+                    "cluster": "green",
+                    "address": green or site.strict,
+                    "url": f"http://{green or site.strict}",
+                    "spiffe_id": GREEN,
+                },
+                "server": {"cluster": "blue", "address": site.server_address},
+            },
+            "checks": checks,
+            "timeout": 20,
+            "interval": 0.2,
+            "settle": 0,
+            "fail_on_failed": False,
+            **more,
+        }
+        done = subprocess.run(
+            [sys.executable, str(MODULE)],
+            input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+        )
+        assert done.stdout, done.stderr
+        answer: dict[str, Any] = json.loads(done.stdout)
+        return answer
+
+    return run_module
+
+
+def by_name(answer: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    assert "report" in answer, answer
+    return {check["name"]: check for check in answer["report"]["checks"]}
+
+
+def test_everything_holds_on_a_healthy_site(run: Run, site: Site) -> None:
+    checks = [
+        QUOTE,
+        LET_IN,
+        {"name": "green's certificate", "type": "peer_certificate", "to": "green"},
+        {"name": "blue's certificate", "type": "forwarded_certificate", "from": "blue", "to": "green", "request": "quote"},
+        {
+            "name": "blue's sidecar",
+            "type": "sidecar_certificate",
+            "to": "blue",
+            "secret": BLUE,
+            "request": "quote",
+        },
+        refused("none"),
+        refused("stranger"),
+        refused("foreign_ca"),
+        refused("none", name="from a pod without identity", **{"from": "sleep"}),
+        {"name": "token again", "type": "token_reuse", "to": "server"},
+    ]
+    run(checks)  # the first run also waits for Envoy's first secrets
+    started = time.monotonic()
+    answer = run(checks)
+    took = time.monotonic() - started
+    checks_by_name = by_name(answer)
+    assert {name: check["observed"] for name, check in checks_by_name.items() if check["status"] != "pass"} == {}
+    assert answer["report"]["summary"] == {"passed": len(checks), "failed": 0}
+    assert answer["changed"] is False
+    assert took < 10, "a rerun on a healthy site is a matter of seconds"
+    assert checks_by_name["client none"]["refused_by"] == GREEN
+    assert checks_by_name["from a pod without identity"]["refused_by"] == GREEN
+    assert checks_by_name["blue's certificate"]["spiffe_id"] == BLUE
+    assert checks_by_name["blue's sidecar"]["seen_on_the_wire"] is True
+    assert checks_by_name["quote"]["value"].endswith(".")
+    assert "<svg" in answer["picture"]
+
+
+def test_the_join_token_appears_nowhere(run: Run, site: Site) -> None:
+    token = (site.folder / "token").read_text()
+    answer = run([{"name": "token again", "type": "token_reuse", "to": "server"}])
+    assert by_name(answer)["token again"]["observed"].startswith("refused: join token does not exist")
+    assert token not in json.dumps(answer)
+    assert "PRIVATE KEY" not in json.dumps(answer)
+
+
+def test_a_door_that_asks_nobody_is_a_failure(run: Run, site: Site) -> None:
+    answer = by_name(run([LET_IN, refused("none"), refused("stranger"), refused("foreign_ca")], green=site.open))
+    assert answer["let in"]["status"] == "pass"
+    for client in ("none", "stranger", "foreign_ca"):
+        assert answer[f"client {client}"]["status"] == "fail"
+        assert answer[f"client {client}"]["observed"].startswith("let in: HTTP 200")
+
+
+def test_nothing_listening_is_no_refusal(run: Run, site: Site) -> None:
+    answer = by_name(run([LET_IN, refused("none")], green=site.nobody, timeout=1))
+    assert answer["let in"]["status"] == "fail"
+    assert "nothing listens" in answer["let in"]["observed"]
+    assert answer["client none"]["status"] == "fail"
+    assert answer["client none"]["observed"].startswith("not judged")
+
+
+def test_refusal_by_policy_is_told_from_refusal_by_handshake(run: Run, site: Site) -> None:
+    answer = by_name(
+        run(
+            [
+                LET_IN,
+                refused("stranger"),
+                refused("stranger", name="by policy", refusal=["http_403"]),
+                refused("foreign_ca"),
+                refused("none"),
+            ],
+            green=site.rbac_only,
+        )
+    )
+    assert answer["client stranger"]["status"] == "fail"
+    assert "HTTP 403" in answer["client stranger"]["observed"]
+    assert answer["by policy"]["status"] == "pass"
+    assert answer["client foreign_ca"]["status"] == "pass"
+    assert answer["client none"]["status"] == "pass"
+
+
+def test_plain_http_into_a_tls_port(run: Run) -> None:
+    plain = {"name": "plain", "type": "refused_request", "from": "sleep", "to": "green", "control": "let in"}
+    answer = by_name(run([LET_IN, plain]))
+    assert answer["plain"]["status"] == "pass", answer["plain"]
+
+
+def test_an_open_plain_door_is_a_failure(run: Run) -> None:
+    plain = {"name": "plain", "type": "refused_request", "from": "sleep", "to": "blue", "control": "quote"}
+    answer = by_name(run([QUOTE, plain]))
+    assert answer["plain"]["status"] == "fail"
+    assert answer["plain"]["observed"].startswith("let in: HTTP 200")
+
+
+def test_wrong_expectations_are_seen(run: Run) -> None:
+    other = f"spiffe://{TRUST_DOMAIN}/another"
+    answer = by_name(
+        run(
+            [
+                QUOTE,
+                {"name": "other id", "type": "peer_certificate", "to": "green", "spiffe_id": other},
+                {"name": "long life", "type": "peer_certificate", "to": "green", "min_remaining": 999999},
+                {
+                    "name": "other client",
+                    "type": "forwarded_certificate",
+                    "from": "blue",
+                    "to": "green",
+                    "request": "quote",
+                    "spiffe_id": other,
+                },
+                {"name": "no such secret", "type": "sidecar_certificate", "to": "blue", "secret": "nothing"},
+                {**LET_IN, "name": "wrong server", "spiffe_id": other},
+                {**LET_IN, "name": "stranger let in", "client_spiffe_id": other},
+                {**QUOTE, "name": "other key", "json_key": "nothing"},
+            ],
+            timeout=1,
+        )
+    )
+    assert answer.pop("quote")["status"] == "pass"
+    assert {check["status"] for check in answer.values()} == {"fail"}
+    assert f"expected {other}" in answer["other id"]["observed"]
+    assert "lives only" in answer["long life"]["observed"]
+    assert f"expected {other}" in answer["other client"]["observed"]
+    assert "wrong server" in answer["wrong server"]["observed"]
+    assert "TLS alert" in answer["stranger let in"]["observed"]
+    assert all(check["hint"] for name, check in answer.items() if name not in ("wrong server",))
+
+
+def test_the_task_fails_with_the_report_and_the_reason(run: Run) -> None:
+    answer = run([{**QUOTE, "status": 418}], timeout=1, fail_on_failed=True)
+    assert answer["failed"] is True
+    assert "1 of 1 checks FAILED" in answer["msg"]
+    assert "expected HTTP 418" in answer["msg"]
+    assert answer["report"]["summary"] == {"passed": 0, "failed": 1}
+
+
+def test_check_mode_contacts_nobody(run: Run, site: Site) -> None:
+    answer = run([LET_IN], green=site.nobody, _ansible_check_mode=True)
+    assert answer["report"] == {}
+    assert answer["changed"] is False
+
+
+def test_a_server_that_is_away_fails_the_checks_that_need_it(run: Run) -> None:
+    away = {"binary": "spire-server", "socket_path": "/nonexistent/api.sock"}
+    answer = by_name(run([QUOTE, {"name": "c", "type": "peer_certificate", "to": "green"}], spire_server=away, timeout=1))
+    assert answer["quote"]["status"] == "pass"
+    assert answer["c"]["status"] == "fail"
+    assert "trust bundle" in answer["c"]["observed"]

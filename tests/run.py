@@ -1,0 +1,259 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Run the test suites one after the other and add up what passed and what failed.
+
+``python tests/run.py`` runs all of them, ``python tests/run.py lint unit`` only those. A suite that fails does not stop
+the next ones. The last line is always ``N passed, N failed``, and the exit code is 0 only when nothing failed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import selectors
+import signal
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+BUILD = ROOT / "build"
+BIN = Path(sys.executable).parent
+QUIET_LIMIT = 60.0
+"""After so many seconds without output a line says that the step is still running."""
+
+
+KEPT = ("PATH", "HOME", "CI", "XDG_CACHE_HOME", "PYTHONPATH", "PYTHONUNBUFFERED", "ANSIBLE_CONFIG", "NO_COLOR")
+"""The variables that a step behind sudo keeps."""
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How many checks passed and failed."""
+
+    passed: int = 0
+    failed: int = 0
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(self.passed + other.passed, self.failed + other.failed)
+
+
+Count = Callable[[int, str], Tally]
+"""Takes the exit code and the output of a step."""
+
+
+def whole(code: int, output: str) -> Tally:  # noqa: ARG001
+    """Count the step itself: it passed or it failed."""
+    return Tally(1, 0) if code == 0 else Tally(0, 1)
+
+
+def at_least_one_failure(code: int, tally: Tally) -> Tally:
+    """A step that ended badly without counting a failure (it crashed, or found nothing to run) is one."""
+    return tally if code == 0 or tally.failed else tally + Tally(0, 1)
+
+
+def junit(name: str) -> Count:
+    """Count the cases in a JUnit report. A skipped test proves nothing, so it counts as failed."""
+
+    def count(code: int, output: str) -> Tally:
+        path = report(name)
+        if not path.is_file():
+            return Tally(0, 1)
+        suites = ET.parse(path).getroot().iter("testsuite")  # noqa: S314 - our own report
+        tally = Tally()
+        for suite in suites:
+            bad = sum(int(suite.get(key, 0)) for key in ("failures", "errors", "skipped"))
+            tally += Tally(int(suite.get("tests", 0)) - bad, bad)
+        for line in re.findall(r"^SKIPPED .*", output, re.MULTILINE):
+            print(f"A skipped test counts as failed: {line}")
+        return at_least_one_failure(code, tally)
+
+    return count
+
+
+def sanity(code: int, output: str) -> Tally:
+    """Count the tests that ansible-test names, and the ones in its closing list."""
+    ran = set(re.findall(r'^Running sanity test "([^"]+)"', output, re.MULTILINE))
+    closing = re.search(r"^FATAL: The \d+ sanity test\(s\) listed below.*failed:\n((?:\S.*\n?)*)", output, re.MULTILINE)
+    bad = {line.split()[0] for line in closing.group(1).splitlines() if line.strip()} if closing else set()
+    return at_least_one_failure(code, Tally(len(ran - bad), len(bad)))
+
+
+def molecule(code: int, output: str) -> Tally:
+    """Count the scenario's steps, and the checks on the wire that its verify role reports."""
+    words = re.findall(r"^\w+ +\[[^]]+\] (?:\x1b\[\d+m)*Executed: (\w+)", output, re.MULTILINE)
+    tally = Tally(sum(word == "Successful" for word in words), sum(word == "Failed" for word in words))
+    path = BUILD / "molecule" / "reports" / "blue_green.json"
+    if path.is_file():
+        summary = json.loads(path.read_text())["summary"]
+        tally += Tally(int(summary["passed"]), int(summary["failed"]))
+    return at_least_one_failure(code, tally)
+
+
+def report(name: str) -> Path:
+    """Return the place of a suite's JUnit report."""
+    return BUILD / "reports" / f"{name}.xml"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command of a suite. ``root`` says that a container engine or system packages are touched.
+
+    When a step that is ``needed`` fails, the rest of the suite is left out.
+    """
+
+    argv: tuple[str, ...]
+    count: Count = whole
+    root: bool = False
+    needed: bool = False
+
+    def command(self) -> list[str]:
+        """Return the words to run: behind sudo when root is needed and this is somebody else."""
+        if not self.root or os.geteuid() == 0:
+            return list(self.argv)
+        kept = [f"{name}={value}" for name, value in environment().items() if name in KEPT]
+        return ["sudo", "env", *kept, *self.argv]
+
+
+def tool(name: str, *words: str, count: Count = whole, root: bool = False, needed: bool = False) -> Step:
+    """Return a step that runs a program of the virtual environment."""
+    return Step((str(BIN / name), *words), count, root, needed)
+
+
+def pytest(name: str) -> Step:
+    """Return a step that runs the tests below tests/<name>."""
+    # Tests that hang are worse than tests that fail: after ten minutes the stacks are printed.
+    argv = ("-rs", "-o", "faulthandler_timeout=600", "-p", "no:cacheprovider", f"--junitxml={report(name)}")
+    return tool("pytest", f"tests/{name}", *argv, count=junit(name))
+
+
+SUITES: dict[str, tuple[Step, ...]] = {
+    "lint": (
+        tool("yamllint", "--strict", "."),
+        tool("ruff", "check", "."),
+        tool("ruff", "format", "--check", "."),
+        tool("ansible-lint", "--offline", "--strict", "--nocolor"),
+    ),
+    "unit": (pytest("unit"),),
+    "sanity": (tool("python", "tests/sanity/run.py", count=sanity),),
+    # The real servers and agents come from the toolchain role; cached, this takes seconds.
+    "integration": (tool("ansible-playbook", "playbooks/toolchain.yml", root=True, needed=True), pytest("integration")),
+    "molecule": (tool("molecule", "test", "--scenario-name", "blue_green", count=molecule, root=True),),
+}
+
+
+def environment() -> dict[str, str]:
+    """Return what every step runs with: this checkout's collection and virtual environment, and no colours in logs."""
+    return {
+        **os.environ,
+        "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "PYTHONPATH": str(ROOT / ".ansible" / "collections"),
+        "PYTHONUNBUFFERED": "1",
+        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+        "ANSIBLE_NOCOLOR": "1",
+        "NO_COLOR": "1",
+        "TRUSTMESH_BIN_DIR": str(BUILD / "bin"),
+    }
+
+
+def clock(seconds: float) -> str:
+    """Return a duration as minutes and seconds."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def run(step: Step, began: float) -> tuple[int, str]:
+    """Run a step, show its output as it comes, and return its exit code and output."""
+    process = subprocess.Popen(
+        step.command(),
+        cwd=ROOT,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    output = bytearray()
+    try:
+        with selectors.DefaultSelector() as selector:
+            selector.register(process.stdout, selectors.EVENT_READ)
+            while True:
+                if not selector.select(QUIET_LIMIT):
+                    print(f"… {Path(step.argv[0]).name} is still running, {clock(time.monotonic() - began)} elapsed")
+                    sys.stdout.flush()
+                    continue
+                chunk = os.read(process.stdout.fileno(), 65536)
+                if not chunk:
+                    break
+                output += chunk
+                sys.stdout.buffer.write(chunk)
+                sys.stdout.flush()
+        return process.wait(), output.decode(errors="replace")
+    except BaseException:
+        # Stopped from outside: let the step and its children end too, they clean up after themselves.
+        stop(process.pid)
+        process.wait()
+        raise
+
+
+def stop(group: int) -> None:
+    """Ask a step and its children to end. Those behind sudo only listen to root."""
+    try:
+        os.killpg(group, signal.SIGTERM)
+    except PermissionError:
+        subprocess.run(["sudo", "kill", "-TERM", "--", f"-{group}"], check=False)  # noqa: S607 - sudo is where PATH says
+
+
+def run_suite(name: str, heading: str, began: float) -> Tally:
+    """Run the steps of a suite and return what they count up to."""
+    tally = Tally()
+    steps = SUITES[name]
+    for number, step in enumerate(steps, start=1):
+        print(f"\n=== {heading}, step {number} of {len(steps)}, {clock(time.monotonic() - began)} elapsed")
+        print("$ " + " ".join([Path(step.argv[0]).name, *step.argv[1:]]))
+        sys.stdout.flush()
+        code, output = run(step, began)
+        tally += step.count(code, output)
+        if code != 0 and step.needed:
+            print(f"The rest of {name} needs this step and is left out.")
+            break
+    return tally
+
+
+def forget_reports() -> None:
+    """Remove the reports of an earlier run, so that only this run is counted."""
+    (BUILD / "reports").mkdir(parents=True, exist_ok=True)
+    for path in (report("unit"), report("integration"), BUILD / "molecule" / "reports" / "blue_green.json"):
+        path.unlink(missing_ok=True)
+
+
+def main(names: list[str]) -> int:
+    names = names or list(SUITES)
+    unknown = [name for name in names if name not in SUITES]
+    if unknown:
+        print(f"No such suite: {', '.join(unknown)}. There are: {', '.join(SUITES)}.", file=sys.stderr)
+        return 2
+    forget_reports()
+    began = time.monotonic()
+    rows: list[tuple[str, Tally, float]] = []
+    for number, name in enumerate(names, start=1):
+        start = time.monotonic()
+        tally = run_suite(name, f"suite {number} of {len(names)}: {name}", began)
+        rows.append((name, tally, time.monotonic() - start))
+    print("\nsuite        passed  failed    time")
+    for name, tally, seconds in rows:
+        print(f"{name:<12} {tally.passed:>6}  {tally.failed:>6}  {clock(seconds):>6}")
+    total = sum((tally for _name, tally, _seconds in rows), Tally())
+    print(f"{total.passed} passed, {total.failed} failed", flush=True)
+    return 1 if total.failed else 0
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.exit(main(sys.argv[1:]))
