@@ -25,11 +25,22 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build"
 BIN = Path(sys.executable).parent
+MOLECULE_REPORT = BUILD / "molecule" / "reports" / "blue_green.json"
 QUIET_LIMIT = 60.0
 """After so many seconds without output a line says that the step is still running."""
 
 
-KEPT = ("PATH", "HOME", "CI", "XDG_CACHE_HOME", "PYTHONPATH", "PYTHONUNBUFFERED", "ANSIBLE_CONFIG", "NO_COLOR")
+KEPT = (
+    "PATH",
+    "HOME",
+    "CI",
+    "XDG_CACHE_HOME",
+    "PYTHONPATH",
+    "PYTHONUNBUFFERED",
+    "ANSIBLE_CONFIG",
+    "NO_COLOR",
+    "MOLECULE_GLOB",
+)
 """The variables that a step behind sudo keeps."""
 
 
@@ -89,9 +100,8 @@ def molecule(code: int, output: str) -> Tally:
     """Count the scenario's steps, and the checks on the wire that its verify role reports."""
     words = re.findall(r"^\w+ +\[[^]]+\] (?:\x1b\[\d+m)*Executed: (\w+)", output, re.MULTILINE)
     tally = Tally(sum(word == "Successful" for word in words), sum(word == "Failed" for word in words))
-    path = BUILD / "molecule" / "reports" / "blue_green.json"
-    if path.is_file():
-        summary = json.loads(path.read_text())["summary"]
+    if MOLECULE_REPORT.is_file():
+        summary = json.loads(MOLECULE_REPORT.read_text())["summary"]
         tally += Tally(int(summary["passed"]), int(summary["failed"]))
     return at_least_one_failure(code, tally)
 
@@ -138,6 +148,7 @@ SUITES: dict[str, tuple[Step, ...]] = {
         tool("yamllint", "--strict", "."),
         tool("ruff", "check", "."),
         tool("ruff", "format", "--check", "."),
+        tool("mypy"),
         tool("ansible-lint", "--offline", "--strict", "--nocolor"),
     ),
     "unit": (pytest("unit"),),
@@ -158,6 +169,7 @@ def environment() -> dict[str, str]:
         "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
         "ANSIBLE_NOCOLOR": "1",
         "NO_COLOR": "1",
+        "MOLECULE_GLOB": "molecule/*/molecule.yml",
         "TRUSTMESH_BIN_DIR": str(BUILD / "bin"),
     }
 
@@ -226,10 +238,11 @@ def run_suite(name: str, heading: str, began: float) -> Tally:
     return tally
 
 
-def forget_reports() -> None:
-    """Remove the reports of an earlier run, so that only this run is counted."""
+def forget_reports(names: list[str]) -> None:
+    """Remove the suites' reports of an earlier run, so that only this run is counted."""
     (BUILD / "reports").mkdir(parents=True, exist_ok=True)
-    for path in (report("unit"), report("integration"), BUILD / "molecule" / "reports" / "blue_green.json"):
+    for name in names:
+        path = MOLECULE_REPORT if name == "molecule" else report(name)
         path.unlink(missing_ok=True)
 
 
@@ -239,7 +252,7 @@ def main(names: list[str]) -> int:
     if unknown:
         print(f"No such suite: {', '.join(unknown)}. There are: {', '.join(SUITES)}.", file=sys.stderr)
         return 2
-    forget_reports()
+    forget_reports(names)
     began = time.monotonic()
     rows: list[tuple[str, Tally, float]] = []
     for number, name in enumerate(names, start=1):

@@ -58,9 +58,15 @@ class _Module(AnsibleModule):
     """Names the item of a list that was refused; AnsibleModule by itself names only the list."""
 
     input_checked = False
+    given: dict[str, Any]
+    """The options as the user gave them, before AnsibleModule puts defaults and its own reading in their place."""
+
+    def _load_params(self) -> None:
+        super()._load_params()
+        self.given = dict(self.params)
 
     def fail_json(self, msg: str, **kwargs: Any) -> NoReturn:
-        item = None if self.input_checked else _refused_item(self.argument_spec, self.params)
+        item = None if self.input_checked else _refused_item(self.argument_spec, self.given)
         super().fail_json(msg=f"{item}: {msg}" if item else msg, **kwargs)
 
 

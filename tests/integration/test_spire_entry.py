@@ -143,7 +143,7 @@ def test_twins_on_the_server_are_reported_and_all_deleted_by_absent(server: Serv
     server.cli("entry", "update", *other, "-selector", "k8s:ns:shop", "-selector", "k8s:sa:cart")
     result = run(server, [entry("cart")])
     assert not result["changed"]
-    assert "twin" in result["warnings"][0]
+    assert "The server holds 2 entries" in str(result["warnings"])
     assert len(run(server, [entry("cart")], state="absent")["actions"]) == 2
     assert server.client.list_entries() == []
 
@@ -224,11 +224,11 @@ def test_connection_errors_have_their_own_messages(server: Server, tmp_path: Pat
 
 
 def test_many_entries_stay_below_the_message_limit_of_grpc(server: Server) -> None:
-    # Selectors of 1 KiB: 6,000 such entries in one call would be far over 4 MiB.
-    many = [{**entry(f"w{number}"), "selectors": [f"k8s:pod-label:{number}{'x' * 1000}"]} for number in range(6000)]
+    # In one call, the request and still more the reply would be over 4 MiB.
+    many = [{**entry(f"w{number}"), "selectors": [f"k8s:pod-label:{number}{'x' * 2500}"]} for number in range(2000)]
     result = run(server, many)
-    assert len(result["actions"]) == 6000
-    assert len(server.client.list_entries()) == 6000
+    assert len(result["actions"]) == 2000
+    assert len(server.client.list_entries()) == 2000
     assert not run(server, many)["changed"]
 
 

@@ -66,8 +66,9 @@ def test_life_of_a_token(server: Server, tmp_path: Path) -> None:
         assert token not in str(alive)
         assert "sha256:" in alive["agent"]["id"]
         # The token was used: another agent cannot join with it.
-        with running_agent(server, token, "thief") as thief:
-            assert thief.wait(20) != 0
+        with running_agent(server, token, "thief"):
+            log = server.folder / "thief" / "agent.log"
+            wait_until("the thief is refused", lambda: "has already been used" in log.read_text())
         assert len(server.client.list_agents()) == 1
 
     # The agent is down but its identity lives on; the caller who knows that it is lost says so.

@@ -19,10 +19,10 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable, Iterator, Mapping, Sequence
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._build.steps import Step, expand, keys_of, needed_for
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, ProcessError

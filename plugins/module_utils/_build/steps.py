@@ -14,9 +14,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
-from typing import Any, Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
 

@@ -159,17 +159,21 @@ def _refuse_foreign(desired: Sequence[KubeObject], current: dict[Ref, KubeObject
             continue
         metadata = current[ref]["metadata"]
         writers = sorted({entry.get("manager", "?") for entry in metadata.get("managedFields") or []})
-        owner = (metadata.get("labels") or {}).get(OWNER_NAME)
-        if FIELD_MANAGER in writers and owner in (None, "unknown"):
-            continue  # ours; only its labels were lost
+        labels = metadata.get("labels") or {}
+        owner, revision = labels.get(OWNER_NAME), labels.get(REVISION)
+        ours = owner in (None, "unknown", installation.name) and revision in (None, installation.revision)
+        if FIELD_MANAGER in writers and ours:
+            continue  # only some of its labels were lost
         said = [f"written by {', '.join(writers)}"] if writers else []
         if owner not in (None, "unknown"):
             said.append(f"owned by {owner}")
+        if revision not in (None, installation.revision):
+            said.append(f"of revision {revision}")
         foreign.append(f"{ref} ({'; '.join(said)})" if said else str(ref))
     if foreign:
         more = f" and {len(foreign) - 3} more" if len(foreign) > 3 else ""
         raise InputError(
-            f"An Istio that this module did not install is in the way: {', '.join(foreign[:3])}{more}. "
+            f"An Istio of another owner is in the way: {', '.join(foreign[:3])}{more}. "
             "Remove it first (istioctl uninstall, or helm uninstall), or give this installation its own revision.",
             objects=foreign,
         )

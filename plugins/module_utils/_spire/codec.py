@@ -158,7 +158,7 @@ def entry_to_server(entry: Entry) -> dict[str, Any]:
     data: dict[str, Any] = {
         "spiffe_id": entry.spiffe_id,
         "parent_id": entry.parent_id,
-        "selectors": [{"type": kind, "value": value} for kind, _, value in (s.partition(":") for s in entry.selectors)],
+        "selectors": [{"type": kind, "value": value} for kind, value in (s.split(":", 1) for s in entry.selectors)],
     }
     optional = {
         "entry_id": entry.entry_id,

@@ -145,7 +145,7 @@ def wanted_entries(items: Sequence[Mapping[str, Any]], acknowledge_privileged: b
             )
         if one.target_id in by_id:
             raise InputError(
-                f"entries[{index}].entry_id: {one.target_id} is the id of entries[{by_id[one.target_id]}]."
+                f"entries[{index}].entry_id: {one.target_id} is already the id of entries[{by_id[one.target_id]}]."
             )
         by_key[one.key] = by_id[one.target_id] = index
         wanted.append(one)

@@ -31,7 +31,8 @@ class Step:
     def entry(self) -> Entry:
         """The entry that the step is about."""
         entry = self.after or self.before
-        assert entry is not None  # noqa: S101  a step has one side at least
+        if entry is None:
+            raise ValueError("a step has one side at least")
         return entry
 
     def action(self) -> dict[str, str]:

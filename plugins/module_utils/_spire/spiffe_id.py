@@ -22,7 +22,7 @@ MAX_TRUST_DOMAIN_BYTES = 255
 
 _TRUST_DOMAIN = re.compile(r"[a-z0-9._-]+\Z")
 _SEGMENT = re.compile(r"[a-zA-Z0-9._-]+\Z")
-_JOIN_TOKEN = re.compile(r"(/spire/agent/join_token/)([a-zA-Z0-9._-]+)")
+_JOIN_TOKEN = re.compile(r"(/spire/agent/join_token/)(?!sha256:)([a-zA-Z0-9._-]+)")
 
 
 class SpiffeIdError(InputError):

@@ -271,8 +271,9 @@ class Attempts:
             details["refused_by"] = _leaf_id(seen["chain"])
         refusal = Reply(seen["kind"], seen["words"], seen["status"], seen["body"])
         attempt = self._refusal(check, refusal, expected, details)
-        if attempt.ok and seen["alert"] == "handshake_failure" and client != "none":
-            return Attempt(False, expected, seen["words"], "This alert says nothing about the certificate.", details)
+        # The first is how TLS 1.2 asks for a certificate, the second is about time: both say nothing of who this is.
+        if attempt.ok and client != "none" and seen["alert"] in ("handshake_failure", "certificate_expired"):
+            return Attempt(False, expected, seen["words"], "This alert is not about the identity.", details)
         if attempt.ok and seen["chain"] and check["spiffe_id"]:
             wrong = self._wrong_server(check, seen["chain"])
             if wrong:
@@ -366,7 +367,7 @@ class Attempts:
         return hops
 
     def _wanted(self, check: Check) -> str:
-        return f"{check['spiffe_id']}, signed by SPIRE, at least {check['min_remaining']} s of life"
+        return f"{check['spiffe_id']}, by SPIRE, at least {check['min_remaining']} s left"
 
     def _judged(self, check: Check, pem: str, details: Mapping[str, Any]) -> Attempt:
         expected = self._wanted(check)
@@ -384,7 +385,7 @@ class Attempts:
         details = {**judgement.details, **details}
         if not judgement.ok:
             return Attempt(False, expected, "; ".join(judgement.problems), _certificate_hint(judgement), details)
-        observed = f"{judgement.details['spiffe_id']}, signed by SPIRE, {judgement.details['remaining_s']} s of life"
+        observed = f"{judgement.details['spiffe_id']}, by SPIRE, {judgement.details['remaining_s']} s left"
         return Attempt(True, expected, observed, "", details)
 
     def _wrong_server(self, check: Check, presented: list[str]) -> str:

@@ -91,6 +91,7 @@ class CheckType:
 
 
 _FROM = Field("source", default=HERE)
+_FROM_HERE = Field("choice", default=HERE, choices=(HERE,))
 _ID = Field("spiffe_id")
 _LIFE = Field("seconds", default=60)
 _PATH = Field("path", default="/")
@@ -149,6 +150,7 @@ TYPES: dict[str, CheckType] = {
     "accepted_handshake": CheckType(
         POSITIVE,
         {
+            "from": _FROM_HERE,
             "to": Field("endpoint", required=True, needs="address"),
             "client_spiffe_id": Field("spiffe_id", required=True),
             "spiffe_id": _ID,
@@ -185,7 +187,7 @@ TYPES: dict[str, CheckType] = {
     ),
     "token_reuse": CheckType(
         NEGATIVE,
-        {"from": _FROM, "to": Field("endpoint", required=True, needs="address")},
+        {"from": _FROM_HERE, "to": Field("endpoint", required=True, needs="address")},
     ),
 }
 
@@ -379,7 +381,7 @@ def _read(where: str, key: str, field: Field, value: Any) -> Any:
         good, expected = _is_spiffe_id(value), "a SPIFFE ID such as spiffe://example.org/ns/default/sa/sleep"
     elif kind == "address":
         match = _HOST_PORT.fullmatch(value)
-        good, expected = bool(match) and 0 < int(match[2]) < 65536, "host:port"
+        good, expected = match is not None and 0 < int(match[2]) < 65536, "host:port"
     elif kind == "url":
         good, expected = _is_url(value), "a URL such as http://gateway.default/"
     elif kind == "path":

@@ -17,7 +17,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model imp
 
 Report = dict[str, Any]
 
-TABLE_WIDTH = 118
+TABLE_WIDTH = 112
 
 
 def make(
@@ -80,9 +80,9 @@ def table(report: Report) -> list[str]:
     """Lines for a terminal: the checks with what was seen, the reasons of those that failed, and the sum."""
     checks = report["checks"]
     width = min(max(len(check["name"]) for check in checks), 54)
-    lines = [f"{'':4}  {'kind':8}  {'check':{width}}  observed", f"{'-' * 4}  {'-' * 8}  {'-' * width}  {'-' * 8}"]
+    lines = [f"result  {'kind':8}  {'check':{width}}  observed", f"{'-' * 6}  {'-' * 8}  {'-' * width}  {'-' * 8}"]
     for check in checks:
-        start = f"{'ok' if check['status'] == 'pass' else 'FAIL':4}  {check['kind']:8}  "
+        start = f"{'pass' if check['status'] == 'pass' else 'FAIL':6}  {check['kind']:8}  "
         names = textwrap.wrap(check["name"], width) or [""]
         seen = textwrap.wrap(check["observed"], TABLE_WIDTH - len(start) - width - 2) or [""]
         for row in range(max(len(names), len(seen))):

@@ -84,12 +84,18 @@ def by_name(answer: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {check["name"]: check for check in answer["report"]["checks"]}
 
 
-def test_everything_holds_on_a_healthy_site(run: Run, site: Site) -> None:
+def test_everything_holds_on_a_healthy_site(run: Run) -> None:
     checks = [
         QUOTE,
         LET_IN,
         {"name": "green's certificate", "type": "peer_certificate", "to": "green"},
-        {"name": "blue's certificate", "type": "forwarded_certificate", "from": "blue", "to": "green", "request": "quote"},
+        {
+            "name": "blue's certificate",
+            "type": "forwarded_certificate",
+            "from": "blue",
+            "to": "green",
+            "request": "quote",
+        },
         {
             "name": "blue's sidecar",
             "type": "sidecar_certificate",
@@ -227,7 +233,9 @@ def test_check_mode_contacts_nobody(run: Run, site: Site) -> None:
 
 def test_a_server_that_is_away_fails_the_checks_that_need_it(run: Run) -> None:
     away = {"binary": "spire-server", "socket_path": "/nonexistent/api.sock"}
-    answer = by_name(run([QUOTE, {"name": "c", "type": "peer_certificate", "to": "green"}], spire_server=away, timeout=1))
+    answer = by_name(
+        run([QUOTE, {"name": "c", "type": "peer_certificate", "to": "green"}], spire_server=away, timeout=1)
+    )
     assert answer["quote"]["status"] == "pass"
     assert answer["c"]["status"] == "fail"
     assert "trust bundle" in answer["c"]["observed"]

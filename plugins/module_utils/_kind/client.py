@@ -1,0 +1,268 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to this collection: it may change in any release.
+"""Effects on kind clusters: the container engine, kind and kubectl. Decisions are in ``plan``."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+import json
+import os
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import (
+    ProcessError,
+    TrustmeshError,
+    WaitTimeout,
+)
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind.plan import Found, Node, Wanted
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import LocalProcess
+
+try:
+    from cryptography import x509
+    from cryptography.x509.oid import ExtensionOID
+except ImportError:  # reported by the use case
+    x509 = None  # type: ignore[assignment]
+
+_MARK = "/kind/trustmesh.json"
+_LABEL = "io.x-k8s.kind.cluster"
+_ROLE = "io.x-k8s.kind.role"
+_CALL_S = 60.0
+_POLL_S = 0.3
+_SERVING_SIGNER = "kubernetes.io/kubelet-serving"
+
+
+@dataclass(frozen=True)
+class KindClient:
+    """One engine, one network, one kind."""
+
+    engine: str
+    kind: str
+    kubectl: str
+    network: str
+    process: LocalProcess
+    state_dir: Path
+
+    def read(self, name: str) -> Found:
+        """Return the nodes' containers as they are."""
+        listed = self._engine("ps", "--all", "--quiet", "--filter", f"label={_LABEL}={name}").stdout.split()
+        if not listed:
+            return Found(begun_here=self._intent(name).exists())
+        nodes = []
+        for item in json.loads(self._engine("inspect", *listed).stdout):
+            labels = item["Config"]["Labels"]
+            networks = item["NetworkSettings"].get("Networks") or {}
+            address = (networks.get(self.network) or {}).get("IPAddress", "")
+            ports = item["NetworkSettings"].get("Ports") or {}
+            published = ports.get("6443/tcp") or []
+            nodes.append(
+                Node(
+                    name=item["Name"].lstrip("/"),
+                    role=labels.get(_ROLE, ""),
+                    running=bool(item["State"]["Running"]),
+                    image=item.get("ImageName") or item["Config"]["Image"],
+                    address=address,
+                    api_port=int(published[0]["HostPort"]) if published else None,
+                )
+            )
+        nodes.sort(key=lambda node: (node.role != "control-plane", node.name))
+        return Found(tuple(nodes), self._mark(nodes[0]), self._intent(name).exists())
+
+    def create(self, wanted: Wanted, timeout: float) -> None:
+        """Create the cluster. An intent on disk tells a later run that a half-made cluster is ours to remove."""
+        self._ensure_network()
+        intent = self._intent(wanted.name)
+        intent.parent.mkdir(parents=True, exist_ok=True)
+        intent.write_text(wanted.fingerprint)
+        with tempfile.TemporaryDirectory() as work:
+            config = Path(work) / "kind.json"
+            config.write_text(json.dumps(wanted.document()))
+            self.process.run(
+                [
+                    self.kind,
+                    *("create", "cluster", "--name", wanted.name, "--image", wanted.image),
+                    *("--config", str(config), "--kubeconfig", str(Path(work) / "kubeconfig")),
+                ],
+                timeout=timeout,
+            ).check(f"creating the kind cluster {wanted.name}")
+
+    def mark(self, wanted: Wanted, first_node: str) -> None:
+        """Write into the cluster what it is and whose, then forget the intent."""
+        text = json.dumps({"fingerprint": wanted.fingerprint, "owner": wanted.owner})
+        argv = [self.engine, "exec", "-i", first_node, "sh", "-c", f"cat > {_MARK}.new && mv {_MARK}.new {_MARK}"]
+        self.process.run(argv, stdin=text, timeout=_CALL_S).check(f"marking the kind cluster {wanted.name}")
+        self._intent(wanted.name).unlink(missing_ok=True)
+
+    def start(self, found: Found) -> None:
+        """Start nodes that do not run."""
+        names = [node.name for node in found.nodes if not node.running]
+        self._engine("start", *names)
+
+    def delete(self, name: str) -> None:
+        """Delete the cluster with its volumes."""
+        self.process.run([self.kind, "delete", "cluster", "--name", name, "--kubeconfig", os.devnull], timeout=180).check(
+            f"deleting the kind cluster {name}"
+        )
+        self._intent(name).unlink(missing_ok=True)
+
+    def remove_network_if_unused(self) -> bool:
+        """Remove the network when no container uses it. Return whether it was removed."""
+        if not self._network_exists():
+            return False
+        users = self._engine("ps", "--all", "--quiet", "--filter", f"network={self.network}").stdout.split()
+        if users:
+            return False
+        return self.process.run([self.engine, "network", "rm", self.network], timeout=_CALL_S).rc == 0
+
+    def network_is_unused(self, except_for: set[str]) -> bool:
+        """Whether the network exists and only nodes named in ``except_for`` use it."""
+        if not self._network_exists():
+            return False
+        query = ("ps", "--all", "--format", "{{.Names}}", "--filter", f"network={self.network}")
+        return set(self._engine(*query).stdout.split()) <= except_for
+
+    def kubeconfig(self, name: str) -> str:
+        """Return the admin's kubeconfig, with the address as seen from the control node."""
+        return (
+            self.process.run([self.kind, "get", "kubeconfig", "--name", name], timeout=_CALL_S)
+            .check(f"reading the kubeconfig of the kind cluster {name}")
+            .stdout
+        )
+
+    def wait_ready(self, wanted: Wanted, found: Found, kubeconfig: Path, timeout: float) -> bool:
+        """Wait until every node is Ready and has a serving certificate of the cluster's CA.
+
+        The kubelets ask for that certificate and somebody must approve it; it is approved only for one of our nodes,
+        for its own name and addresses. Returns whether one was approved.
+        """
+        deadline = time.monotonic() + timeout
+        approved_any = False
+        seen = "the API server did not answer"
+        names = {node.name for node in found.nodes}
+        while True:
+            answer = self.process.run(
+                [self.kubectl, "--kubeconfig", str(kubeconfig), "get", "nodes,csr", "--output", "json"], timeout=_CALL_S
+            )
+            if answer.rc == 0:
+                items = json.loads(answer.stdout)["items"]
+                nodes = [item for item in items if item["kind"] == "Node"]
+                requests = [item for item in items if item["kind"] == "CertificateSigningRequest"]
+                pending = [item for item in requests if _is_pending_serving(item)]
+                if pending:
+                    self._approve(pending, nodes, names, kubeconfig)
+                    approved_any = True
+                ready = {item["metadata"]["name"] for item in nodes if _is_ready(item)}
+                served = {
+                    item["spec"]["username"].removeprefix("system:node:")
+                    for item in requests
+                    if item["spec"]["signerName"] == _SERVING_SIGNER and item["status"].get("certificate")
+                }
+                # Old requests are removed after an hour; a Ready node with none pending has its certificate.
+                if ready >= names and not pending and (served >= names or not _is_young(nodes)):
+                    return approved_any
+                seen = f"ready: {', '.join(sorted(ready)) or 'none'}; certified: {', '.join(sorted(served)) or 'none'}"
+            else:
+                seen = answer.stderr.strip()[-300:]
+            if time.monotonic() >= deadline:
+                raise WaitTimeout(
+                    f"The nodes of the kind cluster {wanted.name} ({', '.join(sorted(names))}) were not Ready with "
+                    f"serving certificates within {timeout:g} s; last seen: {seen}."
+                )
+            time.sleep(_POLL_S)
+
+    def _approve(self, requests: list[dict[str, Any]], nodes: list[dict[str, Any]], names: set[str], kubeconfig: Path):
+        addresses = {item["metadata"]["name"]: {a["address"] for a in item["status"]["addresses"]} for item in nodes}
+        for request in requests:
+            name = request["spec"]["username"].removeprefix("system:node:")
+            if name not in names:
+                raise TrustmeshError(f"A certificate was asked for by {name}, which is no node of this cluster.")
+            claimed = _claimed_names(request["spec"]["request"])
+            if not claimed <= addresses.get(name, set()) | {name}:
+                raise TrustmeshError(
+                    f"The node {name} asks for a certificate of {', '.join(sorted(claimed))}, which is not all its own."
+                )
+        self.process.run(
+            [self.kubectl, "--kubeconfig", str(kubeconfig), "certificate", "approve"]
+            + [request["metadata"]["name"] for request in requests],
+            timeout=_CALL_S,
+        ).check("approving the kubelets' serving certificates")
+
+    def _intent(self, name: str) -> Path:
+        return self.state_dir / f"{name}.creating"
+
+    def _mark(self, node: Node) -> dict[str, Any] | None:
+        if not node.running:
+            return None
+        answer = self.process.run([self.engine, "exec", node.name, "cat", _MARK], timeout=_CALL_S)
+        if answer.rc != 0:
+            return None
+        try:
+            return json.loads(answer.stdout)
+        except ValueError:
+            return None
+
+    def _network_exists(self) -> bool:
+        return self.process.run([self.engine, "network", "inspect", self.network], timeout=_CALL_S).rc == 0
+
+    def _ensure_network(self) -> None:
+        """Make a plain IPv4 network. kind would ask for IPv6 too, which many hosts do not have."""
+        if self._network_exists():
+            return
+        answer = self.process.run([self.engine, "network", "create", self.network], timeout=_CALL_S)
+        if answer.rc != 0 and not self._network_exists():  # another cluster's run may have been first
+            answer.check(f"creating the network {self.network}")
+
+    def _engine(self, *words: str):
+        return self.process.run([self.engine, *words], timeout=_CALL_S).check(f"{self.engine} {words[0]}")
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace a file atomically; only its owner may read it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(text)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _is_ready(node: dict[str, Any]) -> bool:
+    return any(item["type"] == "Ready" and item["status"] == "True" for item in node["status"].get("conditions", []))
+
+
+def _is_young(nodes: list[dict[str, Any]]) -> bool:
+    """Whether a node is younger than the time for which finished requests are kept (an hour)."""
+    now = time.time()
+    made = [
+        time.mktime(time.strptime(node["metadata"]["creationTimestamp"], "%Y-%m-%dT%H:%M:%SZ")) - time.timezone
+        for node in nodes
+    ]
+    return any(now - moment < 1800 for moment in made)
+
+
+def _is_pending_serving(request: dict[str, Any]) -> bool:
+    return request["spec"]["signerName"] == _SERVING_SIGNER and not request["status"].get("conditions")
+
+
+def _claimed_names(encoded: str) -> set[str]:
+    """Return the DNS names and addresses that a certificate request (base64 of PEM) claims."""
+    try:
+        request = x509.load_pem_x509_csr(base64.b64decode(encoded))
+        names = request.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME).value
+    except (binascii.Error, ValueError, x509.ExtensionNotFound) as error:
+        raise ProcessError(f"A kubelet's certificate request cannot be read: {error}.") from error
+    found: set[str] = set()
+    for name in names:
+        value = name.value
+        found.add(str(value) if isinstance(value, (ipaddress.IPv4Address, ipaddress.IPv6Address)) else value)
+    return found

@@ -1,0 +1,162 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to this collection: it may change in any release.
+"""The use case behind the module kind_cluster: read, plan, apply, wait."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import TrustmeshError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind import client as _client
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind.client import KindClient, write_private
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind.plan import (
+    Found,
+    Wanted,
+    plan_absent,
+    plan_present,
+    plan_start,
+)
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import LocalProcess
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
+
+
+def kind_cluster_spec() -> ArgumentSpec:
+    """The arguments of kind_cluster."""
+    return ArgumentSpec(
+        options={
+            "name": {"type": "str", "required": True},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "image": {"type": "str"},
+            "config": {"type": "dict", "default": {}},
+            "workers": {"type": "int", "default": 0},
+            "kubeconfig": {"type": "path", "required": True},
+            "owner": {"type": "path", "required": True},
+            "adopt": {"type": "bool", "default": False},
+            "engine": {"type": "str", "choices": ["docker", "podman"], "required": True},
+            "network": {"type": "str", "default": "trustmesh"},
+            "env": {"type": "dict", "default": {}},
+            "kind": {"type": "path", "default": "kind"},
+            "kubectl": {"type": "path", "default": "kubectl"},
+            "timeout": {"type": "int", "default": 300},
+        },
+        required_if=[("state", "present", ("image",))],
+    )
+
+
+def kind_cluster(params: Mapping[str, Any], check_mode: bool) -> Outcome:
+    """Make sure that the cluster is there, or is not."""
+    if _client.x509 is None:
+        raise TrustmeshError("The Python library 'cryptography' is missing. Install it: pip install cryptography")
+    wanted = Wanted(
+        name=params["name"],
+        image=params["image"] or "",
+        config=params["config"],
+        workers=params["workers"],
+        owner=params["owner"],
+        adopt=params["adopt"],
+    )
+    kubeconfig = Path(params["kubeconfig"])
+    env = {key: str(value) for key, value in params["env"].items()}
+    env |= {
+        "KIND_EXPERIMENTAL_PROVIDER": params["engine"],
+        f"KIND_EXPERIMENTAL_{params['engine'].upper()}_NETWORK": params["network"],
+    }
+    client = KindClient(
+        engine=params["engine"],
+        kind=params["kind"],
+        kubectl=params["kubectl"],
+        network=params["network"],
+        process=LocalProcess(env),
+        state_dir=kubeconfig.parent,
+    )
+    found = client.read(wanted.name)
+    started = plan_start(found) and params["state"] == "present" and not check_mode
+    if started:  # a stopped node tells nothing about itself
+        client.start(found)
+        found = client.read(wanted.name)
+    if params["state"] == "absent":
+        return _absent(client, wanted, found, kubeconfig, check_mode)
+    outcome = _present(client, wanted, found, kubeconfig, params["timeout"], check_mode)
+    if started:
+        outcome.changed = True
+        outcome.result["actions"].insert(0, "start")
+    return outcome
+
+
+def _present(
+    client: KindClient, wanted: Wanted, found: Found, kubeconfig: Path, timeout: float, check_mode: bool
+) -> Outcome:
+    plan = plan_present(wanted, found, _is_alive(found))
+    actions = list(plan.actions)
+    needs_kubeconfig = "create" in actions or not _kubeconfig_is_current(kubeconfig, found)
+    if needs_kubeconfig:
+        actions.append("write_kubeconfig")
+    if not check_mode:
+        if "delete" in actions:
+            client.delete(wanted.name)
+        if "create" in actions:
+            client.create(wanted, timeout)
+            found = client.read(wanted.name)
+        if needs_kubeconfig:
+            write_private(kubeconfig, client.kubeconfig(wanted.name))
+        if client.wait_ready(wanted, found, kubeconfig, timeout) and "create" not in actions:
+            actions.append("approve_certificates")
+        if "create" in actions or "adopt" in actions:
+            client.mark(wanted, found.nodes[0].name)
+    return Outcome(
+        changed=bool(actions),
+        diff={"before": plan.before, "after": plan.after},
+        result={
+            "actions": actions,
+            "cluster": {
+                "name": wanted.name,
+                "exists": found.exists,
+                "kubeconfig": str(kubeconfig),
+                "context": f"kind-{wanted.name}",
+                "nodes": [asdict(node) for node in found.nodes],
+            },
+        },
+    )
+
+
+def _absent(client: KindClient, wanted: Wanted, found: Found, kubeconfig: Path, check_mode: bool) -> Outcome:
+    plan = plan_absent(wanted, found, _is_alive(found))
+    actions = list(plan.actions)
+    if kubeconfig.exists():
+        actions.append("remove_kubeconfig")
+    if check_mode:
+        if client.network_is_unused({node.name for node in found.nodes}):
+            actions.append("remove_network")
+    else:
+        if "delete" in actions:
+            client.delete(wanted.name)
+        kubeconfig.unlink(missing_ok=True)
+        if client.remove_network_if_unused():
+            actions.append("remove_network")
+    return Outcome(
+        changed=bool(actions),
+        diff={"before": plan.before, "after": plan.after},
+        result={"actions": actions, "cluster": {"name": wanted.name, "exists": False, "nodes": []}},
+    )
+
+
+def _is_alive(found: Found) -> bool:
+    """Whether the checkout that owns the cluster still exists."""
+    return found.mark is not None and Path(str(found.mark.get("owner", ""))).is_dir()
+
+
+def _kubeconfig_is_current(path: Path, found: Found) -> bool:
+    """Whether the file is private and names the port on which the API server is published now."""
+    try:
+        mode, text = stat.S_IMODE(path.stat().st_mode), path.read_text()
+    except OSError:
+        return False
+    ports = [node.api_port for node in found.nodes if node.api_port]
+    return mode == 0o600 and bool(ports) and f":{ports[0]}\n" in text

@@ -1,0 +1,158 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to this collection: it may change in any release.
+"""What a kind cluster should be, what was found, and the pure decision between them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, TrustmeshError
+
+# Source: kind's own limits (pkg/internal/apis/config/validate.go) and a host name's length with "-control-plane".
+_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,48}")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The cluster that is asked for. ``owner`` is the folder of the checkout that asks."""
+
+    name: str
+    image: str
+    config: Mapping[str, Any]
+    workers: int
+    owner: str
+    adopt: bool = False
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise InputError(
+                f"name: {self.name!r} is not a kind cluster's name; use up to 49 of a-z, 0-9, '-' and '.', "
+                "and start with a letter or a digit."
+            )
+        if not 0 <= self.workers <= 20:
+            raise InputError(f"workers: {self.workers} is out of range; give 0 to 20.")
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of everything that decides what the cluster is."""
+        text = json.dumps([self.image, self.config, self.workers], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def document(self) -> dict[str, Any]:
+        """Return the kind configuration (kind.x-k8s.io/v1alpha4)."""
+        return {
+            "kind": "Cluster",
+            "apiVersion": "kind.x-k8s.io/v1alpha4",
+            "name": self.name,
+            **self.config,
+            "nodes": [{"role": "control-plane"}] + [{"role": "worker"}] * self.workers,
+        }
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node's container."""
+
+    name: str
+    role: str
+    running: bool
+    image: str
+    address: str
+    api_port: int | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """What there is. ``mark`` is what was written into the first node when it was complete."""
+
+    nodes: tuple[Node, ...] = ()
+    mark: Mapping[str, Any] | None = None
+    begun_here: bool = False
+
+    @property
+    def exists(self) -> bool:
+        return bool(self.nodes)
+
+
+@dataclass
+class Plan:
+    """The actions, in order: ``delete``, ``create``, ``start``, ``adopt``."""
+
+    actions: list[str] = field(default_factory=list)
+    before: str = ""
+    after: str = ""
+
+
+def plan_start(found: Found) -> bool:
+    """Whether stopped nodes must be started before anything can be read from them."""
+    return found.exists and not all(node.running for node in found.nodes)
+
+
+def plan_present(wanted: Wanted, found: Found, owner_is_alive: bool) -> Plan:
+    """Decide what to do for a cluster that should be there.
+
+    ``owner_is_alive`` tells whether the checkout named in the mark still exists. Raises when the cluster is not ours to
+    use, or is another one than the one that is asked for.
+    """
+    after = f"cluster {wanted.name}: {1 + wanted.workers} node(s) of {wanted.image}\n"
+    if not found.exists:
+        return Plan(["create"], "", after)
+    before = f"cluster {wanted.name}: {len(found.nodes)} node(s) of {found.nodes[0].image}\n"
+    if found.mark is None:
+        if found.begun_here:
+            return Plan(["delete", "create"], before + "its creation was interrupted\n", after)
+        raise TrustmeshError(
+            f"A kind cluster named {wanted.name} exists and was not made by this collection. Remove it (kind delete "
+            f"cluster --name {wanted.name}), give this one another cluster_name, or use it with "
+            "cluster_provider=existing."
+        )
+    owner = str(found.mark.get("owner", ""))
+    foreign = owner != wanted.owner
+    if foreign and owner_is_alive and not wanted.adopt:
+        raise TrustmeshError(
+            f"The kind cluster {wanted.name} belongs to the checkout {owner}. Use that one, tear it down there, set "
+            f"cluster_adopt=true to take it over, or give this one another cluster_name.",
+            owner=owner,
+        )
+    if found.mark.get("fingerprint") != wanted.fingerprint:
+        raise TrustmeshError(
+            f"The kind cluster {wanted.name} exists with another image or configuration than the one asked for "
+            f"({found.nodes[0].image}, {len(found.nodes)} node(s), against {wanted.image}, {1 + wanted.workers}). "
+            "Tear it down first (make down), or give this one another cluster_name."
+        )
+    plan = Plan([], before, after)
+    if plan_start(found):
+        plan.actions.append("start")
+        plan.before += "not all of its nodes run\n"
+    if foreign:
+        plan.actions.append("adopt")
+        plan.before += f"it belongs to {owner}\n"
+        plan.after += f"it belongs to {wanted.owner}\n"
+    return plan
+
+
+def plan_absent(wanted: Wanted, found: Found, owner_is_alive: bool) -> Plan:
+    """Decide what to do for a cluster that should not be there. Another checkout's cluster is never deleted."""
+    if not found.exists:
+        return Plan()
+    before = f"cluster {wanted.name}: {len(found.nodes)} node(s) of {found.nodes[0].image}\n"
+    if found.mark is None and not found.begun_here:
+        raise TrustmeshError(
+            f"A kind cluster named {wanted.name} exists and was not made by this collection, so it is not deleted. "
+            f"Remove it with: kind delete cluster --name {wanted.name}"
+        )
+    owner = str((found.mark or {}).get("owner", wanted.owner))
+    if owner != wanted.owner and owner_is_alive and not wanted.adopt:
+        raise TrustmeshError(
+            f"The kind cluster {wanted.name} belongs to the checkout {owner}, so it is not deleted from here. Tear it "
+            "down there, or set cluster_adopt=true.",
+            owner=owner,
+        )
+    return Plan(["delete"], before, "")

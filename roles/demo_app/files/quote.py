@@ -1,0 +1,55 @@
+"""Answers every request with a quote, and with what it was told about who asks.
+
+The header x-forwarded-client-cert is written by the proxies on the way, each of which verified the certificate that it
+names; showing it lets a test see both hops.
+"""
+
+import http.server
+import json
+import os
+import random
+import sys
+
+QUOTES = (
+    "Trust is a decision; proof is a handshake.",
+    "A name you cannot prove is only a rumour.",
+    "The network is a place, not a permission.",
+    "Short lives make honest certificates.",
+    "Ask who is calling before you ask what they want.",
+    "An allow list is a promise written down.",
+    "What renews itself needs no keeper of secrets.",
+    "Two proxies met, and each knew the other by name.",
+)
+
+
+class Quote(http.server.BaseHTTPRequestHandler):
+    """One quote for each GET."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        body = json.dumps(
+            {
+                "quote": random.choice(QUOTES),
+                "host": os.uname().nodename,
+                "forwarded_client_cert": self.headers.get("x-forwarded-client-cert"),
+            }
+        ).encode()
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format, *args):
+        """Say nothing: the proxies log the requests."""
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """Certificates in a header take more room than one backlog of small requests."""
+
+    request_queue_size = 64
+
+
+if __name__ == "__main__":
+    Server(("", int(sys.argv[1])), Quote).serve_forever()

@@ -1,0 +1,429 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""istio_install against a real API server: what a user sees, run after run."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ..conftest import ROOT, run_module, wait_until
+from .conftest import Api, program
+
+OVERLAY: dict[str, Any] = {
+    "spec": {
+        "profile": "minimal",
+        "meshConfig": {"trustDomain": "example.org"},
+        "values": {
+            "defaultRevision": "default",
+            "pilot": {
+                "autoscaleEnabled": False,
+                "image": "registry.test/pilot:1",
+                "resources": {"requests": {"cpu": "1000m", "memory": "1024Mi"}},
+                "env": {"PILOT_ENABLE_ALPN_FILTER": "false"},
+            },
+        },
+    }
+}
+DEPLOYMENT = ("deployment", "istiod", "-n", "istio-system")
+HOOK = ("mutatingwebhookconfiguration", "istio-sidecar-injector")
+VALIDATOR = ("validatingwebhookconfiguration", "istiod-default-validator")
+
+
+def install(api: Api, overlay: dict[str, Any] | None = None, *, check: bool = False, **more: Any) -> dict[str, Any]:
+    args = {
+        "overlay": OVERLAY if overlay is None else overlay,
+        "istioctl": program("istioctl"),
+        "kubectl": program("kubectl"),
+        "kubeconfig": api.kubeconfig,
+        "wait": False,
+        **more,
+    }
+    return run_module("istio_install", args, check=check)
+
+
+def remove(api: Api, *, check: bool = False, purge: bool = False) -> dict[str, Any]:
+    # Without a controller for namespaces, one that is deleted stays in the state Terminating: nothing to wait for.
+    return install(api, {}, check=check, state="absent", purge=purge)
+
+
+def did(result: dict[str, Any]) -> list[str]:
+    assert "actions" in result, result.get("msg")
+    return [f"{action['verb']} {action['object']}" for action in result["actions"]]
+
+
+def fields(result: dict[str, Any], name: str) -> list[str]:
+    return next(action["fields"] for action in result["actions"] if action["object"] == name)
+
+
+@pytest.fixture
+def installed(api: Api) -> Iterator[Api]:
+    result = install(api)
+    assert "msg" not in result, result["msg"]
+    yield api
+
+
+@pytest.fixture
+def bare(api: Api) -> Iterator[Api]:
+    result = remove(api)
+    assert "msg" not in result, result["msg"]
+    wait_until("Istio is gone", lambda: not remove(api, check=True)["changed"])
+    yield api
+
+
+def test_check_mode_predicts_an_install_and_changes_nothing(bare: Api) -> None:
+    predicted = install(bare, check=True)
+    assert predicted["changed"]
+    assert install(bare, check=True)["actions"] == predicted["actions"]
+    done = install(bare)
+    assert done["actions"] == predicted["actions"]
+    assert done["diff"] == predicted["diff"]
+    assert done["version"]
+    assert "created Deployment istio-system/istiod" in did(done)
+
+
+def test_a_second_run_changes_nothing(installed: Api) -> None:
+    before = installed.get(*DEPLOYMENT)["metadata"]["resourceVersion"]
+    again = install(installed)
+    assert not again["changed"]
+    assert did(again) == []
+    assert again["diff"] == []
+    assert {entry["action"] for entry in again["objects"]} == {"unchanged"}
+    assert installed.get(*DEPLOYMENT)["metadata"]["resourceVersion"] == before
+
+
+def test_a_field_changed_by_hand_is_set_back_and_nothing_else_is_touched(installed: Api) -> None:
+    body = [{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "elsewhere/pilot:2"}]
+    installed.patch(*DEPLOYMENT, body=body, kind="json")
+    predicted, done = install(installed, check=True), install(installed)
+    assert predicted["actions"] == done["actions"]
+    assert did(done) == ["updated Deployment istio-system/istiod"]
+    where = "spec.template.spec.containers[discovery].image"
+    assert fields(done, "Deployment istio-system/istiod") == [where]
+    assert done["diff"][0]["before"] == f'{where}: "elsewhere/pilot:2"\n'
+    assert done["diff"][0]["after"] == f'{where}: "registry.test/pilot:1"\n'
+    assert not install(installed)["changed"]
+
+
+def test_a_setting_taken_out_of_the_overlay_leaves_the_cluster(installed: Api) -> None:
+    less = copy.deepcopy(OVERLAY)
+    del less["spec"]["values"]["pilot"]["env"]
+    done = install(installed, less)
+    env = "spec.template.spec.containers[discovery].env[PILOT_ENABLE_ALPN_FILTER]"
+    assert fields(done, "Deployment istio-system/istiod") == [env]
+    container = installed.get(*DEPLOYMENT)["spec"]["template"]["spec"]["containers"][0]
+    assert "PILOT_ENABLE_ALPN_FILTER" not in {one["name"] for one in container["env"]}
+    assert not install(installed, less)["changed"]
+
+
+@pytest.mark.parametrize(
+    "victim",
+    [
+        ("service", "istiod", "-n", "istio-system"),
+        ("clusterrole", "istiod-clusterrole-istio-system"),
+        ("customresourcedefinition", "sidecars.networking.istio.io"),
+        ("configmap", "istio-sidecar-injector", "-n", "istio-system"),
+        HOOK,
+    ],
+)
+def test_an_object_deleted_by_hand_comes_back(installed: Api, victim: tuple[str, ...]) -> None:
+    installed.kubectl("delete", *victim)
+    done = install(installed)
+    assert [action["verb"] for action in done["actions"]] == ["created"]
+    assert victim[1] in done["actions"][0]["object"]
+    assert not install(installed)["changed"]
+
+
+def test_labels_removed_by_hand_come_back(installed: Api) -> None:
+    installed.kubectl("label", *DEPLOYMENT, "operator.istio.io/managed-")
+    assert did(install(installed)) == ["updated Deployment istio-system/istiod"]
+    assert not install(installed)["changed"]
+
+
+def test_what_is_rendered_no_more_is_removed(installed: Api) -> None:
+    scaled = copy.deepcopy(OVERLAY)
+    scaled["spec"]["values"]["pilot"] = {"image": "registry.test/pilot:1", "autoscaleEnabled": True, "autoscaleMin": 2}
+    assert "created HorizontalPodAutoscaler istio-system/istiod" in did(install(installed, scaled))
+    assert not install(installed, scaled)["changed"]
+    predicted, done = install(installed, check=True), install(installed)
+    assert predicted["actions"] == done["actions"]
+    assert "deleted HorizontalPodAutoscaler istio-system/istiod" in did(done)
+    assert not install(installed)["changed"]
+
+
+def hooks(api: Api, what: tuple[str, str], **values: Any) -> None:
+    """Write into every webhook what istiod would."""
+    body = []
+    for index in range(len(api.get(*what)["webhooks"])):
+        for path, value in values.items():
+            body.append({"op": "add", "path": f"/webhooks/{index}/{path.replace('__', '/')}", "value": value})
+    api.patch(*what, body=body, kind="json")
+
+
+def test_what_istiod_writes_stays_even_when_the_webhook_is_updated(installed: Api) -> None:
+    hooks(installed, HOOK, clientConfig__caBundle="QUJD")
+    hooks(installed, VALIDATOR, clientConfig__caBundle="QUJD", failurePolicy="Fail")
+    assert not install(installed)["changed"]
+    installed.kubectl("label", *VALIDATOR, "istio=someone", "--overwrite")
+    assert did(install(installed)) == ["updated ValidatingWebhookConfiguration istiod-default-validator"]
+    hook = installed.get(*VALIDATOR)["webhooks"][0]
+    assert hook["failurePolicy"] == "Fail"
+    assert hook["clientConfig"]["caBundle"] == "QUJD"
+
+
+def report_ready(api: Api) -> None:
+    """Say what the controllers and istiod say when all is well."""
+    generation = api.get(*DEPLOYMENT)["metadata"]["generation"]
+    status = {"observedGeneration": generation, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1}
+    api.patch(*DEPLOYMENT, "--subresource=status", body={"status": {**status, "readyReplicas": 1}})
+    hooks(api, HOOK, clientConfig__caBundle="QUJD")
+
+
+def test_a_wait_that_ends_in_vain_says_what_was_last_seen(installed: Api) -> None:
+    api = installed
+    api.kubectl("delete", *HOOK)
+    failed = install(api, wait=True, wait_timeout=1)
+    assert failed["failed"]
+    assert "could not be used after 1 s" in failed["msg"]
+    assert "MutatingWebhookConfiguration istio-sidecar-injector: istiod has not written its CA bundle" in failed["msg"]
+
+
+def test_a_wait_ends_when_all_is_ready(bare: Api) -> None:
+    results: list[dict[str, Any]] = []
+    run = threading.Thread(target=lambda: results.append(install(bare, wait=True, wait_timeout=60)))
+    run.start()
+    wait_until("istiod is written", lambda: bare.get("deployment", "-n", "istio-system")["items"], 30)
+    assert run.is_alive()
+    report_ready(bare)
+    run.join(30)
+    assert results[0]["changed"], results[0].get("msg")
+    again = install(bare, wait=True, wait_timeout=5)
+    assert not again["changed"]
+
+
+def test_a_cached_rendering_gives_the_same_and_a_broken_one_is_made_anew(installed: Api, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    first = install(installed, cache_dir=str(cache))
+    files = list(cache.iterdir())
+    assert len(files) == 1
+    assert files[0].stat().st_mode & 0o777 == 0o600
+    assert install(installed, cache_dir=str(cache))["objects"] == first["objects"]
+    files[0].write_text(files[0].read_text()[:1000])
+    assert install(installed, cache_dir=str(cache))["objects"] == first["objects"]
+
+
+def test_the_istio_of_another_tool_is_refused_before_anything_is_written(bare: Api) -> None:
+    manifest = subprocess.run(
+        [program("istioctl"), "manifest", "generate", "-f", "-"],
+        input=json.dumps({"apiVersion": "install.istio.io/v1alpha1", "kind": "IstioOperator", **OVERLAY}),
+        text=True,
+        capture_output=True,
+        check=True,
+    ).stdout
+    bare.kubectl(
+        "apply", "--server-side", "--force-conflicts", "--field-manager=istio-operator", "-f", "-", stdin=manifest
+    )
+    try:
+        refused = install(bare)
+        assert refused["failed"]
+        assert "An Istio of another owner is in the way" in refused["msg"]
+        assert "istio-operator" in refused["msg"]
+    finally:
+        bare.kubectl("delete", "--ignore-not-found", "-f", "-", stdin=manifest)
+
+
+def test_removal_keeps_the_configuration_of_the_mesh_and_a_second_one_changes_nothing(installed: Api) -> None:
+    predicted, done = remove(installed, check=True), remove(installed)
+    assert predicted["actions"] == done["actions"]
+    assert done["changed"]
+    wait_until("Istio is gone", lambda: not remove(installed, check=True)["changed"])
+    assert not remove(installed)["changed"]
+    assert installed.get("customresourcedefinition")["items"]
+    assert "istio-system" in installed.kubectl("get", "namespace")
+
+
+def test_a_bad_overlay_is_refused_with_its_own_words(api: Api) -> None:
+    assert "unknown key profile" in install(api, {"profile": "minimal"})["msg"]
+    assert "Rendering the overlay failed" in install(api, {"spec": {"profile": "no-such-profile"}})["msg"]
+
+
+def test_an_unreachable_cluster_is_an_error_within_the_limit(api: Api) -> None:
+    config = json.loads(Path(api.kubeconfig).read_text())
+    config["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:1"
+    other = Path(api.kubeconfig).with_name("nowhere")
+    other.write_text(json.dumps(config))
+    failed = install(api, kubeconfig=str(other), timeout=10)
+    assert "Reading what is installed failed" in failed["msg"]
+    assert "127.0.0.1:1" in failed["msg"]
+
+
+def test_a_missing_program_is_named(api: Api) -> None:
+    assert "/nowhere/istioctl was not found" in install(api, istioctl="/nowhere/istioctl")["msg"]
+
+
+PLAY = """
+- hosts: localhost
+  connection: local
+  gather_facts: false
+  roles: [trustmesh.spiffe.istio]
+"""
+WORKLOADS = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: native, namespace: default}
+spec:
+  selector: {matchLabels: {app: a}}
+  template:
+    metadata: {labels: {app: a}, annotations: {inject.istio.io/templates: "sidecar,spire"}}
+    spec: {containers: [{name: app, image: registry.test/app}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: classic, namespace: default}
+spec:
+  selector: {matchLabels: {app: a}}
+  template:
+    metadata:
+      labels: {app: a}
+      annotations: {inject.istio.io/templates: "sidecar,spire", sidecar.istio.io/nativeSidecar: "false"}
+    spec: {containers: [{name: app, image: registry.test/app}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: gateway, namespace: default}
+spec:
+  selector: {matchLabels: {app: g}}
+  template:
+    metadata:
+      labels: {app: g, sidecar.istio.io/inject: "true"}
+      annotations: {inject.istio.io/templates: "gateway,spire-gateway"}
+    spec: {containers: [{name: istio-proxy, image: auto, imagePullPolicy: IfNotPresent}]}
+"""
+
+
+def play(api: Api, folder: Path, **variables: Any) -> subprocess.CompletedProcess[str]:
+    """Run the role with the variables that the roles before it would leave."""
+    (folder / "play.yml").write_text(PLAY)
+    settings = {
+        "toolchain_bin": {"istioctl": program("istioctl"), "kubectl": program("kubectl")},
+        "cluster_kubeconfig": api.kubeconfig,
+        "cluster_context": "test",
+        "images_refs": {"istio_pilot": "registry.test/pilot:1", "istio_proxyv2": "registry.test/proxyv2:1"},
+        "images_stock_envoy": True,
+        "istio_wait": False,
+        "ansible_python_interpreter": sys.executable,
+        "istio_cache_dir": str(folder / "cache"),
+        **variables,
+    }
+    words = ["ansible-playbook", "-i", "localhost,", "-e", json.dumps(settings), str(folder / "play.yml")]
+    return subprocess.run(words, cwd=ROOT, text=True, capture_output=True, check=False)
+
+
+POLICY = {
+    "name": "quote",
+    "namespace": "default",
+    "selector": {"app": "quote"},
+    "principals": ["example.org/ns/default/sa/sleep"],
+    "ports": [80],
+}
+
+
+@pytest.mark.parametrize(
+    ("delivery", "volume"),
+    [
+        ("host_path", {"hostPath": {"path": "/run/spire/agent-sockets", "type": "Directory"}}),
+        ("csi", {"csi": {"driver": "csi.spiffe.io", "readOnly": True}}),
+    ],
+)
+def test_every_proxy_gets_the_socket_of_spire_and_cannot_do_without(
+    bare: Api, tmp_path: Path, delivery: str, volume: dict[str, Any]
+) -> None:
+    done = play(bare, tmp_path, trustmesh_socket_delivery=delivery)
+    assert done.returncode == 0, done.stdout
+    injector = bare.get("configmap", "istio-sidecar-injector", "-n", "istio-system")["data"]
+    (tmp_path / "config").write_text(injector["config"])
+    (tmp_path / "values").write_text(injector["values"])
+    (tmp_path / "mesh").write_text(bare.get("configmap", "istio", "-n", "istio-system")["data"]["mesh"])
+    assert "defaultTemplates:\n- sidecar\n- spire\n" in injector["config"]
+    (tmp_path / "apps.yml").write_text(WORKLOADS)
+    words = ["kube-inject", "--kubeconfig", bare.kubeconfig, "--injectConfigFile", str(tmp_path / "config")]
+    words += ["--meshConfigFile", str(tmp_path / "mesh"), "--valuesFile", str(tmp_path / "values")]
+    injected = subprocess.run(
+        [program("istioctl"), *words, "-f", str(tmp_path / "apps.yml")],
+        text=True,
+        capture_output=True,
+        check=True,
+        env={"ENABLE_NATIVE_SIDECARS": "true", "HOME": str(tmp_path)},
+    ).stdout
+    accepted = bare.kubectl("apply", "--dry-run=server", "-o", "json", "-f", "-", stdin=injected)
+    pods = {one["metadata"]["name"]: one["spec"]["template"]["spec"] for one in json.loads(accepted)["items"]}
+    for name, place in (("native", "initContainers"), ("classic", "containers"), ("gateway", "containers")):
+        proxy = next(one for one in pods[name][place] if one["name"] == "istio-proxy")
+        mounts = [one for one in proxy["volumeMounts"] if one["name"] == "workload-socket"]
+        assert mounts == [
+            {"name": "workload-socket", "mountPath": "/var/run/secrets/workload-spiffe-uds", "readOnly": True}
+        ]
+        assert {"name": "WORKLOAD_IDENTITY_SOCKET_FILE", "value": "spire-agent.sock"} in proxy["env"]
+        assert proxy["terminationMessagePolicy"] == "FallbackToLogsOnError"
+        assert proxy["image"] == "registry.test/proxyv2:1"
+        assert proxy["imagePullPolicy"] == "IfNotPresent"
+        sockets = [one for one in pods[name]["volumes"] if one["name"] == "workload-socket"]
+        assert sockets == [{"name": "workload-socket", **volume}]
+
+
+def test_the_role_twice_and_then_without_a_policy(bare: Api, tmp_path: Path) -> None:
+    first = play(bare, tmp_path, istio_authorization_policies=[POLICY])
+    assert first.returncode == 0, first.stdout
+    again = play(bare, tmp_path, istio_authorization_policies=[POLICY])
+    assert "changed=0" in again.stdout, again.stdout
+    assert bare.get("peerauthentication", "default", "-n", "istio-system")["spec"] == {"mtls": {"mode": "STRICT"}}
+    assert bare.get("authorizationpolicy", "default-deny", "-n", "istio-system").get("spec", {}) == {}
+    assert bare.get("authorizationpolicy", "quote")["spec"] == {
+        "action": "ALLOW",
+        "selector": {"matchLabels": {"app": "quote"}},
+        "rules": [
+            {
+                "from": [{"source": {"principals": ["example.org/ns/default/sa/sleep"]}}],
+                "to": [{"operation": {"ports": ["80"]}}],
+            }
+        ],
+    }
+    without = play(bare, tmp_path, istio_authorization_policies=[{**POLICY, "state": "absent"}])
+    assert without.returncode == 0, without.stdout
+    assert bare.get("authorizationpolicy")["items"] == []
+    gone = play(bare, tmp_path, istio_state="absent")
+    assert gone.returncode == 0, gone.stdout
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"istio_trust_domain": "Example.org"}, "istio_trust_domain"),
+        ({"istio_socket_file": "socket"}, "takes its identity from istiod"),
+        ({"istio_socket_file": "run/x.sock"}, "istio_socket_file"),
+        ({"trustmesh_socket_delivery": "host_path", "istio_socket_host_dir": "sockets"}, "istio_socket_host_dir"),
+        ({"istio_proxy_image": "proxyv2"}, "istio_proxy_image"),
+        (
+            {"istio_authorization_policies": [{**POLICY, "principals": ["spiffe://example.org/ns/a"]}]},
+            "no full principal",
+        ),
+        ({"istio_authorization_policies": [{**POLICY, "principals": ["*"]}]}, "no full principal"),
+        ({"istio_overlay": {"metadata": {"name": "x"}}}, "istio_namespace"),
+    ],
+)
+def test_bad_settings_are_refused_before_anything_is_touched(
+    api: Api, tmp_path: Path, variables: dict[str, Any], words: str
+) -> None:
+    failed = play(api, tmp_path, **variables)
+    assert failed.returncode != 0
+    assert words in failed.stdout.replace("\n", " ").replace("        ", " ")
+    assert "Install |" not in failed.stdout

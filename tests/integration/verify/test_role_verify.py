@@ -1,0 +1,134 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The role verify on a real site: what it prints, writes, and how it fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from .conftest import BLUE, GREEN, TRUST_DOMAIN, Site
+
+ROOT = Path(__file__).parents[3]
+LET_IN = {"name": "Blue is let in", "type": "accepted_handshake", "to": "green", "client_spiffe_id": BLUE}
+QUOTE = {"name": "a quote for sleep", "type": "request", "from": "sleep", "to": "blue", "json_key": "quote"}
+SAW = {
+    "name": "Green saw <Blue>",
+    "type": "forwarded_certificate",
+    "from": "blue",
+    "to": "green",
+    "request": "a quote for sleep",
+}
+STRANGER = {
+    "name": "a stranger",
+    "type": "refused_handshake",
+    "client": "stranger",
+    "to": "green",
+    "control": "Blue is let in",
+}
+# Its program is the text of a file inside the archive that Ansible makes of a module.
+FROM_POD = {**STRANGER, "name": "from a pod", "client": "none", "from": "sleep"}
+
+
+def play(site: Site, folder: Path, checks: list[dict[str, Any]], *more: str, green: str | None = None) -> Any:
+    variables = {
+        "verify_scenario": "site",
+        "verify_trust_domain": TRUST_DOMAIN,
+        "verify_checks": checks,
+        "verify_spire_server": {"binary": site.server_binary, "socket_path": site.server_socket},
+        "verify_spire_agent_binary": site.agent_binary,
+        "verify_kubectl": site.kubectl,
+        "verify_report_dir": str(folder / "reports"),
+        "verify_timeout": 20,
+        "verify_settle": 0,
+        "verify_endpoints": {
+            "sleep": {"cluster": "blue", "pod": "deploy/sleep", "title": "sleep"},
+            "blue": {"cluster": "blue", "url": site.blue_url, "spiffe_id": BLUE, "title": "Blue's Envoy"},
+            "green": {
+                "cluster": "green",
+                "address": green or site.strict,
+                "spiffe_id": GREEN,
+                "title": "Green's Envoy",
+            },
+        },
+    }
+    playbook = folder / "play.yml"
+    playbook.write_text(
+        json.dumps(
+            [
+                {
+                    "hosts": "localhost",
+                    "connection": "local",
+                    "gather_facts": False,
+                    "vars": variables,
+                    "roles": ["trustmesh.spiffe.verify"],
+                }
+            ]
+        )
+    )
+    return subprocess.run(
+        [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "localhost,", str(playbook), *more],
+        cwd=folder,
+        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_a_healthy_site(site: Site, tmp_path: Path) -> None:
+    for _twice in range(2):
+        done = play(site, tmp_path, [QUOTE, LET_IN, SAW, STRANGER, FROM_POD])
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "changed=0" in done.stdout
+    assert "site: 5 checks passed" in done.stdout
+    report = json.loads((tmp_path / "reports" / "site.json").read_text())
+    assert list(report)[:5] == ["scenario", "trust_domain", "started", "finished", "duration_s"]
+    assert report["summary"] == {"passed": 5, "failed": 0}
+    page = (tmp_path / "reports" / "site.html").read_text()
+    assert "Green saw &lt;Blue&gt;" in page and "<Blue>" not in page
+    picture = ElementTree.fromstring(page[page.index("<svg") : page.index("</svg>") + 6])  # noqa: S314 - our own page
+    groups = [g.get("class") for g in picture.iter("{http://www.w3.org/2000/svg}g")]
+    assert groups == ["verified", "verified", "verified", "refused", "refused"]
+    assert "http" not in page.replace("http://www.w3.org/2000/svg", "").replace("HTTP", "").replace("http_status", "")
+
+
+def test_a_failed_check_fails_the_play_after_the_report(site: Site, tmp_path: Path) -> None:
+    done = play(site, tmp_path, [LET_IN, STRANGER], green=site.open)
+    assert done.returncode != 0
+    assert "site: 1 of 2 checks FAILED" in done.stdout
+    assert "a stranger (negative): expected refused: TLS alert; observed let in: HTTP 200" in done.stdout
+    report = json.loads((tmp_path / "reports" / "site.json").read_text())
+    assert [check["status"] for check in report["checks"]] == ["pass", "fail"]
+
+
+def test_check_mode_says_that_nothing_was_tried(site: Site, tmp_path: Path) -> None:
+    done = play(site, tmp_path, [LET_IN], "--check", green=site.nobody)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "In check mode none of them is made" in done.stdout
+    assert "changed=0" in done.stdout
+    assert not (tmp_path / "reports").exists()
+
+
+@pytest.mark.parametrize(
+    ("check", "words"),
+    [
+        ({**LET_IN, "too": "green"}, "unknown field 'too'"),
+        ({**LET_IN, "to": "grene"}, "names the endpoint 'grene'"),
+        ({"name": "x", "type": "nonsense"}, "type is 'nonsense'"),
+    ],
+)
+def test_a_typing_mistake_is_named(site: Site, tmp_path: Path, check: dict[str, Any], words: str) -> None:
+    done = play(site, tmp_path, [check])
+    assert done.returncode != 0
+    assert words in done.stdout
+    assert "checks[0]" in done.stdout

@@ -1,0 +1,76 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which certificates are believed."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import pytest
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls import chain
+
+from .conftest import HOUR, NOW, Identity, issue
+
+ID = "spiffe://example.org/green/envoy"
+ROOT = issue("spiffe://example.org", ca=True, name="root")
+
+
+def judge(*presented: Identity, now: datetime.datetime = NOW, **more: Any) -> chain.Judgement:
+    expected = chain.Expectation(**{"spiffe_id": ID, "authorities": [ROOT.certificate], **more})
+    return chain.judge([identity.certificate for identity in presented], expected, now)
+
+
+def test_a_good_certificate_and_what_it_says() -> None:
+    leaf = issue(ID, by=ROOT)
+    judgement = judge(leaf, min_remaining=60, foreign=[issue(ca=True, name="istiod").certificate])
+    assert judgement.ok
+    assert judgement.details["spiffe_id"] == ID
+    assert judgement.details["issuer"] == "CN=root"
+    assert 3500 < judgement.details["remaining_s"] <= 3600
+    assert judgement.details["sha256"] == chain.sha256(leaf.certificate)
+
+
+def test_over_an_intermediate() -> None:
+    between = issue(by=ROOT, ca=True, name="between")
+    leaf = issue(ID, by=between)
+    assert judge(leaf, between).ok
+    assert not judge(leaf).ok, "the link to the root is missing"
+    old = issue(by=ROOT, ca=True, name="old", ends=NOW - HOUR / 2)
+    assert not judge(issue(ID, by=old), old).ok
+    narrow = issue(by=ROOT, ca=True, name="narrow", path_length=0)
+    below = issue(by=narrow, ca=True, name="below")
+    assert not judge(issue(ID, by=below), below, narrow).ok
+
+
+@pytest.mark.parametrize(
+    ("presented", "words"),
+    [
+        (lambda: [], "no certificate"),
+        (lambda: [issue(ID + "2", by=ROOT)], f"it is {ID}2, expected {ID}"),
+        (lambda: [issue(by=ROOT)], "carries 0 URI SANs"),
+        (lambda: [issue(ID, "spiffe://example.org/x", by=ROOT)], "carries 2 URI SANs"),
+        (lambda: [issue(ID, by=ROOT, ca=True)], "CA certificate"),
+        (lambda: [issue(ID, by=ROOT, ends=NOW - HOUR / 2)], "it expired 1800 s ago"),
+        (lambda: [issue(ID, by=ROOT, begins=NOW + HOUR / 2)], "valid only from"),
+        (lambda: [issue(ID, by=ROOT, ends=NOW + HOUR / 120)], "lives only"),
+        (lambda: [issue(ID, by=issue(ca=True, name="root"))], "does not lead to the trust bundle"),
+        (lambda: [issue(ID)], "does not lead to the trust bundle"),
+        (lambda: [issue(ID, by=issue(ID, by=ROOT))], "does not lead to the trust bundle"),
+    ],
+)
+def test_what_is_not_believed(presented: Any, words: str) -> None:
+    assert words in "; ".join(judge(*presented(), min_remaining=60).problems)
+
+
+def test_a_leaf_cannot_sign() -> None:
+    middle = issue(ID, by=ROOT)
+    assert not judge(issue(ID, by=middle), middle).ok
+
+
+def test_signed_by_istiod_is_said() -> None:
+    istiod = issue(ca=True, name="istiod")
+    problems = judge(issue(ID, by=istiod), foreign=[istiod.certificate]).problems
+    assert "it was signed by istiod" in problems
+    assert judge(issue(ID, by=ROOT), foreign=[ROOT.certificate]).ok, "a root that the bundle holds too is not foreign"

@@ -1,0 +1,663 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The house rules, as tests over the tree.
+
+Each rule looks at files that git knows or would add, and names every place that breaks it with what to do instead.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+import re
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+
+ROOT = Path(__file__).resolve().parents[2]
+THIS = Path(__file__).resolve().relative_to(ROOT).as_posix()
+
+
+class AnsibleLoader(yaml.SafeLoader):
+    """Reads Ansible's own tags (!vault, !unsafe) as plain values."""
+
+
+AnsibleLoader.add_multi_constructor("!", lambda loader, tag, node: loader.construct_scalar(node))  # noqa: ARG005
+
+
+@cache
+def tree() -> tuple[str, ...]:
+    """Return the paths of the project's files, without this one, whose rules would find themselves."""
+    argv = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(argv, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
+    return tuple(sorted({name for name in names if name and name != THIS and (ROOT / name).is_file()}))
+
+
+def files(*patterns: str) -> list[str]:
+    """Return the project's files that match one of the glob ``patterns``; ``**`` crosses folders."""
+    expressions = [re.compile(_regex(pattern)) for pattern in patterns]
+    return [name for name in tree() if any(expression.fullmatch(name) for expression in expressions)]
+
+
+def _regex(pattern: str) -> str:
+    return "".join(
+        {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*"}.get(part, re.escape(part))
+        for part in re.split(r"(\*\*/|\*\*|\*)", pattern)
+    )
+
+
+@cache
+def text(name: str) -> str:
+    """Return a file's text, or nothing when it is binary."""
+    try:
+        return (ROOT / name).read_text()
+    except UnicodeDecodeError:
+        return ""
+
+
+@cache
+def data(name: str) -> Any:
+    """Return what a YAML file holds."""
+    return yaml.load(text(name), Loader=AnsibleLoader)  # noqa: S506 - a SafeLoader
+
+
+@cache
+def syntax(name: str) -> ast.Module:
+    """Return a Python file's syntax tree."""
+    return ast.parse(text(name))
+
+
+def roles() -> list[str]:
+    """Return the names of the roles."""
+    return sorted({name.split("/")[1] for name in files("roles/*/**")})
+
+
+def modules() -> list[str]:
+    """Return the names of the modules."""
+    return [Path(name).stem for name in files("plugins/modules/*.py") if not name.endswith("__init__.py")]
+
+
+def broken(places: list[str], rule: str) -> None:
+    """Fail with the places that break a rule."""
+    assert not places, f"{rule}\n  " + "\n  ".join(places)
+
+
+# What no text may hold
+
+
+@dataclass(frozen=True)
+class Ban:
+    """Text that may not be in files of these patterns, and what to do instead."""
+
+    name: str
+    pattern: str
+    instead: str
+    where: tuple[str, ...] = ("roles/**", "playbooks/**", "plugins/**", "inventories/**", "molecule/**", "awx/**")
+
+
+# Hosts are put together here from their words, so that this file holds none either.
+REGISTRIES = [
+    ".".join(words)
+    for words in (
+        ("pypi", "org"),
+        ("pythonhosted", "org"),
+        ("proxy", "golang", "org"),
+        ("sum", "golang", "org"),
+        ("npmjs", "org"),
+        ("npmjs", "com"),
+        ("crates", "io"),
+        ("repo1", "maven", "org"),
+        ("repo", "maven", "apache", "org"),
+        ("galaxy", "ansible", "com"),
+        ("rubygems", "org"),
+        ("deb", "debian", "org"),
+        ("security", "debian", "org"),
+    )
+]
+YES = r"""["']?(?:true|yes|on|1)\b"""
+NO = r"""["']?(?:false|no|off|0)\b"""
+
+BANS = (
+    Ban(
+        "insecure bootstrap",
+        rf"(?i)insecure_bootstrap[\"']?\s*[:=]\s*{YES}",
+        "Pin the trust bundle (trust_bundle_path).",
+    ),
+    Ban(
+        "kubelet not verified",
+        rf"(?i)skip_kubelet_verification[\"']?\s*[:=]\s*{YES}",
+        "Let the agent verify the kubelet with its CA.",
+    ),
+    Ban(
+        "curl without checks",
+        r"\bcurl\b[^\n|;]*?[\"'\s](?:-[a-zA-Z]*k[a-zA-Z]*|--insecure)(?=[\"'\s]|$)",
+        "Give curl the CA with --cacert.",
+    ),
+    Ban("certificates not checked", rf"(?i)validate_certs\s*[:=]\s*{NO}", "Give the CA (ca_cert, ca_path)."),
+    Ban("certificates not checked in Python", r"\bverify\s*=\s*False|_create_unverified_context", "Give the CA."),
+    Ban("API server not checked", rf"(?i)insecure-skip-tls-verify[\"']?\s*[:=]\s*{YES}", "Keep the cluster's CA."),
+    Ban(
+        "errors ignored",
+        r"(?m)^\s*(?:- )?ignore_errors\s*:",
+        "Say which failure is expected: failed_when with a condition.",
+    ),
+    Ban(
+        "client certificate not required",
+        rf"(?i)require_client_certificate[\"']?\s*[:=]\s*{NO}",
+        "Envoy asks every client for a certificate.",
+    ),
+    Ban(
+        "join token as an argument",
+        r"(?i)--?join_?token\b(?!_file)|\bjoin_token[\"']?\s*=\s*[\"']",
+        "Give it as a file: join_token_file, mode 0600.",
+    ),
+    Ban(
+        "keys in memory only",
+        r"""(?i)key_?manager[\s"']+memory""",
+        "A join-token agent that loses its key can never come back: use the disk key manager.",
+        where=("roles/**", "playbooks/**", "inventories/**"),
+    ),
+    Ban(
+        "plain TLS allowed in the mesh",
+        r"(?m)^\s*mode[\"']?\s*:\s*[\"']?(?:PERMISSIVE|DISABLE)\b",
+        "PeerAuthentication is STRICT.",
+    ),
+    Ban("secret shown", rf"(?m)^\s*no_log\s*:\s*{NO}", "Leave no_log out where nothing is secret, else set it true."),
+    Ban(
+        "host of a package registry",
+        "|".join(re.escape(host) for host in REGISTRIES),
+        "Leave the choice of registry to the settings of the tool and its user.",
+        where=("**",),
+    ),
+    Ban(
+        "skipped test",
+        r"pytest\.(?:mark\.)?(?:skip|skipif|xfail|importorskip)\b|unittest\.skip",
+        "A skipped test proves nothing: let it run, or remove it.",
+        where=("tests/**",),
+    ),
+)
+
+
+@pytest.mark.parametrize("ban", BANS, ids=lambda ban: ban.name)
+def test_nothing_banned_is_in_the_tree(ban: Ban) -> None:
+    places = []
+    for name in files(*ban.where):
+        for found in re.finditer(ban.pattern, text(name)):
+            line = text(name).count("\n", 0, found.start()) + 1
+            places.append(f"{name}:{line}: {found.group(0).strip()}")
+    broken(places, f"{ban.name}. {ban.instead}")
+
+
+BAN_SAMPLES = {
+    "insecure bootstrap": ("insecure_bootstrap = true", "insecure_bootstrap: false"),
+    "kubelet not verified": ("skip_kubelet_verification = true", "skip_kubelet_verification = false"),
+    "curl without checks": ("curl -sk https://x", "curl -s --cacert ca https://kiosk"),
+    "certificates not checked": ("validate_certs: false", "validate_certs: true"),
+    "certificates not checked in Python": ("get(url, verify=False)", "get(url, verify=ca)"),
+    "API server not checked": ("insecure-skip-tls-verify: true", "insecure-skip-tls-verify: false"),
+    "errors ignored": ("  ignore_errors: true", "# ignore_errors is not used"),
+    "client certificate not required": ("require_client_certificate: false", "require_client_certificate: true"),
+    "join token as an argument": ("args: [-joinToken, abc]", "join_token_file = '/run/token'"),
+    "keys in memory only": ('KeyManager "memory" {', 'KeyManager "disk" {'),
+    "plain TLS allowed in the mesh": ("  mode: PERMISSIVE", "  mode: STRICT"),
+    "secret shown": ("  no_log: false", "  no_log: true"),
+    "host of a package registry": (f"https://{REGISTRIES[0]}/simple", "https://example.org"),
+    "skipped test": ("@pytest.mark.skip", "@pytest.mark.parametrize"),
+}
+
+
+@pytest.mark.parametrize("ban", BANS, ids=lambda ban: ban.name)
+def test_each_ban_finds_what_it_is_for(ban: Ban) -> None:
+    bad, good = BAN_SAMPLES[ban.name]
+    assert re.search(ban.pattern, bad)
+    assert not re.search(ban.pattern, good)
+
+
+# Tasks
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task of a role or playbook: where it is, what it runs, and with which arguments."""
+
+    place: str
+    action: str
+    arguments: dict[str, Any]
+
+
+def task_files() -> list[str]:
+    """Return the files that hold lists of tasks."""
+    return files("roles/*/tasks/**.yml", "roles/*/handlers/**.yml")
+
+
+def tasks() -> Iterator[Task]:
+    """Yield all tasks, those in blocks too."""
+    for name in task_files():
+        yield from _tasks(name, data(name) or [])
+    for name in files("playbooks/*.yml", "molecule/**.yml"):
+        plays = data(name)
+        for play in plays if isinstance(plays, list) else []:
+            for section in ("pre_tasks", "tasks", "post_tasks", "handlers"):
+                yield from _tasks(name, play.get(section) or [])
+
+
+def _tasks(name: str, items: list[dict[str, Any]]) -> Iterator[Task]:
+    for item in items:
+        for section in ("block", "rescue", "always"):
+            yield from _tasks(name, item.get(section) or [])
+        # Names are written in full (ansible-lint sees to it), so the key with dots is the action.
+        actions = [key for key in item if "." in key]
+        for action in actions:
+            arguments = item[action] if isinstance(item[action], dict) else {"_raw": item[action]}
+            merged = {**arguments, **(item.get("args") or {})}
+            yield Task(f"{name}: {item.get('name', action)}", action, merged)
+
+
+def test_no_task_sleeps_for_a_fixed_time() -> None:
+    places = []
+    for task in tasks():
+        action = task.action.rsplit(".", 1)[-1]
+        waits_on = {"host", "port", "path", "search_regex"} & task.arguments.keys()
+        if action == "pause" or (action == "wait_for" and (not waits_on or "delay" in task.arguments)):
+            places.append(task.place)
+        if re.search(r"\bsleep\s+\d", json.dumps(task.arguments, default=str)):
+            places.append(task.place)
+    broken(places, "Wait on a condition with a limit, never for a fixed time.")
+
+
+SECRET_PATH = re.compile(r"kubeconfig|token|private|[._-]key\b|\bkey\.pem", re.IGNORECASE)
+
+
+def test_files_with_keys_are_0600() -> None:
+    places = []
+    for task in tasks():
+        target = str(task.arguments.get("dest") or task.arguments.get("path") or "")
+        writes = task.action.rsplit(".", 1)[-1] in ("copy", "template", "file", "get_url")
+        folder = task.arguments.get("state") in ("directory", "absent", "link")
+        if writes and not folder and SECRET_PATH.search(target) and task.arguments.get("mode") != "0600":
+            places.append(f"{task.place}: {target} has mode {task.arguments.get('mode', '(none)')}")
+    broken(places, 'A file that holds a key, a token or a kubeconfig is written with mode: "0600".')
+
+
+def test_all_collections_in_use_are_declared() -> None:
+    known = {"ansible.builtin", "trustmesh.spiffe", *data("galaxy.yml")["dependencies"]}
+    used = [(task.place, task.action) for task in tasks()]
+    places = [f"{place}: {action}" for place, action in used if action.rsplit(".", 1)[0] not in known]
+    for name in files("roles/**.yml", "playbooks/*.yml"):
+        for found in re.findall(r"(?:lookup|query|q)\(\s*['\"](\w+\.\w+)\.\w+", text(name)):
+            places += [f"{name}: {found}"] if found not in known else []
+    broken(places, "Every collection in use is a dependency in galaxy.yml (write names in full).")
+
+
+# Roles
+
+# The role without a main: the others take their defaults from it, and playbooks call its entry points by name.
+SHARED = "trustmesh"
+PHASES = ("main", "preflight", "install", "configure", "verify", "remove")
+INCLUDES = ("include_tasks", "import_tasks", "include_role", "import_role")
+
+
+@pytest.mark.parametrize("role", roles())
+def test_role_has_the_layout(role: str) -> None:
+    has_tasks = role != SHARED
+    wanted = [
+        "defaults/main.yml",
+        "meta/argument_specs.yml",
+        "meta/main.yml",
+        *(["tasks/main.yml"] if has_tasks else []),
+    ]
+    places = [f"roles/{role}/{name} is missing" for name in wanted if f"roles/{role}/{name}" not in tree()]
+    broken(places, f"The role {role} lacks parts of the layout.")
+
+
+@pytest.mark.parametrize("role", roles())
+def test_role_main_only_dispatches(role: str) -> None:
+    places = [
+        task.place
+        for name in files(f"roles/{role}/tasks/main.yml")
+        for task in _tasks(name, data(name) or [])
+        if task.action.rsplit(".", 1)[-1] not in INCLUDES
+    ]
+    broken(places, "tasks/main.yml only includes the phases of its role.")
+
+
+@pytest.mark.parametrize("role", roles())
+def test_role_task_files_are_phases_or_included_by_one(role: str) -> None:
+    names = files(f"roles/{role}/tasks/**.yml")
+    everything = "\n".join(text(name) for name in [*names, *files("playbooks/*.yml")])
+    # A file may also be chosen by an option, as in `include_tasks: "{{ cluster_provider }}.yml"`.
+    chosen = {choice for option in options_of(role).values() for choice in option.get("choices") or []}
+    places = [
+        name
+        for name in names
+        if Path(name).stem not in {*PHASES, *chosen} and not re.search(rf"\b{Path(name).stem}\b", everything)
+    ]
+    broken(places, f"A task file is a phase ({', '.join(PHASES)}) or is included by one.")
+
+
+def options_of(role: str) -> dict[str, dict[str, Any]]:
+    """Return the options of a role, those of all its entry points together."""
+    specs = data(f"roles/{role}/meta/argument_specs.yml")["argument_specs"]
+    return {name: option for spec in specs.values() for name, option in (spec.get("options") or {}).items()}
+
+
+@pytest.mark.parametrize("role", roles())
+def test_role_defaults_and_argument_specs_agree(role: str) -> None:
+    defaults = data(f"roles/{role}/defaults/main.yml") or {}
+    options = options_of(role)
+    places = [f"{name}: a default that argument_specs does not know" for name in defaults.keys() - options.keys()]
+    for name, option in options.items():
+        if option.get("required"):
+            places += [f"{name}: required, so it has no default"] if name in defaults else []
+        elif name not in defaults:
+            places.append(f"{name}: an option without a default")
+        elif "default" in option and option["default"] != defaults[name]:
+            places.append(f"{name}: defaults say {defaults[name]!r}, argument_specs {option['default']!r}")
+        if not option.get("description") or not option.get("type"):
+            places.append(f"{name}: an option has a type and a description")
+    broken(sorted(places), f"roles/{role}/defaults/main.yml and meta/argument_specs.yml differ.")
+
+
+@pytest.mark.parametrize("role", roles())
+def test_role_variables_carry_its_name(role: str) -> None:
+    places = [
+        f"defaults/main.yml: {name}"
+        for name in data(f"roles/{role}/defaults/main.yml") or {}
+        if not name.startswith(f"{role}_")
+    ]
+    for path in files(f"roles/{role}/vars/**.yml"):
+        places += [f"{path}: {name}" for name in data(path) or {} if not name.startswith(f"__{role}_")]
+    broken(places, f"Public variables are {role}_x, internal ones in vars are __{role}_x.")
+
+
+# Playbooks and inventories
+
+
+def calls_a_role(task: Task) -> bool:
+    """Tell whether a task only calls a role, as `roles:` would, at another entry point."""
+    return task.action in ("ansible.builtin.include_role", "ansible.builtin.import_role")
+
+
+@pytest.mark.parametrize("name", files("playbooks/*.yml"))
+def test_playbook_holds_hosts_order_and_roles_only(name: str) -> None:
+    places = [task.place for task in tasks() if task.place.startswith(f"{name}:") and not calls_a_role(task)]
+    broken(places, f"{name}: work is done in roles, a playbook only names hosts, order and roles.")
+
+
+@pytest.mark.parametrize("name", files("inventories/*/hosts.ini"))
+def test_hosts_are_names_in_groups(name: str) -> None:
+    places = [
+        f"line {number}: {line}"
+        for number, line in enumerate(text(name).splitlines(), start=1)
+        if not re.fullmatch(r"\s*|#.*|\[[a-z_]+(:children)?\]|[a-z][a-z0-9_-]*", line)
+    ]
+    broken(places, f"{name}: hosts are clusters, groups are duties; variables go to group_vars and host_vars.")
+
+
+# Modules and their layers
+
+
+@pytest.mark.parametrize("module", modules())
+def test_module_file_is_documentation_and_a_short_main(module: str) -> None:
+    body = syntax(f"plugins/modules/{module}.py").body
+    names = {
+        target.id
+        for node in body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    places = [f"{name} is missing" for name in ("DOCUMENTATION", "EXAMPLES", "RETURN") if name not in names]
+    functions = {node.name: node for node in body if isinstance(node, ast.FunctionDef)}
+    if f"plugins/action/{module}.py" in tree():
+        pass  # the work is done by the action plugin, this file is its documentation
+    elif "main" not in functions:
+        places.append("main() is missing")
+    elif (length := (functions["main"].end_lineno or 0) - functions["main"].lineno + 1) > 40:
+        places.append(f"main() has {length} lines")
+    broken(places, f"{module}: a module file is DOCUMENTATION, EXAMPLES, RETURN and a main() of at most 40 lines.")
+
+
+@pytest.mark.parametrize("module", modules())
+def test_module_belongs_to_the_action_group_of_its_system(module: str) -> None:
+    groups = data("meta/runtime.yml")["action_groups"]
+    system = module.split("_", maxsplit=1)[0]
+    if system in groups:
+        assert module in groups[system], f"meta/runtime.yml: {module} is missing in the action group {system}."
+
+
+def test_action_groups_name_modules_that_exist() -> None:
+    groups = data("meta/runtime.yml")["action_groups"]
+    places = [f"{group}: {name}" for group, names in groups.items() for name in names if name not in modules()]
+    broken(places, "meta/runtime.yml names a module that does not exist.")
+
+
+PURE = files("plugins/module_utils/**/model.py", "plugins/module_utils/**/plan.py", "plugins/module_utils/**/codec.py")
+EFFECTS = re.compile(
+    r"(ansible|http|io|os|pathlib|shutil|socket|ssl|subprocess|tempfile|time|urllib\.(request|error))(\.|$)"
+)
+
+
+@pytest.mark.parametrize(
+    "name", [*PURE, *files("plugins/module_utils/**/spiffe_id.py", "plugins/module_utils/**/compare.py")]
+)
+def test_pure_layers_have_no_effects(name: str) -> None:
+    places = []
+    for node in ast.walk(syntax(name)):
+        if isinstance(node, ast.Import):
+            imported = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            imported = [node.module or ""]
+        else:
+            called = node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else ""
+            places += [f"line {node.lineno}: {called}()"] if called in ("open", "print", "input") else []
+            continue
+        places += [f"line {node.lineno}: {module}" for module in imported if EFFECTS.match(module)]
+    broken(places, f"{name} is pure: it decides, and leaves all reading and doing to others.")
+
+
+def test_only_the_runner_knows_ansible_module() -> None:
+    allowed = ("plugins/module_utils/_argspec.py", "plugins/module_utils/_runner.py")
+    places = [
+        name
+        for name in files("plugins/module_utils/**.py", "plugins/modules/*.py")
+        if name not in allowed and re.search(r"\bAnsibleModule\b", text(name))
+    ]
+    broken(places, "AnsibleModule is made in _argspec.py and used in _runner.py, nowhere else.")
+
+
+def fragments() -> list[str]:
+    """Return the names of the doc fragments that describe options."""
+    names = [Path(name).stem for name in files("plugins/doc_fragments/*.py")]
+    return [name for name in names if name not in ("__init__", "attributes")]
+
+
+def documented(block: dict[str, Any]) -> dict[str, Any]:
+    """Return what a block of documentation or of an argument spec says about its options, in one form."""
+    return {
+        name: {
+            "type": option.get("type", "str"),
+            "elements": option.get("elements"),
+            "required": bool(option.get("required")),
+            "default": option.get("default"),
+            "choices": list(option["choices"]) if option.get("choices") else None,
+            "aliases": sorted(option.get("aliases") or []),
+            "options": documented(option.get("suboptions") or option.get("options") or {}),
+        }
+        for name, option in block.items()
+    }
+
+
+@pytest.mark.parametrize("fragment", fragments())
+def test_doc_fragment_is_the_twin_of_its_argument_block(fragment: str) -> None:
+    package = "ansible_collections.trustmesh.spiffe.plugins"
+    functions = [
+        getattr(importlib.import_module(f"{package}.{name}"), f"{fragment}_spec", None)
+        for name in ("module_utils._argspec", *_spec_modules())
+    ]
+    found = [function for function in functions if function]
+    assert found, f"There is no {fragment}_spec() for the doc fragment {fragment}."
+    spec = found[0]().options
+    options = fragment_options(fragment)
+    # A block may contain another one, which then has a fragment of its own.
+    foreign = {name for other in fragments() if other != fragment for name in fragment_options(other)} - options.keys()
+    assert documented(options) == documented({name: spec[name] for name in spec.keys() - foreign})
+    for name, option in options.items():
+        for variable in spec[name].get("fallback", (None, []))[1]:
+            assert f"E({variable})" in str(option["description"]), f"{fragment}: {name} does not name {variable}."
+
+
+def fragment_options(fragment: str) -> dict[str, Any]:
+    """Return the options that a doc fragment describes."""
+    module = importlib.import_module(f"ansible_collections.trustmesh.spiffe.plugins.doc_fragments.{fragment}")
+    options: dict[str, Any] = yaml.safe_load(module.ModuleDocFragment.DOCUMENTATION)["options"]
+    return options
+
+
+def _spec_modules() -> list[str]:
+    """Return the modules below plugins/ in which argument blocks may live beside _argspec."""
+    names = [
+        name for name in files("plugins/module_utils/**.py") if re.search(r"^def \w+_spec\(", text(name), re.MULTILINE)
+    ]
+    return [name.removeprefix("plugins/").removesuffix(".py").replace("/", ".") for name in names]
+
+
+def test_python_files_name_their_licence() -> None:
+    places = [
+        name
+        for name in files("**.py")
+        if text(name).strip() and "SPDX-License-Identifier: GPL-3.0-or-later" not in text(name)
+    ]
+    broken(places, "Every Python file starts with the copyright, the licence and its SPDX line.")
+
+
+# Versions
+
+
+def pins(name: str) -> dict[str, str]:
+    """Return the pinned versions in a requirements file. A line that is no exact pin is an error."""
+    found = {}
+    for line in text(name).splitlines():
+        words = line.split("#", maxsplit=1)[0].strip()
+        if not words or words.startswith("-r "):
+            continue
+        match = re.fullmatch(r"([A-Za-z0-9._-]+)==([^\s;]+)", words)
+        assert match, f"{name}: {words!r} is not pinned with ==."
+        found[match.group(1)] = match.group(2)
+    return found
+
+
+def test_the_environment_is_the_pinned_one() -> None:
+    wanted = {**pins("requirements.txt"), **pins("requirements-dev.txt")}
+    places = [
+        f"{name}: pinned {pin}, installed {version(name)}" for name, pin in wanted.items() if version(name) != pin
+    ]
+    broken(places, "The virtual environment differs from the requirements: run make setup-dev.")
+
+
+def test_ansible_core_pin_is_one_that_the_collection_supports() -> None:
+    assert Version(pins("requirements.txt")["ansible-core"]) in SpecifierSet(
+        data("meta/runtime.yml")["requires_ansible"]
+    )
+
+
+def test_collection_pins_are_those_of_the_ansible_package_and_lie_in_the_ranges() -> None:
+    ranges = data("galaxy.yml")["dependencies"]
+    pinned = {
+        item["name"]: item["version"] for item in data("collections/requirements.yml")["collections"] if "name" in item
+    }
+    assert pinned.keys() == ranges.keys(), "galaxy.yml and collections/requirements.yml name different collections."
+    installed = importlib.import_module("ansible_collections").__path__
+    for name, pin in pinned.items():
+        assert Version(pin) in SpecifierSet(ranges[name].replace("*", "")), (
+            f"{name} {pin} is outside of galaxy.yml's {ranges[name]}."
+        )
+        manifests = [Path(folder, *name.split("."), "MANIFEST.json") for folder in installed]
+        found = next(path for path in manifests if path.is_file())
+        assert json.loads(found.read_text())["collection_info"]["version"] == pin, (
+            f"{name}: the ansible package brings another version."
+        )
+
+
+def test_execution_environment_asks_for_what_is_tested() -> None:
+    tested = pins("requirements.txt")
+    for name in data("meta/execution-environment.yml")["dependencies"].values():
+        assert (ROOT / name).is_file(), f"meta/execution-environment.yml names {name}, which is not there."
+    for line in text("meta/ee-requirements.txt").splitlines():
+        if line and not line.startswith("#"):
+            requirement = Requirement(line)
+            assert Version(tested[requirement.name]) in requirement.specifier, f"meta/ee-requirements.txt: {line}"
+
+
+# Texts
+
+
+def make_targets() -> set[str]:
+    """Return the targets of the Makefile."""
+    return set(re.findall(r"^([a-z_-]+):.*## ", text("Makefile"), re.MULTILINE))
+
+
+@pytest.mark.parametrize("name", files("README.md", "CONTRIBUTING.md", "docs/**.md"))
+def test_commands_in_the_texts_exist(name: str) -> None:
+    commands = re.findall(
+        r"(?:^\s*(?:\$ )?|`|&& )(make|ansible-playbook)((?: +[\w./=:+-]+)*)", text(name), re.MULTILINE
+    )
+    places = []
+    for program, rest in commands:
+        words = [word for word in rest.split() if "=" not in word and not word.startswith("-")]
+        if program == "make":
+            places += [f"make {word}" for word in words[:1] if word not in make_targets()]
+        for word in words if program == "ansible-playbook" else []:
+            if word.endswith(".yml") and not ((ROOT / word).is_file() or (ROOT / "playbooks" / word).is_file()):
+                places.append(f"ansible-playbook {word}")
+            if word.startswith("trustmesh.spiffe.") and f"playbooks/{word.rsplit('.', 1)[1]}.yml" not in tree():
+                places.append(f"ansible-playbook {word}")
+    broken(places, f"{name} shows a command that does not exist.")
+
+
+def test_ansible_settings_are_the_same_from_the_root_and_from_playbooks() -> None:
+    def settings(name: str) -> list[str]:
+        return [line.replace("../", "") for line in text(name).splitlines() if line and not line.startswith("#")]
+
+    assert settings("ansible.cfg") == settings("playbooks/ansible.cfg")
+
+
+def test_sanity_has_nothing_to_ignore() -> None:
+    broken([name for name in files("tests/sanity/ignore-*.txt") if text(name).strip()], "Mend what sanity finds.")
+
+
+@pytest.mark.parametrize("name", files(".ansible-lint.yml"))
+def test_ansible_lint_has_nothing_to_skip(name: str) -> None:
+    assert data(name)["profile"] == "production"
+    assert not {"skip_list", "warn_list"} & data(name).keys()
+
+
+def test_artifact_holds_what_users_run_and_nothing_else(tmp_path: Path) -> None:
+    galaxy = Path(sys.executable).with_name("ansible-galaxy")
+    argv = [str(galaxy), "collection", "build", "--output-path", str(tmp_path), str(ROOT)]
+    subprocess.run(argv, check=True, capture_output=True, cwd=tmp_path)
+    with tarfile.open(next(tmp_path.glob("*.tar.gz"))) as artifact:
+        names = {member.name for member in artifact.getmembers() if member.isfile()}
+    made = {"MANIFEST.json", "FILES.json"}
+    broken(sorted(names - made - set(tree())), "The artifact holds files that git does not know: see build_ignore.")
+    folders = ("plugins/", "roles/", "playbooks/", "inventories/", "docs/", "meta/")
+    ours = {name for name in tree() if name.startswith(folders) and name != "playbooks/ansible.cfg"}
+    broken(sorted(ours - names), "The artifact lacks files: see build_ignore in galaxy.yml.")
+    private = tuple(data("galaxy.yml")["build_ignore"])
+    broken(
+        [name for name in names if name.split("/")[0] in private], "The artifact holds what only this checkout needs."
+    )
