@@ -432,7 +432,8 @@ def _curl_reply(done: Completed) -> Reply:
 def _active_certificate(text: str, name: str) -> str | None:
     """The chain of the secret ``name`` in Envoy's dump of its secrets, as PEM. The key is not in the dump."""
     try:
-        configs = json.loads(text)["configs"]
+        # pilot-agent writes its own log lines to the same stream, before the answer.
+        configs = json.loads(text[text.index("{\n") :])["configs"]
         for config in configs:
             if config.get("name") != name:
                 continue
