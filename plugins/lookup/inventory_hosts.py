@@ -32,6 +32,7 @@ _raw:
 """
 
 from pathlib import Path
+from typing import Any
 
 from ansible.errors import AnsibleLookupError
 from ansible.inventory.manager import InventoryManager
@@ -42,7 +43,7 @@ from ansible.plugins.lookup import LookupBase
 class LookupModule(LookupBase):
     """Read inventory files with Ansible's own parser."""
 
-    def run(self, terms, variables=None, **kwargs):
+    def run(self, terms: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[dict[str, Any]]:
         self.set_options(var_options=variables, direct=kwargs)
         hosts = []
         for term in terms:

@@ -68,6 +68,7 @@ class _Module(AnsibleModule):
     def fail_json(self, msg: str, **kwargs: Any) -> NoReturn:
         item = None if self.input_checked else _refused_item(self.argument_spec, self.given)
         super().fail_json(msg=f"{item}: {msg}" if item else msg, **kwargs)
+        raise SystemExit(1)  # never reached; it tells a type checker what fail_json does
 
 
 def _refused_item(options: dict[str, dict[str, Any]], params: dict[str, Any]) -> str | None:

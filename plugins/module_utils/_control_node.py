@@ -12,10 +12,11 @@ import shutil
 import socket
 import time
 import urllib.error
-import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any
 
+from ansible.module_utils.urls import open_url
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, ProcessError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import LocalProcess, Process
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
@@ -81,8 +82,8 @@ def _engine(process: Process, name: str) -> dict[str, Any]:
     query = "{{.ServerVersion}}" if name == "docker" else "{{.Version.Version}}"
     try:
         answer = process.run([name, "info", "--format", query], timeout=_ENGINE_TIMEOUT_S)
-    except ProcessError as error:
-        return {"installed": True, "answers": False, "version": "", "error": error.message}
+    except ProcessError as failure:
+        return {"installed": True, "answers": False, "version": "", "error": failure.message}
     version = answer.stdout.strip()
     answers = answer.rc == 0 and bool(version)
     error = "" if answers else (answer.stderr.strip().splitlines() or ["no version was told"])[-1]
@@ -108,13 +109,13 @@ def _registry(url: str, timeout: float) -> dict[str, Any]:
     """
     begun = time.monotonic()
     try:
-        with urllib.request.urlopen(f"{url.rstrip('/')}/v2/", timeout=timeout) as answer:
+        with open_url(f"{url.rstrip('/')}/v2/", timeout=timeout) as answer:
             code = answer.status
-    except urllib.error.HTTPError as error:
-        code = error.code
-    except (OSError, ValueError) as error:
+    except urllib.error.HTTPError as failure:
+        code = failure.code
+    except (OSError, ValueError) as failure:
         seconds = time.monotonic() - begun
-        return {"reachable": False, "reason": f"no answer after {seconds:.1f} s ({error})"}
+        return {"reachable": False, "reason": f"no answer after {seconds:.1f} s ({failure})"}
     if code in (200, 401):
         return {"reachable": True, "reason": f"it answered with HTTP {code}"}
     return {"reachable": False, "reason": f"it answered with HTTP {code}, which is no registry's answer"}

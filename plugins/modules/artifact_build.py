@@ -59,13 +59,16 @@ options:
   times_file:
     description: A JSON file in which the seconds of each step that was built are recorded.
     type: path
+extends_documentation_fragment: trustmesh.spiffe.attributes
 attributes:
   check_mode:
-    description: Can run in check mode and predict what a run would change.
     support: full
   diff_mode:
-    description: Returns what would be or was built under RV(built); there is no before and after to compare.
     support: none
+    details:
+      - RV(built) and RV(linked) tell what was done. There is no before and after to compare.
+  idempotent:
+    support: full
 """
 
 EXAMPLES = r"""

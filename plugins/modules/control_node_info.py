@@ -34,7 +34,9 @@ options:
     description: Seconds to wait for the registry.
     type: float
     default: 3
-extends_documentation_fragment: trustmesh.spiffe.attributes.info_module
+extends_documentation_fragment:
+  - trustmesh.spiffe.attributes
+  - trustmesh.spiffe.attributes.info_module
 """
 
 EXAMPLES = r"""

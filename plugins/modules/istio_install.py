@@ -114,6 +114,12 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+ready:
+  description:
+    - Whether all of it was seen to be usable. After a change that was not waited for it is V(false), because nobody
+      looked.
+  returned: when O(state=present)
+  type: bool
 objects:
   description: Every object of the installation and what became of it, in the order in which it was done.
   returned: success

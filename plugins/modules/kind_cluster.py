@@ -74,6 +74,16 @@ options:
     type: int
     default: 300
 extends_documentation_fragment: trustmesh.spiffe.attributes
+attributes:
+  check_mode:
+    support: full
+    details:
+      - A stopped cluster tells nothing about itself, so for one that is stopped check mode only tells that it would be
+        started.
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
 """
 
 EXAMPLES = r"""

@@ -20,6 +20,7 @@ options:
     default: 5
 extends_documentation_fragment:
   - trustmesh.spiffe.kubectl
+  - trustmesh.spiffe.attributes
   - trustmesh.spiffe.attributes.info_module
 """
 

@@ -13,6 +13,7 @@ description:
 author:
   - The trustmesh.spiffe authors (@trustmesh)
 extends_documentation_fragment:
+  - trustmesh.spiffe.attributes
   - trustmesh.spiffe.attributes.info_module
   - trustmesh.spiffe.spire
   - trustmesh.spiffe.kubectl

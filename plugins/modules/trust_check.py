@@ -253,6 +253,8 @@ failures:
   elements: str
 """
 
+from typing import Any
+
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import run_module
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.use_case import trust_check
@@ -275,7 +277,7 @@ def main() -> None:
         "namespace": {"type": "str", "default": "istio-system"},
         "config_map": {"type": "str", "default": "istio-ca-root-cert"},
     }
-    options = {
+    options: dict[str, dict[str, Any]] = {
         "scenario": {"type": "str", "required": True},
         "trust_domain": {"type": "str", "required": True},
         "spire_server": {"type": "dict", "apply_defaults": True, "options": {**server, **cluster}},

@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._build.steps import Step, expand, keys_of, needed_for
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, ProcessError
@@ -163,7 +164,7 @@ class Builder:
                 self.seconds[name] = time.monotonic() - begun
                 self._running.pop(name, None)
 
-    def _run(self, step: Step, command: list[str], values: Mapping[str, str], output, log: Path) -> None:
+    def _run(self, step: Step, command: list[str], values: Mapping[str, str], output: IO[bytes], log: Path) -> None:
         output.write(f"+ {' '.join(command)}\n".encode())
         output.flush()
         with self._guard:

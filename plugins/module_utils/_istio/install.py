@@ -65,14 +65,19 @@ def _present(params: Mapping[str, Any], check_mode: bool, installation: Installa
     wanted = stamped(rendering.objects, installation)
     live, namespace_exists = _read(cluster, wanted, installation)
     plan = plan_present(wanted, live.values(), installation, namespace_exists)
+    # What a run without changes has just read says whether all is ready; only a change needs another look.
+    seen = {} if plan.changed else live
+    ready = not unready(awaited(wanted), seen)
     if not check_mode:
         deadline = time.monotonic() + params["wait_timeout"]
         if plan.changed:
             _apply(cluster, plan, params)
         if params["wait"]:
-            # What a run without changes has just read says whether all is ready; only a change needs another look.
-            _wait(cluster, awaited(wanted), {} if plan.changed else live, deadline, params["wait_timeout"])
-    return _outcome(plan, rendering.version)
+            _wait(cluster, awaited(wanted), seen, deadline, params["wait_timeout"])
+            ready = True
+    outcome = _outcome(plan, rendering.version)
+    outcome.result["ready"] = ready
+    return outcome
 
 
 def _absent(params: Mapping[str, Any], check_mode: bool, installation: Installation, cluster: Cluster) -> Outcome:

@@ -92,7 +92,7 @@ def pod_problems(pods: Iterable[KubeObject]) -> list[str]:
     found = []
     for pod in pods:
         name, status = pod["metadata"]["name"], pod.get("status") or {}
-        scheduled = next((c for c in status.get("conditions") or [] if c.get("type") == "PodScheduled"), {})
+        scheduled: KubeObject = next((c for c in status.get("conditions") or [] if c.get("type") == "PodScheduled"), {})
         if scheduled.get("status") == "False":
             found.append(f"pod {name}: {scheduled.get('reason')}: {scheduled.get('message')}")
         for container in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:

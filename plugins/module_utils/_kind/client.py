@@ -23,11 +23,10 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import (
     WaitTimeout,
 )
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind.plan import Found, Node, Wanted
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import LocalProcess
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import Completed, LocalProcess
 
 try:
     from cryptography import x509
-    from cryptography.x509.oid import ExtensionOID
 except ImportError:  # reported by the use case
     x509 = None  # type: ignore[assignment]
 
@@ -107,9 +106,9 @@ class KindClient:
 
     def delete(self, name: str) -> None:
         """Delete the cluster with its volumes."""
-        self.process.run([self.kind, "delete", "cluster", "--name", name, "--kubeconfig", os.devnull], timeout=180).check(
-            f"deleting the kind cluster {name}"
-        )
+        self.process.run(
+            [self.kind, "delete", "cluster", "--name", name, "--kubeconfig", os.devnull], timeout=180
+        ).check(f"deleting the kind cluster {name}")
         self._intent(name).unlink(missing_ok=True)
 
     def remove_network_if_unused(self) -> bool:
@@ -177,7 +176,9 @@ class KindClient:
                 )
             time.sleep(_POLL_S)
 
-    def _approve(self, requests: list[dict[str, Any]], nodes: list[dict[str, Any]], names: set[str], kubeconfig: Path):
+    def _approve(
+        self, requests: list[dict[str, Any]], nodes: list[dict[str, Any]], names: set[str], kubeconfig: Path
+    ) -> None:
         addresses = {item["metadata"]["name"]: {a["address"] for a in item["status"]["addresses"]} for item in nodes}
         for request in requests:
             name = request["spec"]["username"].removeprefix("system:node:")
@@ -219,7 +220,7 @@ class KindClient:
         if answer.rc != 0 and not self._network_exists():  # another cluster's run may have been first
             answer.check(f"creating the network {self.network}")
 
-    def _engine(self, *words: str):
+    def _engine(self, *words: str) -> Completed:
         return self.process.run([self.engine, *words], timeout=_CALL_S).check(f"{self.engine} {words[0]}")
 
 
@@ -258,7 +259,7 @@ def _claimed_names(encoded: str) -> set[str]:
     """Return the DNS names and addresses that a certificate request (base64 of PEM) claims."""
     try:
         request = x509.load_pem_x509_csr(base64.b64decode(encoded))
-        names = request.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME).value
+        names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (binascii.Error, ValueError, x509.ExtensionNotFound) as error:
         raise ProcessError(f"A kubelet's certificate request cannot be read: {error}.") from error
     found: set[str] = set()

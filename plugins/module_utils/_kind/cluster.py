@@ -83,7 +83,7 @@ def kind_cluster(params: Mapping[str, Any], check_mode: bool) -> Outcome:
         found = client.read(wanted.name)
     if params["state"] == "absent":
         return _absent(client, wanted, found, kubeconfig, check_mode)
-    outcome = _present(client, wanted, found, kubeconfig, params["timeout"], check_mode)
+    outcome = _present(client, wanted, found, kubeconfig, timeout=params["timeout"], check_mode=check_mode)
     if started:
         outcome.changed = True
         outcome.result["actions"].insert(0, "start")
@@ -91,7 +91,7 @@ def kind_cluster(params: Mapping[str, Any], check_mode: bool) -> Outcome:
 
 
 def _present(
-    client: KindClient, wanted: Wanted, found: Found, kubeconfig: Path, timeout: float, check_mode: bool
+    client: KindClient, wanted: Wanted, found: Found, kubeconfig: Path, *, timeout: float, check_mode: bool
 ) -> Outcome:
     plan = plan_present(wanted, found, _is_alive(found))
     actions = list(plan.actions)

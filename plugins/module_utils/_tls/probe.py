@@ -19,6 +19,7 @@ import json
 import os
 import socket
 import ssl
+import sys
 import tempfile
 import time
 
@@ -202,4 +203,4 @@ def _why(error: Exception) -> dict:  # noqa: PLR0911 - one line per way to fail
 
 def main(arguments: str) -> None:
     """Entry for ``python3 -`` in a pod: ``arguments`` and the answer are JSON."""
-    print(json.dumps(probe(**json.loads(arguments))))
+    sys.stdout.write(json.dumps(probe(**json.loads(arguments))) + "\n")

@@ -432,8 +432,9 @@ def _curl_reply(done: Completed) -> Reply:
 def _active_certificate(text: str, name: str) -> str | None:
     """The chain of the secret ``name`` in Envoy's dump of its secrets, as PEM. The key is not in the dump."""
     try:
-        # pilot-agent writes its own log lines to the same stream, before the answer.
-        configs = json.loads(text[text.index("{\n") :])["configs"]
+        # pilot-agent writes its own log lines to the same stream, before the answer; none of them starts with a brace.
+        answer = re.search(r"^\{", text, re.MULTILINE)
+        configs = json.loads(text[answer.start() :] if answer else text)["configs"]
         for config in configs:
             if config.get("name") != name:
                 continue

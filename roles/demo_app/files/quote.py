@@ -1,3 +1,6 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Answers every request with a quote, and with what it was told about who asks.
 
 The header x-forwarded-client-cert is written by the proxies on the way, each of which verified the certificate that it
@@ -30,7 +33,7 @@ class Quote(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         body = json.dumps(
             {
-                "quote": random.choice(QUOTES),
+                "quote": random.choice(QUOTES),  # noqa: S311 - a quote is no secret
                 "host": os.uname().nodename,
                 "forwarded_client_cert": self.headers.get("x-forwarded-client-cert"),
             }
