@@ -42,6 +42,12 @@ options:
       - Seconds that one call may take. A large change is made in several calls.
     type: int
     default: 30
+  wait_timeout:
+    description:
+      - Seconds for which a server that cannot be reached is tried again, such as one whose pod is just starting. A
+        request that was delivered is never sent twice.
+    type: int
+    default: 0
 requirements:
   - SPIRE 1.15 or later
   - kubectl, when O(pod) is given

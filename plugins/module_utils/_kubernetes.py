@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, TrustmeshError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, ProcessTimeout, TrustmeshError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import LocalProcess
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
 
@@ -39,13 +39,16 @@ def cluster_info(params: Mapping[str, Any], _check_mode: bool) -> Outcome:
         )
     servers = {item["name"]: item["cluster"].get("server", "") for item in view.get("clusters") or []}
     server = servers.get(contexts[context].get("cluster", ""), "an address that is not given")
-    answer = process.run(
-        [*base, "--context", context, f"--request-timeout={timeout}s", "get", "nodes", "--output", "json"],
-        timeout=timeout * 3 + 5,
-    )
-    if answer.rc != 0:
+    # The plain path is one request; a resource's name would first be looked up, several times when nobody answers.
+    argv = [*base, "--context", context, f"--request-timeout={timeout}s", "get", "--raw", "/api/v1/nodes"]
+    try:
+        answer = process.run(argv, timeout=timeout + 5)
+        problem = answer.stderr.strip()[-400:] if answer.rc != 0 else None
+    except ProcessTimeout:
+        problem = f"nothing came within {timeout + 5} s."
+    if problem is not None:
         raise TrustmeshError(
-            f"The cluster of context {context} did not answer at {server}: {answer.stderr.strip()[-400:]} "
+            f"The cluster of context {context} did not answer at {server}: {problem} "
             "Check the address, the network and the credentials.",
             server=server,
         )

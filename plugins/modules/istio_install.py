@@ -84,9 +84,6 @@ attributes:
       - By field for objects that are updated, by name for those that are created or deleted.
   idempotent:
     support: full
-seealso:
-  - plugin: trustmesh.spiffe.istio
-    plugin_type: role
 """
 
 EXAMPLES = r"""

@@ -32,14 +32,16 @@ attributes:
   diff_mode:
     support: N/A
     details:
-      - This module changes nothing.
+      - This module changes nothing. A report is a product of each run, like a log, and never counts as a change.
   idempotent:
     support: full
     details:
       - This module changes nothing.
 options:
   scenario:
-    description: Name of what is verified. It stands in the report.
+    description:
+      - Name of what is verified. It stands in the report and names its files, so it holds letters, digits, dots,
+        dashes and underscores only.
     type: str
     required: true
   trust_domain:
@@ -152,6 +154,11 @@ options:
     type: list
     elements: dict
     required: true
+  report_dir:
+    description:
+      - The folder for the reports C(<scenario>.json) and C(<scenario>.html), made when it is missing. The page is
+        complete in itself. Both files are replaced as a whole, also when checks failed. Without it none is written.
+    type: path
   timeout:
     description: Seconds that all checks together may take to hold.
     type: float
@@ -238,16 +245,31 @@ report:
         expected: "refused: TLS alert"
         observed: "refused: TLS alert certificate_required"
 table:
-  description: The same as lines for a terminal.
+  description:
+    - The same as lines for a terminal, as wide as the environment variable E(COLUMNS) says, at most 132. In check mode
+      one line that says that nothing was tried.
   returned: always
   type: list
   elements: str
-picture:
-  description: The same as an SVG picture of clusters, identities and connections.
+report_files:
+  description: The files that were written. Empty without O(report_dir) and in check mode.
   returned: always
-  type: str
+  type: dict
+  contains:
+    json:
+      description: The report for programs.
+      returned: when O(report_dir) is given
+      type: str
+      sample: /srv/site/build/reports/blue_green.json
+    html:
+      description: The report for people.
+      returned: when O(report_dir) is given
+      type: str
+      sample: /srv/site/build/reports/blue_green.html
 failures:
-  description: One text for each failed check, with what was expected, what was seen, and a hint.
+  description:
+    - One text for each check that failed by itself, with what was expected, what was seen, and a hint; the last one
+      names those that were not judged because they build on one that failed.
   returned: always
   type: list
   elements: str
@@ -286,6 +308,7 @@ def main() -> None:
         "spire_agent_binary": {"type": "path", "default": "spire-agent"},
         "endpoints": {"type": "dict", "default": {}},
         "checks": {"type": "list", "elements": "dict", "required": True},
+        "report_dir": {"type": "path"},
         "timeout": {"type": "float", "default": 60},
         "interval": {"type": "float", "default": 0.5},
         "settle": {"type": "float", "default": 10},

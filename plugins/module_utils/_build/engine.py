@@ -150,6 +150,7 @@ class Builder:
             try:
                 if not self.is_there(name):  # another run may have built it while this one waited for the lock
                     partial = target.with_name(f".{target.name}.partial")
+                    _end_leftover(_note(partial))
                     shutil.rmtree(partial, ignore_errors=True)
                     partial.mkdir(parents=True)
                     log = self.cache / "logs" / f"{name}.log"
@@ -158,6 +159,7 @@ class Builder:
                     with log.open("wb") as output:
                         for command in step.commands:
                             self._run(step, [expand(word, values) for word in command], values, output, log)
+                    _note(partial).unlink(missing_ok=True)
                     shutil.rmtree(target, ignore_errors=True)
                     partial.rename(target)
             finally:
@@ -183,6 +185,7 @@ class Builder:
             except OSError as exc:
                 raise ProcessError(f"building {step.label} failed: {command[0]}: {exc.strerror}.") from exc
             self._children.add(child)
+        _note(Path(values["out"])).write_text(f"{child.pid} {_start_time(child.pid)}")
         try:
             code = child.wait()
         finally:
@@ -220,6 +223,34 @@ class Builder:
         with path.open("w") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
+
+
+def _note(partial: Path) -> Path:
+    """The file beside an unfinished result that names the command that works on it."""
+    return partial.with_name(f"{partial.name}.pid")
+
+
+def _start_time(pid: int) -> str:
+    """When a process was started, as the kernel counts; empty when it is gone. Source: proc(5), field 22 of stat."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
+
+
+def _end_leftover(note: Path) -> None:
+    """End the command of a builder that was killed: it would go on writing into the folder that is filled anew."""
+    try:
+        pid, started = note.read_text().split()
+    except (OSError, ValueError):
+        return
+    if _start_time(int(pid)) == started:  # else the number belongs to somebody else by now
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(int(pid), signal.SIGKILL)
+        deadline = time.monotonic() + 10
+        while _start_time(int(pid)) == started and time.monotonic() < deadline:
+            time.sleep(0.05)
+    note.unlink(missing_ok=True)
 
 
 def _clock(started: float) -> str:

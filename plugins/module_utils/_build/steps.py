@@ -54,7 +54,12 @@ class Step:
         if unknown:
             raise InputError(f"build step {name}: unknown field {unknown[0]!r}.")
         commands = raw.get("commands")
-        if not isinstance(commands, Sequence) or isinstance(commands, str) or not commands:
+        if (
+            not isinstance(commands, Sequence)
+            or isinstance(commands, str)
+            or not commands
+            or any(isinstance(command, str) or not command for command in commands)
+        ):
             raise InputError(f"build step {name}: 'commands' must be a list of argument lists.")
         return cls(
             name=name,

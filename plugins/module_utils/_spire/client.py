@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -29,12 +30,17 @@ DEFAULT_SOCKET = "/tmp/spire-server/private/api.sock"  # noqa: S108  SPIRE's own
 
 @dataclass(frozen=True)
 class SpireServer:
-    """The server behind ``socket_path``, as ``process`` reaches it."""
+    """The server behind ``socket_path``, as ``process`` reaches it.
+
+    A call takes ``timeout`` seconds at most. A server that is not reached at all is tried again for ``wait_timeout``
+    seconds: the request was not delivered then, so that trying again is safe for every verb.
+    """
 
     process: Process
     binary: str = "spire-server"
     socket_path: str = DEFAULT_SOCKET
     timeout: float = 30
+    wait_timeout: float = 0
 
     def list_entries(self, spiffe_id: str | None = None, parent_id: str | None = None) -> list[Entry]:
         """Return all entries, or those of one SPIFFE ID or parent. The command reads them page by page itself."""
@@ -97,8 +103,18 @@ class SpireServer:
 
     def _json(self, verb: list[str], doing: str, stdin: str | None = None, secret: bool = False) -> dict[str, Any]:
         argv = [self.binary, *verb, "-socketPath", self.socket_path, "-output", "json"]
+        deadline = time.monotonic() + self.wait_timeout
+        completed = self._run(argv, doing, stdin)
+        while completed.rc != 0 and _NOT_REACHED.search(completed.stderr) and time.monotonic() < deadline:
+            time.sleep(_RETRY_S)
+            completed = self._run(argv, doing, stdin)
+        if completed.rc != 0:
+            self._fail(completed, doing, secret)
+        return codec.loads(completed.stdout, doing, secret)
+
+    def _run(self, argv: list[str], doing: str, stdin: str | None) -> Completed:
         try:
-            completed = self.process.run(argv, stdin, self.timeout)
+            return self.process.run(argv, stdin, self.timeout)
         except ProcessTimeout as error:
             raise ProcessTimeout(
                 f"{doing} failed: no answer from the server at {self.socket_path} within {self.timeout:g} s. "
@@ -107,9 +123,6 @@ class SpireServer:
             ) from error
         except ProcessError as error:
             raise ProcessError(f"{doing} failed: {redact(error.message)}") from error
-        if completed.rc != 0:
-            self._fail(completed, doing, secret)
-        return codec.loads(completed.stdout, doing, secret)
 
     def _fail(self, completed: Completed, doing: str, secret: bool) -> NoReturn:
         """Raise with the cause, as far as the words of spire-server, kubectl or the container runtime tell it."""
@@ -122,6 +135,17 @@ class SpireServer:
         said = redact(words)[-2000:]
         raise ProcessError(f"{doing} failed: {cause} {said}".rstrip(), rc=completed.rc, stderr=said)
 
+
+_RETRY_S = 1.0
+
+# What is said when a request never got to the server: it is starting, its pod is being replaced, its node comes back.
+_NOT_REACHED = re.compile(
+    r"dial unix .*connect: (no such file or directory|connection refused)"
+    r"|unable to upgrade connection|error dialing backend|container not found"
+    r"|The connection to the server .* was refused|Unable to connect to the server"
+    r"|pods? \".*\" not found|unable to find pod|no pods? found|timed out waiting for|(is not running|is terminated|does not have a host assigned)"
+    r"|container not running|the server is currently unable to handle the request"
+)
 
 # The words of SPIRE 1.15, kubectl 1.34, and containerd and CRI-O, and what to do about them. First match wins.
 _CAUSES: tuple[tuple[str, str], ...] = (

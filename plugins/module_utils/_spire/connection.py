@@ -27,6 +27,7 @@ def spire_spec() -> ArgumentSpec:
             "namespace": {"type": "str", "default": "spire-server"},
             "container": {"type": "str"},
             "timeout": {"type": "int", "default": 30},
+            "wait_timeout": {"type": "int", "default": 0},
         }
     ).merge(kubectl_spec())
 
@@ -35,6 +36,8 @@ def connect(params: Mapping[str, Any]) -> SpireServer:
     """Return the client of the server that ``params`` describe. Nothing is contacted yet."""
     if params["timeout"] < 1:
         raise InputError(f"timeout: {params['timeout']} is not a positive number of seconds.")
+    if params["wait_timeout"] < 0:
+        raise InputError(f"wait_timeout: {params['wait_timeout']} is negative. Give a number of seconds, 0 for none.")
     process: Process = LocalProcess()
     binary = params["binary"] or "spire-server"
     if params["pod"]:
@@ -49,4 +52,4 @@ def connect(params: Mapping[str, Any]) -> SpireServer:
         )
     elif params["container"]:
         raise InputError("container: it is given without pod. Name the pod that the server runs in as well.")
-    return SpireServer(process, binary, params["socket_path"], params["timeout"])
+    return SpireServer(process, binary, params["socket_path"], params["timeout"], params["wait_timeout"])

@@ -156,6 +156,11 @@ class Attempts:
         attempt: Attempt = getattr(self, f"_{check.type}")(check, needed, number)
         return attempt
 
+    def prepare(self, check: Check) -> None:
+        """Mint the identity that a check will show, while its control still runs."""
+        if check.fields.get("client") == "stranger":
+            self._world.svid(check["client_spiffe_id"])
+
     # Positive checks
 
     def _request(self, check: Check, _needed: Mapping[str, Verdict], _number: int) -> Attempt:
@@ -173,7 +178,7 @@ class Attempts:
             value = _json_value(reply.body, check["json_key"])
             if value is None:
                 return Attempt(False, expected, _answer(reply), "The answer comes from something else.", details)
-            details["value"] = value
+            details |= {"json_key": check["json_key"], "value": value}
             observed += f": «{value}»"
         return Attempt(True, expected, observed, "", details, saved=reply.body)
 

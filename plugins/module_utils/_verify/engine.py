@@ -10,6 +10,7 @@ check is tried once its control holds, because a refusal by something that is no
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -60,15 +61,19 @@ class Limits:
     settle: float = 10.0
 
 
+Prepare = Callable[[Check], None]
+"""Gets ready for a check while the checks that it needs still run. What goes wrong here is left to the attempt."""
+
 Try = Callable[[Check, Mapping[str, Verdict], int], Attempt]
 """Makes one attempt; gets the verdicts of the checks that this one needs, and the number of the attempt from 1."""
 
 
 class _Run:
-    def __init__(self, checks: Sequence[Check], make_attempt: Try, limits: Limits) -> None:
+    def __init__(self, checks: Sequence[Check], make_attempt: Try, limits: Limits, prepare: Prepare | None) -> None:
         self._checks = {check.name: check for check in checks}
         self._try = make_attempt
         self._limits = limits
+        self._prepare = prepare
         self._done = {check.name: threading.Event() for check in checks}
         self._verdicts: dict[str, Verdict] = {}
         self._deadline = time.monotonic() + limits.timeout
@@ -92,6 +97,9 @@ class _Run:
 
     def _judge(self, check: Check) -> Verdict:
         needed: dict[str, Verdict] = {}
+        if self._prepare and check.needs:
+            with contextlib.suppress(Exception):
+                self._prepare(check)
         for name in check.needs:
             self._done[name].wait()
             needed[name] = self._verdicts[name]
@@ -138,15 +146,16 @@ class _Run:
         )
 
 
-def run(checks: Sequence[Check], make_attempt: Try, limits: Limits) -> list[Verdict]:
+def run(checks: Sequence[Check], make_attempt: Try, limits: Limits, prepare: Prepare | None = None) -> list[Verdict]:
     """Run all checks, return their verdicts in the order of ``checks``."""
-    return _Run(checks, make_attempt, limits).run()
+    return _Run(checks, make_attempt, limits, prepare).run()
 
 
 def _not_judged(name: str) -> Attempt:
     return Attempt(
         False,
         f"{name!r} to hold first",
-        f"not judged: {name!r} failed, so this check would prove nothing",
-        f"Mend {name!r} first.",
+        f"not judged, for it builds on {name!r}",
+        details={"builds_on": name},
+        final=True,
     )

@@ -123,7 +123,6 @@ def test_everything_holds_on_a_healthy_site(run: Run) -> None:
     assert checks_by_name["blue's certificate"]["spiffe_id"] == BLUE
     assert checks_by_name["blue's sidecar"]["seen_on_the_wire"] is True
     assert checks_by_name["quote"]["value"].endswith(".")
-    assert "<svg" in answer["picture"]
 
 
 def test_the_join_token_appears_nowhere(run: Run, site: Site) -> None:

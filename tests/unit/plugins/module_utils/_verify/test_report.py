@@ -1,20 +1,19 @@
 # Copyright (c) 2026, the trustmesh.spiffe authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The report, the table and the picture."""
+"""The report, and what is printed of it."""
 
 from __future__ import annotations
 
 import datetime
 import json
-from xml.etree import ElementTree
 
+import pytest
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify import report
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.engine import Attempt, Verdict
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import Check, Endpoint, read_endpoints
 
 T0 = datetime.datetime(2026, 11, 21, 10, tzinfo=datetime.timezone.utc)
-SVG = "{http://www.w3.org/2000/svg}"
 
 
 def places() -> dict[str, Endpoint]:
@@ -50,6 +49,16 @@ def made() -> report.Report:
     )
 
 
+def entry(**more: str) -> dict[str, str]:
+    return {"name": "n", "kind": "positive", "status": "pass", "expected": "e", "observed": "o", **more}
+
+
+def of(*checks: dict[str, str]) -> report.Report:
+    failed = sum(check["status"] == "fail" for check in checks)
+    summary = {"passed": len(checks) - failed, "failed": failed}
+    return {"scenario": "site", "duration_s": 1.0, "summary": summary, "checks": list(checks)}
+
+
 def test_the_contract() -> None:
     data = json.loads(json.dumps(made()))
     assert (data["scenario"], data["duration_s"]) == ("site", 1.25)
@@ -74,14 +83,50 @@ def test_failures_name_expected_observed_and_hint() -> None:
     assert text == "across (positive): expected HTTP 200; observed HTTP <503>. Look here. And there."
 
 
-def test_the_picture_is_well_formed_and_shows_each_edge() -> None:
-    picture = ElementTree.fromstring(report.picture(made()))  # noqa: S314 - our own text
-    assert [group.get("class") for group in picture.iter(f"{SVG}g")] == ["verified", "failed", "refused"]
-    texts = ["".join(text.itertext()) for text in picture.iter(f"{SVG}text")]
-    assert "Blue's <Envoy>" in texts
-    assert "control node" in texts
-    assert "sleep   (check 4)" in texts
-    _x, _y, width, height = map(float, picture.attrib["viewBox"].split())
-    for box in picture.iter(f"{SVG}rect"):
-        x, y, w, h = (float(box.attrib[key]) for key in ("x", "y", "width", "height"))
-        assert x >= 0 and y >= 0 and x + w <= width and y + h <= height
+def test_the_quote_stands_below_the_sum() -> None:
+    lines = report.table(of(entry(json_key="quote", value="Short lives\nmake \x1b[31mhonest certificates.")))
+    assert lines[-2:] == ["site: 1 checks passed in 1.0 s", "quote: «Short lives make  [31mhonest certificates.»"]
+
+
+def test_nothing_from_the_network_commands_the_terminal() -> None:
+    lines = report.table(of(entry(observed="HTTP 503:\x1b]0;owned\x07\r\nbad\u202e")))
+    assert all(line.isprintable() for line in lines)
+
+
+@pytest.mark.parametrize("width", [72, 100, 132])
+def test_a_spiffe_id_breaks_only_behind_a_slash(width: int) -> None:
+    spiffe_id = "spiffe://example.org/ns/a-namespace-with-a-long-name/sa/gateway"
+    lines = report.table(of(entry(name="the gateway's sidecar presents its SPIFFE ID", observed=spiffe_id)), width)
+    column = lines[0].index("observed")
+    parts = [line[column:] for line in lines[2 : lines.index("")]]
+    assert "".join(parts) == spiffe_id
+    assert all(part.endswith("/") for part in parts[:-1]) or width == 72
+    assert all(len(line) <= width for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "lines"),
+    [
+        ("", 10, [""]),
+        ("a b", 10, ["a b"]),
+        ("refused: TLS alert", 12, ["refused: TLS", "alert"]),
+        ("it is spiffe://example.org/ns/demo", 22, ["it is spiffe://", "example.org/ns/demo"]),
+        ("x" * 25, 10, ["x" * 10, "x" * 10, "x" * 5]),
+    ],
+)
+def test_wrapping(text: str, width: int, lines: list[str]) -> None:
+    assert report.wrap(text, width) == lines
+
+
+def test_checks_that_build_on_a_failed_one_are_named_once_and_last() -> None:
+    texts = report.failures(
+        of(
+            entry(name="first", status="fail"),
+            entry(name="second", status="fail", builds_on="first"),
+            entry(name="third", status="fail", builds_on="first"),
+        )
+    )
+    assert texts == [
+        "first (positive): expected e; observed o.",
+        "Not judged, for they build on a check that failed: second; third.",
+    ]

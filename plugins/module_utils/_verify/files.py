@@ -1,0 +1,41 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to this collection: it may change in any release.
+"""Writes the reports. A reader sees the old file or the new one, never a part of one."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, TrustmeshError
+
+
+def prepare(folder: Path) -> None:
+    """Make the folder, or say why reports cannot be written into it before any time is spent on checks."""
+    try:
+        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"report_dir: {folder} cannot be made a folder: {error.strerror}. Name another one."
+        ) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"report_dir: {folder} is not writable for this user. Name another one.")
+
+
+def replace(path: Path, text: str) -> None:
+    """Put ``text`` in place of what ``path`` held. A report holds no secret, so everybody may read it."""
+    temporary: Path | None = None
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        temporary = Path(name)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            os.fchmod(file.fileno(), 0o644)
+        temporary.replace(path)
+    except OSError as error:
+        if temporary:
+            temporary.unlink(missing_ok=True)
+        raise TrustmeshError(f"The report {path} could not be written: {error.strerror}.") from error
