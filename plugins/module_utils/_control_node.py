@@ -35,6 +35,7 @@ def control_node_info(params: Mapping[str, Any], _check_mode: bool) -> Outcome:
         "memory_available_mb": memory.get("MemAvailable", 0),
         "disk_free_mb": _disk_free_mb(Path(params["disk_path"])),
         "uid": os.getuid(),
+        "inotify_instances": _number(Path("/proc/sys/fs/inotify/max_user_instances")),
         "distribution": _distribution(),
         "go": _go(process),
         "engines": {name: _engine(process, name) for name in ("docker", "podman")},
@@ -49,6 +50,10 @@ def _memory_mb() -> dict[str, int]:
     """Return /proc/meminfo in MiB."""
     lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     return {name: int(value.split()[0]) // 1024 for name, value in (line.split(":") for line in lines)}
+
+
+def _number(path: Path) -> int:
+    return int(path.read_text(encoding="ascii"))
 
 
 def _disk_free_mb(path: Path) -> int:

@@ -55,9 +55,10 @@ RETURN = r"""
 control_node:
   description:
     - What was found.
-    - C(cpus), C(memory_total_mb), C(memory_available_mb), C(disk_free_mb), C(uid), C(distribution),
-      C(go) (version or nothing), C(engines) (for C(docker) and C(podman) whether it is C(installed), C(answers), its
-      C(version) and its C(error)), C(ports_in_use), C(registry) (C(reachable) and C(reason), when asked).
+    - C(cpus), C(memory_total_mb), C(memory_available_mb), C(disk_free_mb), C(uid), C(inotify_instances),
+      C(distribution), C(go) (version or nothing), C(engines) (for C(docker) and C(podman) whether it is C(installed),
+      C(answers), its C(version) and its C(error)), C(ports_in_use), C(registry) (C(reachable) and C(reason), when
+      asked).
   type: dict
   returned: success
 """

@@ -143,7 +143,8 @@ _NOT_REACHED = re.compile(
     r"dial unix .*connect: (no such file or directory|connection refused)"
     r"|unable to upgrade connection|error dialing backend|container not found"
     r"|The connection to the server .* was refused|Unable to connect to the server"
-    r"|pods? \".*\" not found|unable to find pod|no pods? found|timed out waiting for|(is not running|is terminated|does not have a host assigned)"
+    r"|pods? \".*\" not found|unable to find pod|no pods? found|timed out waiting for"
+    r"|(is not running|is terminated|does not have a host assigned)"
     r"|container not running|the server is currently unable to handle the request"
 )
 

@@ -197,7 +197,7 @@ def _why(error: Exception) -> dict:  # noqa: PLR0911 - one line per way to fail
     if isinstance(error, ConnectionRefusedError):
         return {"kind": NOTHING_LISTENS, "words": "connection refused: nothing listens there"}
     if isinstance(error, (ConnectionResetError, BrokenPipeError, ConnectionAbortedError)):
-        return {"kind": RESET, "words": f"connection reset ({error.strerror or error})"}
+        return {"kind": RESET, "words": "connection reset"}
     return {"kind": UNREACHABLE, "words": f"not reachable: {error}"}
 
 

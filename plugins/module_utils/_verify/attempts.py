@@ -63,6 +63,13 @@ _HINTS = {
     probe.RESET: "The connection was cut: a mesh in STRICT mode does so to clients without mTLS.",
     probe.PROTOCOL: "The other side speaks something else: is this the right port?",
 }
+_CUT_HANDSHAKE = (
+    "The connection was cut in the middle of the handshake: is this the right port? A port of the mesh that also takes"
+    " plain connections (PeerAuthentication not STRICT) does so to TLS from outside the mesh."
+)
+_PLAIN_WAS_READ = (
+    "Plain HTTP was read, and only then refused by a policy: is mTLS of this workload STRICT (PeerAuthentication)?"
+)
 
 
 @dataclass(frozen=True)
@@ -186,7 +193,7 @@ class Attempts:
         svid = self._world.svid(check["client_spiffe_id"]) if check["client_spiffe_id"] else None
         seen = self._handshake(check, svid)
         if not seen["chain"]:
-            return Attempt(False, self._wanted(check), seen["words"], _HINTS.get(seen["kind"], ""))
+            return Attempt(False, self._wanted(check), seen["words"], _handshake_hint(seen["kind"]))
         return self._judged(check, "".join(seen["chain"]), {"tls_version": seen["tls_version"]})
 
     def _forwarded_certificate(self, check: Check, needed: Mapping[str, Verdict], number: int) -> Attempt:
@@ -249,7 +256,7 @@ class Attempts:
         seen = self._handshake(check, self._world.svid(check["client_spiffe_id"]))
         details = {"client_spiffe_id": check["client_spiffe_id"], "tls_version": seen["tls_version"]}
         if seen["kind"] != probe.HTTP:
-            return Attempt(False, expected, seen["words"], _HINTS.get(seen["kind"], ""), details)
+            return Attempt(False, expected, seen["words"], _handshake_hint(seen["kind"]), details)
         wrong = self._wrong_server(check, seen["chain"])
         if wrong:
             return Attempt(False, expected, f"let in by the wrong server: {wrong}", "", details)
@@ -409,7 +416,13 @@ class Attempts:
                 observed = f"let in: {_answer(reply)}"
                 return Attempt(False, expected, observed, "This door is open to somebody it should refuse.", details)
             hint = "This is no refusal of who the client is."
-            return Attempt(False, expected, _answer(reply), _HINTS.get(reply.kind, hint), details)
+            if check.type == "refused_handshake":
+                hint = _handshake_hint(reply.kind) or hint
+            elif kind == "http_403":
+                hint = _PLAIN_WAS_READ
+            else:
+                hint = _HINTS.get(reply.kind, hint)
+            return Attempt(False, expected, _answer(reply), hint, details)
         if check.fields.get("contains") and check["contains"] not in reply.body:
             return Attempt(False, f"{expected} and {check['contains']!r}", _answer(reply), "", details)
         return Attempt(True, expected, f"refused: {reply.words}", "", details, weak=kind == probe.RESET)
@@ -476,6 +489,10 @@ def _answer(reply: Reply) -> str:
 def _any_of(kinds: tuple[str, ...]) -> str:
     names = {"tls_alert": "TLS alert", "reset": "connection reset", "http_403": "HTTP 403"}
     return " or ".join(names[kind] for kind in kinds)
+
+
+def _handshake_hint(kind: str) -> str:
+    return _CUT_HANDSHAKE if kind == probe.RESET else _HINTS.get(kind, "")
 
 
 def _status_hint(status: int | None) -> str:

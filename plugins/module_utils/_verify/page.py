@@ -47,7 +47,7 @@ $said<div class="picture">
 $picture
 </div>
 <p class="key"><span>Solid green: let in, identity verified.</span> <span>Dashed grey: tried, and refused as it should
-be.</span> <span>Red: a check failed.</span> <span>Numbers are the rows of the table.</span></p>
+be.</span> <span>Red: a check failed, or could not be judged.</span> <span>Numbers are the rows of the table.</span></p>
 <div class="table"><table>
 <thead><tr><th>#</th><th>Result</th><th>Kind</th><th>Check</th><th>Expected</th><th>Observed</th></tr></thead>
 <tbody>

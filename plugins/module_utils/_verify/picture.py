@@ -22,6 +22,8 @@ _ROW_GAP, _COLUMN_GAP, _CLUSTER_GAP = 28, 130, 150
 _PAD, _HEAD, _MARGIN, _PORT = 20, 44, 16, 26
 _LIFT = 96
 """Room between the clusters and the control node below them."""
+_BEND = 64
+"""How far an edge leaves its box before it turns."""
 _ID_SIGNS = 34
 """About so many signs of an identity fit into a box; a longer one is squeezed rather than cut."""
 
@@ -167,6 +169,9 @@ def _place(
         bottom = max(bottom, low)
         x += _CLUSTER_GAP
     width = x - _CLUSTER_GAP + _MARGIN if columns else 2.0 * _MARGIN + _BOX_W
+    # An edge between two boxes of one column goes around on the right.
+    pairs = [(boxes[e.source], boxes[e.target]) for e in edges if HERE not in (e.source, e.target)]
+    width = max([width, *(a.x + a.w + _BEND + _MARGIN for a, b in pairs if a.x == b.x)])
     return boxes, frames, width, bottom or float(_MARGIN)
 
 
@@ -194,8 +199,7 @@ def _edges(edges: Sequence[_Edge], boxes: Mapping[str, _Box]) -> Iterator[str]:
         start, end = sides[edge.number]
         x1, y1, dx1, dy1 = boxes[edge.source].port(start, edge.number, True)
         x2, y2, dx2, dy2 = boxes[edge.target].port(end, edge.number, False)
-        bend = 70 if "bottom" in (start, end) else 60
-        c1, c2 = (x1 + dx1 * bend, y1 + dy1 * bend), (x2 + dx2 * bend, y2 + dy2 * bend)
+        c1, c2 = (x1 + dx1 * _BEND, y1 + dy1 * _BEND), (x2 + dx2 * _BEND, y2 + dy2 * _BEND)
         px, py = (_bezier(0.5, a, b, c, d) for a, b, c, d in zip((x1, y1), c1, c2, (x2, y2), strict=True))
         style = _style(edge.check)
         path = f"M{x1:.0f},{y1:.0f} C{c1[0]:.0f},{c1[1]:.0f} {c2[0]:.0f},{c2[1]:.0f} {x2:.0f},{y2:.0f}"

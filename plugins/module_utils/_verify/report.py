@@ -120,7 +120,7 @@ def _plain(text: str) -> str:
     return "".join(sign if sign.isprintable() else " " for sign in " ".join(text.split()))
 
 
-def quoted(report: Report) -> list[str]:
+def quoted(report: Mapping[str, Any]) -> list[str]:
     """What the requests were asked to bring back, as ``quote: «…»``."""
     found = {
         f"{check['json_key']}: «{_plain(str(check['value']))[:300]}»"
@@ -146,7 +146,8 @@ def failures(report: Report) -> list[str]:
         if "builds_on" in check:
             waiting.append(check["name"])
             continue
-        text = f"{check['name']} ({check['kind']}): expected {check['expected']}; observed {check['observed']}."
+        observed = check["observed"].rstrip(".")
+        text = f"{check['name']} ({check['kind']}): expected {check['expected']}; observed {observed}."
         texts.append(_plain(f"{text} {check['hint']}" if "hint" in check else text))
     if waiting:
         texts.append(f"Not judged, for they build on a check that failed: {'; '.join(waiting)}.")

@@ -63,7 +63,7 @@ def binary(name: str) -> str:
     folder = os.environ.get("TRUSTMESH_BIN_DIR")
     if not folder:
         pytest.fail("TRUSTMESH_BIN_DIR is not set: name the folder with spire-server, spire-agent and envoy.")
-    path = Path(folder) / name
+    path = Path(folder).resolve() / name  # the programs are started from other folders too
     if not os.access(path, os.X_OK):
         pytest.fail(f"{path} is missing or not executable. These tests need the real program.")
     return str(path)

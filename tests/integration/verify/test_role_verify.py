@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -91,6 +92,9 @@ def test_a_healthy_site(site: Site, tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
         assert "changed=0" in done.stdout
     assert "site: 5 checks passed" in done.stdout
+    assert re.search(r"^ *quote: «.+\.»$", done.stdout, re.MULTILINE)
+    assert f"report: {tmp_path / 'reports' / 'site.html'}" in done.stdout
+    assert sorted(path.name for path in (tmp_path / "reports").iterdir()) == ["site.html", "site.json"]
     report = json.loads((tmp_path / "reports" / "site.json").read_text())
     assert list(report)[:5] == ["scenario", "trust_domain", "started", "finished", "duration_s"]
     assert report["summary"] == {"passed": 5, "failed": 0}
@@ -99,7 +103,10 @@ def test_a_healthy_site(site: Site, tmp_path: Path) -> None:
     picture = ElementTree.fromstring(page[page.index("<svg") : page.index("</svg>") + 6])  # noqa: S314 - our own page
     groups = [g.get("class") for g in picture.iter("{http://www.w3.org/2000/svg}g")]
     assert groups == ["verified", "verified", "verified", "refused", "refused"]
-    assert "http" not in page.replace("http://www.w3.org/2000/svg", "").replace("HTTP", "").replace("http_status", "")
+    assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", page), "the page loads nothing"
+    done = play(site, tmp_path, [QUOTE], "-e", "verify_state=absent")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert list((tmp_path / "reports").iterdir()) == []
 
 
 def test_a_failed_check_fails_the_play_after_the_report(site: Site, tmp_path: Path) -> None:
@@ -109,12 +116,13 @@ def test_a_failed_check_fails_the_play_after_the_report(site: Site, tmp_path: Pa
     assert "a stranger (negative): expected refused: TLS alert; observed let in: HTTP 200" in done.stdout
     report = json.loads((tmp_path / "reports" / "site.json").read_text())
     assert [check["status"] for check in report["checks"]] == ["pass", "fail"]
+    assert "NOT verified" in (tmp_path / "reports" / "site.html").read_text()
 
 
 def test_check_mode_says_that_nothing_was_tried(site: Site, tmp_path: Path) -> None:
     done = play(site, tmp_path, [LET_IN], "--check", green=site.nobody)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "In check mode none of them is made" in done.stdout
+    assert "the 1 checks are well-formed. In check mode none of them is made" in done.stdout
     assert "changed=0" in done.stdout
     assert not (tmp_path / "reports").exists()
 
@@ -132,3 +140,20 @@ def test_a_typing_mistake_is_named(site: Site, tmp_path: Path, check: dict[str, 
     assert done.returncode != 0
     assert words in done.stdout
     assert "checks[0]" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("verify_scenario=../elsewhere", 'scenario: "../elsewhere" cannot name a file'),
+        ("verify_report_dir=/proc/none", "report_dir: /proc/none cannot be made a folder"),
+        ('{"verify_checks": []}', "checks: there is none"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_refused_before_any_attempt(
+    site: Site, tmp_path: Path, setting: str, words: str
+) -> None:
+    done = play(site, tmp_path, [LET_IN], "-e", setting, green=site.nobody)
+    assert done.returncode != 0
+    assert words in done.stdout
+    assert not (tmp_path / "reports").exists()

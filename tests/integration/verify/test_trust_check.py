@@ -227,6 +227,7 @@ def test_the_task_fails_with_the_report_and_the_reason(run: Run) -> None:
 def test_check_mode_contacts_nobody(run: Run, site: Site) -> None:
     answer = run([LET_IN], green=site.nobody, _ansible_check_mode=True)
     assert answer["report"] == {}
+    assert answer["table"] == ["site: the 1 checks are well-formed. In check mode none of them is made."]
     assert answer["changed"] is False
 
 
@@ -238,3 +239,22 @@ def test_a_server_that_is_away_fails_the_checks_that_need_it(run: Run) -> None:
     assert answer["quote"]["status"] == "pass"
     assert answer["c"]["status"] == "fail"
     assert "trust bundle" in answer["c"]["observed"]
+
+
+def test_reports_are_written_also_when_the_task_fails(run: Run, tmp_path: Path) -> None:
+    for _twice in range(2):
+        answer = run([{**QUOTE, "status": 418}], timeout=1, fail_on_failed=True, report_dir=str(tmp_path / "a" / "b"))
+        assert answer["failed"] is True
+    written = json.loads(Path(answer["report_files"]["json"]).read_text())
+    assert written == answer["report"]
+    assert "HTTP 418" in Path(answer["report_files"]["html"]).read_text()
+    assert sorted(path.name for path in (tmp_path / "a" / "b").iterdir()) == ["site.html", "site.json"]
+
+
+def test_the_table_fits_the_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for columns, width in (("90", 82), ("400", 132), ("nonsense", 132)):
+        monkeypatch.setenv("COLUMNS", columns)
+        table = run([{**QUOTE, "name": "a quote " * 20}])["table"]
+        assert all(len(line) <= width for line in table)
+        assert table[-2].startswith("site: 1 checks passed")
+        assert table[-1].startswith("quote: «")

@@ -72,12 +72,14 @@ def test_the_machine_is_as_the_kernel_says() -> None:
     assert "registry" not in node
 
 
+@pytest.mark.usefixtures("path")
 def test_the_disk_of_a_folder_that_is_yet_to_be_made(tmp_path: Path) -> None:
     there, yet_to_be = (info(disk_path=str(path))["disk_free_mb"] for path in (tmp_path, tmp_path / "a" / "b"))
     assert there > 0
     assert abs(there - yet_to_be) < 1024
 
 
+@pytest.mark.usefixtures("path")
 def test_only_ports_in_use_are_told() -> None:
     with socket.create_server(("127.0.0.1", 0)) as used, socket.create_server(("127.0.0.1", 0)) as closed:
         taken, free = used.getsockname()[1], closed.getsockname()[1]
@@ -91,8 +93,8 @@ def test_a_number_that_is_no_port_is_refused(port: int) -> None:
         info(ports=[port])
 
 
-def test_an_engine_that_is_not_installed(path: Path) -> None:
-    assert path.exists()
+@pytest.mark.usefixtures("path")
+def test_an_engine_that_is_not_installed() -> None:
     assert info()["engines"]["docker"] == {
         "installed": False,
         "answers": False,
@@ -121,6 +123,7 @@ def test_the_go_compiler_on_the_path(path: Path) -> None:
     assert info()["go"] == {"version": "1.26.1", "path": str(path / "go")}
 
 
+@pytest.mark.usefixtures("path")
 @pytest.mark.parametrize("status", [200, 401])
 def test_a_registry_that_answers(status: int) -> None:
     with registry(status) as (url, asked):
@@ -131,6 +134,7 @@ def test_a_registry_that_answers(status: int) -> None:
     assert asked == ["/v2/"]
 
 
+@pytest.mark.usefixtures("path")
 @pytest.mark.parametrize("status", [403, 502])
 def test_something_that_answers_but_is_no_registry(status: int) -> None:
     with registry(status) as (url, _asked):
@@ -138,6 +142,7 @@ def test_something_that_answers_but_is_no_registry(status: int) -> None:
     assert answer == {"reachable": False, "reason": f"it answered with HTTP {status}, which is no registry's answer"}
 
 
+@pytest.mark.usefixtures("path")
 def test_a_registry_at_a_closed_port() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
@@ -146,6 +151,7 @@ def test_a_registry_at_a_closed_port() -> None:
     assert "Connection refused" in answer["reason"]
 
 
+@pytest.mark.usefixtures("path")
 def test_a_registry_that_keeps_silent_costs_no_more_than_the_limit() -> None:
     with registry(200, delay=2) as (url, _asked):
         begun = time.monotonic()
@@ -155,6 +161,7 @@ def test_a_registry_that_keeps_silent_costs_no_more_than_the_limit() -> None:
     assert answer["reason"].startswith("no answer after 0.")
 
 
+@pytest.mark.usefixtures("path")
 def test_a_registry_that_is_no_url() -> None:
     answer = info(registry="registry.example.org")["registry"]
     assert not answer["reachable"]

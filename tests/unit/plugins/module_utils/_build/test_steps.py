@@ -20,11 +20,10 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import In
 COMPILER = {"name": "compiler", "commands": [["make"]], "inputs": ["go.mod"]}
 TOOL = {"name": "tool", "commands": [["@out:compiler@/cc"]], "needs": ["compiler"]}
 OTHER = {"name": "other", "commands": [["true"]]}
-DIGESTS = {"go.mod": "1"}
 
 
-def keys(*raw: Mapping[str, Any], digests: Mapping[str, str] = DIGESTS, salt: tuple[str, ...] = ()) -> dict[str, str]:
-    return keys_of(parse_steps(raw), digests.__getitem__, salt)
+def keys(*raw: Mapping[str, Any], digest: str = "1", salt: tuple[str, ...] = ()) -> dict[str, str]:
+    return keys_of(parse_steps(raw), {"go.mod": digest}.__getitem__, salt)
 
 
 def changed(after: Mapping[str, str]) -> set[str]:
@@ -37,7 +36,7 @@ def test_the_same_steps_have_the_same_keys_in_any_order() -> None:
 
 
 def test_a_changed_input_file_changes_its_step_and_those_that_need_it() -> None:
-    assert changed(keys(COMPILER, TOOL, OTHER, digests={"go.mod": "2"})) == {"compiler", "tool"}
+    assert changed(keys(COMPILER, TOOL, OTHER, digest="2")) == {"compiler", "tool"}
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -67,7 +68,7 @@ def test_a_refusal_without_a_living_control_is_a_failure() -> None:
     script = Script(up=[NO], out=[YES])
     _up, out = run([positive("up"), negative("out", "up")], script, QUICK)
     assert not out.ok
-    assert "'up' failed" in out.attempt.observed
+    assert out.attempt.observed == "not judged, for it builds on 'up'"
     assert "out" not in script.calls
 
 
@@ -116,3 +117,23 @@ def test_checks_run_side_by_side() -> None:
     started = time.monotonic()
     run([positive(str(number)) for number in range(12)], slow, QUICK)
     assert time.monotonic() - started < 1
+
+
+def test_what_a_check_will_need_is_made_ready_while_its_control_runs() -> None:
+    order: list[str] = []
+    ready = threading.Event()
+
+    def make_attempt(check: Check, _needed: Mapping[str, Verdict], _number: int) -> Attempt:
+        if check.name == "up":
+            assert ready.wait(1)
+        order.append(check.name)
+        return YES
+
+    def prepare(check: Check) -> None:
+        order.append(f"prepare {check.name}")
+        ready.set()
+        raise ProcessError("the server is away for a moment")
+
+    verdicts = run([positive("up"), negative("out", "up")], make_attempt, QUICK, prepare)
+    assert [verdict.ok for verdict in verdicts] == [True, True], "what goes wrong early is left to the attempt"
+    assert order == ["prepare out", "up", "out"]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import http.server
 import json
-import shutil
 import socket
 import threading
 import time
@@ -20,16 +19,12 @@ import pytest
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, ProcessError, TrustmeshError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kubernetes import cluster_info
 
-ROOT = Path(__file__).resolve().parents[4]
+from .conftest import binary
 
 
 @pytest.fixture
 def kubectl() -> str:
-    """The toolchain's kubectl, else the one on PATH: these tests need a real one, so a missing one is a failure."""
-    found = shutil.which("kubectl", path=str(ROOT / "build" / "bin")) or shutil.which("kubectl")
-    if not found:
-        pytest.fail("kubectl is missing: run ansible-playbook playbooks/toolchain.yml, or put kubectl on PATH.")
-    return found
+    return binary("kubectl")
 
 
 @pytest.fixture

@@ -1,0 +1,59 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the roles render is accepted by the programs that it is for."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from rendering import CASES, Rendered, render
+
+from ..conftest import binary
+
+
+@pytest.fixture(scope="session")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
+    return render(tmp_path_factory.mktemp("rendered"), CASES)
+
+
+def of(role: str) -> list[str]:
+    return [name for name, case in CASES.items() if role in case.roles]
+
+
+def run(*argv: str) -> str:
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("case", of("spire_server"))
+def test_spire_server_accepts_its_configuration(
+    rendered: Rendered, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    variables = CASES[case].variables or {}
+    monkeypatch.setenv("DATABASE_CONNECTION", variables.get("spire_server_database_connection", ""))
+    conf = tmp_path / "server.conf"
+    conf.write_text(rendered.text(case, "spire_server", "conf"))
+    assert "valid" in run(binary("spire-server"), "validate", "-config", str(conf), "-expandEnv")
+
+
+@pytest.mark.parametrize("case", of("spire_agent"))
+def test_spire_agent_accepts_its_configuration(
+    rendered: Rendered, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    monkeypatch.setenv("MY_NODE_NAME", "node")
+    conf = tmp_path / "agent.conf"
+    # In the pod the token is a mounted file, and the agent reads it when it checks its configuration.
+    (tmp_path / "node").write_text("token")
+    text = rendered.text(case, "spire_agent", "conf")
+    conf.write_text(text.replace("/run/spire/join-tokens/", f"{tmp_path}/"))
+    assert "valid" in run(binary("spire-agent"), "validate", "-config", str(conf), "-expandEnv")
+
+
+@pytest.mark.parametrize("case", of("envoy"))
+def test_envoy_accepts_its_configuration(rendered: Rendered, case: str) -> None:
+    config = rendered.text(case, "envoy", "config")
+    run(binary("envoy"), "--mode", "validate", "--log-level", "error", "--config-yaml", config)

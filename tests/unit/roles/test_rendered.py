@@ -1,0 +1,349 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the roles would apply in the modes and variants that cannot all be run here."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind.plan import Wanted
+from rendering import CASES, PASSWORD, ROOT, TOKEN, Rendered
+
+MODES = ("official", "packages")
+WITH_OBJECTS = [
+    (case, role)
+    for case, settings in CASES.items()
+    for role in settings.roles
+    if role in ("spire_server", "spire_agent", "envoy", "demo_app")
+]
+
+
+def used(table: str) -> set[str]:
+    """Return the keys of a table that roles, playbooks and inventories rely on."""
+    found: set[str] = set()
+    for folder in ("roles", "playbooks", "inventories"):
+        for path in (ROOT / folder).rglob("*.yml"):
+            found |= set(re.findall(rf"{table}\.(\w+)(?! \| default)\b", path.read_text()))
+    return found
+
+
+def pod(workload: dict[str, Any]) -> dict[str, Any]:
+    return workload["spec"]["template"]["spec"]
+
+
+def volume(workload: dict[str, Any], name: str) -> dict[str, Any]:
+    (found,) = (item for item in pod(workload)["volumes"] if item["name"] == name)
+    return found
+
+
+def containers(workload: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    spec = pod(workload)
+    return {item["name"]: item for item in [*spec.get("initContainers", []), *spec["containers"]]}
+
+
+# Images and tools
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_image_has_an_exact_tag_or_a_digest(rendered: Rendered, mode: str) -> None:
+    refs = rendered.value(mode, "images", "refs")
+    assert used("images_refs") <= set(refs)
+    for name, ref in refs.items():
+        assert re.fullmatch(r"[a-z0-9.-]+(/[a-z0-9._-]+)+(:v?[\w.-]*\d[\w.-]*|:bookworm|@sha256:[0-9a-f]{64})", ref), (
+            name
+        )
+
+
+def test_official_images_are_published_ones(rendered: Rendered) -> None:
+    registries = {ref.partition("/")[0] for ref in rendered.value("official", "images", "refs").values()}
+    assert registries == {"docker.io", "ghcr.io", "registry.k8s.io"}
+
+
+def test_packages_need_no_registry(rendered: Rendered) -> None:
+    refs = rendered.value("packages", "images", "refs").values()
+    assert {ref.partition("/")[0] for ref in refs} == {"localhost"}
+
+
+def test_the_socket_comes_by_csi_where_there_is_a_driver(rendered: Rendered) -> None:
+    assert rendered.text("official", "images", "socket_delivery") == "csi"
+    assert rendered.text("packages", "images", "socket_delivery") == "host_path"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_tool_that_is_used_is_provided(rendered: Rendered, mode: str) -> None:
+    tools = rendered.value(mode, "toolchain", "bin")
+    assert used("toolchain_bin") <= set(tools)
+    assert all(path.startswith("/") and path.endswith(f"/bin/{name.replace('_', '-')}") for name, path in tools.items())
+
+
+def test_official_tools_come_from_exact_releases(rendered: Rendered) -> None:
+    downloads = rendered.value("official", "toolchain", "downloads")
+    assert set(downloads) == set(rendered.value("official", "toolchain", "bin"))
+    for name, item in downloads.items():
+        assert re.fullmatch(r"https://[a-z0-9./_-]+/v?\d+\.\d+\.\d+/[\w./-]+", item["url"]), name
+        assert "checksum" in item or item["checksum_known"] is False, name
+        assert item["url"].endswith(".tar.gz") == ("member" in item), name
+        assert item.get("member", name.replace("_", "-")).rpartition("/")[2] == name.replace("_", "-")
+
+
+# Clusters
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_kubelets_ask_for_certificates_that_can_be_verified(rendered: Rendered, mode: str) -> None:
+    patches = [yaml.safe_load(text) for text in rendered.value(mode, "cluster", "config")["kubeadmConfigPatches"]]
+    assert {"kind": "KubeletConfiguration", "serverTLSBootstrap": True} in patches
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_configuration_of_kind_is_complete(rendered: Rendered, mode: str) -> None:
+    config = rendered.value(mode, "cluster", "config")
+    wanted = Wanted("test", rendered.text(mode, "cluster", "image"), config, 1, "/")
+    # Source: kind.x-k8s.io/v1alpha4, type Cluster.
+    fields = {"kind", "apiVersion", "name", "nodes", "networking", "featureGates", "kubeadmConfigPatches"}
+    assert set(wanted.document()) <= fields
+    assert wanted.document()["nodes"] == [{"role": "control-plane"}, {"role": "worker"}]
+
+
+def test_the_published_node_image_is_used_as_it_is(rendered: Rendered) -> None:
+    assert rendered.text("official", "cluster", "image").startswith("docker.io/kindest/node:v1.")
+    assert set(rendered.value("official", "cluster", "config")) == {"kubeadmConfigPatches"}
+
+
+def test_our_node_image_brings_its_own_network_and_images(rendered: Rendered) -> None:
+    assert rendered.text("packages", "cluster", "image") == "localhost/trustmesh/node:0123456789abcdef"
+    config = rendered.value("packages", "cluster", "config")
+    assert config["networking"]["disableDefaultCNI"] is True
+    patches = {item["kind"]: item for item in map(yaml.safe_load, config["kubeadmConfigPatches"])}
+    assert patches["ClusterConfiguration"]["imageRepository"] == "localhost/trustmesh"
+
+
+# All objects
+
+
+@pytest.mark.parametrize(("case", "role"), WITH_OBJECTS)
+def test_objects_are_whole_and_each_is_there_once(rendered: Rendered, case: str, role: str) -> None:
+    found = rendered.objects(case, role)
+    names = [
+        (item["apiVersion"], item["kind"], item["metadata"].get("namespace"), item["metadata"]["name"])
+        for item in found
+    ]
+    assert len(set(names)) == len(names)
+    whole = {"Namespace", "ClusterRole", "ClusterRoleBinding", "CSIDriver"}
+    assert all((namespace is None) == (kind in whole) for _version, kind, namespace, _name in names)
+
+
+@pytest.mark.parametrize(("case", "role"), WITH_OBJECTS)
+def test_pods_mount_volumes_that_exist_and_pull_nothing_that_is_there(rendered: Rendered, case: str, role: str) -> None:
+    for workload in rendered.objects(case, role):
+        if workload["kind"] not in ("Deployment", "DaemonSet", "StatefulSet"):
+            continue
+        volumes = {item["name"] for item in pod(workload).get("volumes", [])}
+        volumes |= {item["metadata"]["name"] for item in workload["spec"].get("volumeClaimTemplates", [])}
+        mounted = set()
+        for container in containers(workload).values():
+            assert container["imagePullPolicy"] == "IfNotPresent"
+            assert container["image"] in rendered.value(CASES[case].mode, "images", "refs").values()
+            mounted |= {item["name"] for item in container.get("volumeMounts", [])}
+        assert mounted == volumes
+
+
+# SPIRE agents
+
+
+def test_an_agent_with_csi_brings_the_driver(rendered: Rendered) -> None:
+    agent = rendered.one("official", "spire_agent", "DaemonSet")
+    refs = rendered.value("official", "images", "refs")
+    assert {name: item["image"] for name, item in containers(agent).items()} == {
+        "spire-agent": refs["spire_agent"],
+        "spiffe-csi-driver": refs["spiffe_csi_driver"],
+        "node-driver-registrar": refs["csi_node_driver_registrar"],
+    }
+    driver = containers(agent)["spiffe-csi-driver"]
+    sockets = next(item for item in containers(agent)["spire-agent"]["volumeMounts"] if item["name"] == "sockets")
+    assert f"-workload-api-socket-dir={sockets['mountPath']}" in driver["args"]
+    assert volume(agent, "csi")["hostPath"]["path"] == "/var/lib/kubelet/plugins/csi.spiffe.io"
+    described = rendered.one("official", "spire_agent", "CSIDriver")
+    assert described["metadata"]["name"] == "csi.spiffe.io"
+    assert described["spec"]["volumeLifecycleModes"] == ["Ephemeral"]
+
+
+def test_an_agent_without_csi_brings_no_driver(rendered: Rendered) -> None:
+    assert "CSIDriver" not in {item["kind"] for item in rendered.objects("packages", "spire_agent")}
+    assert "csi" not in rendered.text("packages", "spire_agent", "objects")
+
+
+@pytest.mark.parametrize("case", ["official_remote", "packages"])
+def test_a_remote_agent_joins_by_a_file_and_its_token_is_in_no_object(rendered: Rendered, case: str) -> None:
+    conf = rendered.text(case, "spire_agent", "conf")
+    assert 'join_token_file = "/run/spire/join-tokens/${MY_NODE_NAME}"' in conf
+    assert 'server_address = "192.0.2.1"' in conf
+    assert 'server_port = "30081"' in conf
+    assert TOKEN not in rendered.text(case, "spire_agent", "objects")
+    agent = rendered.one(case, "spire_agent", "DaemonSet")
+    assert volume(agent, "join-tokens")["secret"]["defaultMode"] == 0o400
+    bundle = rendered.one(case, "spire_agent", "ConfigMap", "spire-bundle")
+    assert bundle["data"]["bundle.crt"].startswith("-----BEGIN CERTIFICATE-----\n")
+
+
+@pytest.mark.parametrize("case", ["official", "packages_local"])
+def test_an_agent_beside_its_server_needs_no_token(rendered: Rendered, case: str) -> None:
+    conf = rendered.text(case, "spire_agent", "conf")
+    assert 'server_address = "spire-server.spire-server.svc"' in conf
+    assert "join_token" not in conf
+    assert "join-tokens" not in rendered.text(case, "spire_agent", "objects")
+
+
+@pytest.mark.parametrize("case", ["official", "official_remote", "packages", "packages_local"])
+def test_agents_pin_the_bundle_and_verify_the_kubelet(rendered: Rendered, case: str) -> None:
+    conf = rendered.text(case, "spire_agent", "conf")
+    assert 'trust_bundle_path = "/run/spire/bundle/bundle.crt"' in conf
+    assert "insecure_bootstrap" not in conf
+    assert "skip_kubelet_verification" not in conf
+    assert 'KeyManager "disk"' in conf
+
+
+# SPIRE server
+
+
+@pytest.mark.parametrize("case", ["official", "packages"])
+def test_a_server_keeps_its_data_in_a_volume_of_its_own(rendered: Rendered, case: str) -> None:
+    server = rendered.one(case, "spire_server", "StatefulSet")
+    (claim,) = server["spec"]["volumeClaimTemplates"]
+    assert claim["spec"]["resources"]["requests"]["storage"] == "1Gi"
+    assert "storageClassName" not in claim["spec"]
+    assert "initContainers" not in pod(server)
+    assert 'database_type = "sqlite3"' in rendered.text(case, "spire_server", "conf")
+    assert "audit_log_enabled = true" in rendered.text(case, "spire_server", "conf")
+    assert "env" not in containers(server)["spire-server"]
+
+
+@pytest.mark.parametrize("case", ["postgres", "mysql"])
+def test_the_connection_of_a_database_is_in_a_secret_alone(rendered: Rendered, case: str) -> None:
+    assert PASSWORD not in rendered.text(case, "spire_server", "objects")
+    assert PASSWORD not in rendered.text(case, "spire_server", "conf")
+    conf = rendered.text(case, "spire_server", "conf")
+    assert f'database_type = "{case}"' in conf
+    assert 'connection_string = "${DATABASE_CONNECTION}"' in conf
+    definitions = rendered.value(case, "spire_server", "definitions")
+    assert definitions["no_log"] is True
+    (secret,) = (item for item in definitions["objects"] if item["kind"] == "Secret")
+    assert PASSWORD in secret["stringData"]["connection"]
+    (env,) = containers(rendered.one(case, "spire_server", "StatefulSet"))["spire-server"]["env"]
+    assert env["valueFrom"]["secretKeyRef"] == {"name": secret["metadata"]["name"], "key": "connection"}
+
+
+def test_storage_class_and_size(rendered: Rendered) -> None:
+    (claim,) = rendered.one("postgres", "spire_server", "StatefulSet")["spec"]["volumeClaimTemplates"]
+    assert claim["spec"]["storageClassName"] == "fast"
+    assert claim["spec"]["resources"]["requests"]["storage"] == "5Gi"
+
+
+def test_a_server_on_a_host_path(rendered: Rendered) -> None:
+    server = rendered.one("host_path", "spire_server", "StatefulSet")
+    assert "volumeClaimTemplates" not in server["spec"]
+    assert volume(server, "data")["hostPath"] == {"path": "/var/lib/spire-server", "type": "DirectoryOrCreate"}
+    assert containers(server)["own-the-folder"]["command"] == ["chown", "1000:1000", "/var/lib/spire"]
+    space = rendered.one("host_path", "spire_server", "Namespace", "spire-server")
+    assert space["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "privileged"
+
+
+@pytest.mark.parametrize("case", ["official", "packages", "postgres", "host_path"])
+def test_the_socket_of_the_server_stays_in_its_pod(rendered: Rendered, case: str) -> None:
+    server = rendered.one(case, "spire_server", "StatefulSet")
+    mounts = {item["mountPath"]: item["name"] for item in containers(server)["spire-server"]["volumeMounts"]}
+    assert volume(server, mounts["/tmp"])["emptyDir"] == {}
+    assert "socket_path" not in rendered.text(case, "spire_server", "conf")
+
+
+# Envoy
+
+
+@pytest.mark.parametrize("case", ["official", "official_remote"])
+def test_envoy_gets_the_socket_by_csi(rendered: Rendered, case: str) -> None:
+    envoy = rendered.one(case, "envoy", "Deployment")
+    assert volume(envoy, "spire-agent")["csi"] == {"driver": "csi.spiffe.io", "readOnly": True}
+
+
+def test_envoy_gets_the_socket_by_a_host_path_that_is_read_only(rendered: Rendered) -> None:
+    envoy = rendered.one("packages", "envoy", "Deployment")
+    assert volume(envoy, "spire-agent")["hostPath"] == {"path": "/run/spire/agent-sockets", "type": "Directory"}
+    mounts = {item["name"]: item for item in containers(envoy)["envoy"]["volumeMounts"]}
+    assert mounts["spire-agent"]["readOnly"] is True
+
+
+def test_envoy_admits_exactly_the_listed_identities(rendered: Rendered) -> None:
+    config = yaml.safe_load(rendered.text("official", "envoy", "config"))
+    (chain,) = config["static_resources"]["listeners"][0]["filter_chains"]
+    tls = chain["transport_socket"]["typed_config"]
+    assert tls["require_client_certificate"] is True
+    listed = ["spiffe://example.org/a", "spiffe://example.org/b"]
+    validation = tls["common_tls_context"]["combined_validation_context"]
+    matchers = validation["default_validation_context"]["match_typed_subject_alt_names"]
+    assert matchers == [{"san_type": "URI", "matcher": {"exact": item}} for item in listed]
+    assert validation["validation_context_sds_secret_config"]["name"] == "spiffe://example.org"
+    (manager,) = chain["filters"]
+    rbac, _router = manager["typed_config"]["http_filters"]
+    rules = rbac["typed_config"]["rules"]
+    assert rules["action"] == "ALLOW"
+    principals = [
+        item["authenticated"]["principal_name"]["exact"] for item in rules["policies"]["listed"]["principals"]
+    ]
+    assert principals == listed
+    assert config["admin"]["address"]["socket_address"]["address"] == "127.0.0.1"
+
+
+def test_envoy_of_the_mesh_leaves_under_its_own_identity(rendered: Rendered) -> None:
+    config = yaml.safe_load(rendered.text("official_remote", "envoy", "config"))
+    upstream = next(item for item in config["static_resources"]["clusters"] if item["name"] == "upstream")
+    context = upstream["transport_socket"]["typed_config"]["common_tls_context"]
+    assert [item["name"] for item in context["tls_certificate_sds_secret_configs"]] == [
+        "spiffe://example.org/ns/demo/sa/gateway"
+    ]
+    matchers = context["combined_validation_context"]["default_validation_context"]["match_typed_subject_alt_names"]
+    assert matchers == [{"san_type": "URI", "matcher": {"exact": "spiffe://example.org/green/envoy"}}]
+    workload = rendered.one("official_remote", "envoy", "Deployment")
+    assert workload["spec"]["template"]["metadata"]["labels"]["sidecar.istio.io/inject"] == "true"
+
+
+# Istio
+
+
+def injection(rendered: Rendered, case: str, name: str = "spire") -> str:
+    overlay = rendered.value(case, "istio", "overlay")
+    return overlay["spec"]["values"]["sidecarInjectorWebhook"]["templates"][name]
+
+
+@pytest.mark.parametrize(("case", "native"), [("packages", "true"), ("classic", "false"), ("official_remote", "false")])
+def test_the_kind_of_sidecar_is_said_to_istiod_and_to_the_template(rendered: Rendered, case: str, native: str) -> None:
+    pilot = rendered.value(case, "istio", "overlay")["spec"]["values"]["pilot"]
+    assert pilot["env"]["ENABLE_NATIVE_SIDECARS"] == native
+    assert f'default "{native}") "false" }}}}' in injection(rendered, case)
+
+
+@pytest.mark.parametrize("name", ["spire", "spire-gateway"])
+def test_proxies_get_the_socket_as_this_mode_delivers_it(rendered: Rendered, name: str) -> None:
+    assert 'csi: {"driver": "csi.spiffe.io", "readOnly": true}' in injection(rendered, "official", name)
+    assert 'hostPath: {"path": "/run/spire/agent-sockets", "type": "Directory"}' in injection(
+        rendered, "packages", name
+    )
+
+
+def test_only_a_stock_envoy_is_spared_istios_own_filters(rendered: Rendered) -> None:
+    official, packages = (rendered.value(mode, "istio", "overlay")["spec"]["values"]["pilot"]["env"] for mode in MODES)
+    assert "PILOT_ENABLE_ALPN_FILTER" not in official
+    assert packages["PILOT_ENABLE_ALPN_FILTER"] == "false"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_mesh_is_strict_and_denies_by_default(rendered: Rendered, mode: str) -> None:
+    overlay = rendered.value(mode, "istio", "overlay")
+    assert overlay["spec"]["meshConfig"]["trustDomain"] == "example.org"
+    socket = overlay["spec"]["meshConfig"]["defaultConfig"]["proxyMetadata"]["WORKLOAD_IDENTITY_SOCKET_FILE"]
+    assert socket == "spire-agent.sock"
+    found = {item["kind"]: item["spec"] for item in rendered.value(mode, "istio", "objects")}
+    assert found == {"PeerAuthentication": {"mtls": {"mode": "STRICT"}}, "AuthorizationPolicy": {}}
