@@ -57,6 +57,7 @@ clean: ## Tear down and also remove all caches: build/, .venv, .ansible and what
 		-i inventories/blue_green -i molecule/blue_green/inventory; fi
 	@if [ -d build/bench ]; then $(SUDO) ansible-playbook playbooks/blue_green_teardown.yml \
 		-i inventories/blue_green -i bench/inventory; fi
+	@if [ -x $(VENV)/bin/ansible-playbook ]; then $(SUDO) ansible-playbook playbooks/clean.yml $(ARGS); fi
 	@if [ -d "$(CACHE)" ]; then $(ROOT) chmod -R u+w "$(CACHE)"; fi
 	$(ROOT) rm -rf build "$(CACHE)"
 	rm -rf $(VENV) .ansible .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -65,7 +66,7 @@ clean: ## Tear down and also remove all caches: build/, .venv, .ansible and what
 test: setup-dev ## All tests: lint, unit, sanity, integration, molecule
 	@python tests/run.py
 
-lint: setup-dev ## ansible-lint, yamllint, ruff
+lint: setup-dev ## ansible-lint, yamllint, ruff, mypy
 unit: setup-dev ## Tests of the pure code, and the house rules
 sanity: setup-dev ## ansible-test sanity on a copy of the tracked files
 integration: setup-dev ## Tests with real spire-server and spire-agent processes

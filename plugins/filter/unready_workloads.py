@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.model import WORKLOAD_KINDS, Ref
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.readiness import unready
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.model import WORKLOAD_KINDS, Ref
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.readiness import unready
 
 
 def unready_workloads(applied: Mapping[str, Any]) -> list[str]:

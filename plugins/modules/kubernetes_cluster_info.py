@@ -42,7 +42,7 @@ cluster:
 """
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec, kubectl_spec
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._kubernetes import cluster_info
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.cluster_info import cluster_info
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import run_module
 
 

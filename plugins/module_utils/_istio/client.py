@@ -21,11 +21,11 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio import cod
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.model import (
     FIELD_MANAGER,
     LISTED_KINDS,
-    KubeObject,
-    Ref,
     is_builtin,
-    stub,
 )
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.client import Kubectl, resource
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.codec import render_list
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.model import KubeObject, stub
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import LocalProcess, Process
 
 _CACHE_FORMAT = 1
@@ -96,30 +96,24 @@ def _write_cache(path: Path, rendering: Rendering) -> None:
 
 
 @dataclass(frozen=True)
-class Cluster:
+class Cluster(Kubectl):
     """Reads and writes objects of one cluster."""
-
-    kubectl: str = "kubectl"
-    kubeconfig: str | None = None
-    context: str | None = None
-    timeout: float = 60
-    process: Process = field(default_factory=LocalProcess)
 
     def labelled(self, selector: str) -> list[KubeObject]:
         """Return every object with the labels, of the kinds that an installation is made of."""
-        kinds = ",".join(_resource(version, kind) for version, kind in LISTED_KINDS)
+        kinds = ",".join(resource(version, kind) for version, kind in LISTED_KINDS)
         arguments = ["get", kinds, "--all-namespaces", "--selector", selector, "--show-managed-fields", "-o", "json"]
-        return self._objects(arguments, None, "Reading what is installed")
+        return self.read(arguments, None, "Reading what is installed")
 
     def named(self, objects: Iterable[KubeObject]) -> list[KubeObject]:
         """Return those of the objects that exist."""
         asked = list(objects)
         known = [obj for obj in asked if is_builtin(obj)]
         custom = [obj for obj in asked if not is_builtin(obj)]
-        found = self._named(known)
+        found = super().named(known)
         if custom:
             try:
-                found += self._named(custom)
+                found += super().named(custom)
             except ProcessError as error:
                 # The definitions of these kinds come with this very run, so there can be none of them yet.
                 if "no matches for kind" not in error.message:
@@ -129,15 +123,7 @@ class Cluster:
     def root_certificates(self) -> list[KubeObject]:
         """Return the copies of its root certificate that istiod writes into every namespace."""
         arguments = ["get", "configmap", "--all-namespaces", "--selector", "istio.io/config=true", "-o", "json"]
-        return self._objects(arguments, None, "Reading istiod's root certificates")
-
-    def pods(self, workload: KubeObject) -> list[KubeObject]:
-        """Return the pods that a workload selects."""
-        labels = workload["spec"]["selector"].get("matchLabels") or {}
-        selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
-        namespace = workload["metadata"].get("namespace") or "default"
-        arguments = ["get", "pods", "--namespace", namespace, "--selector", selector, "-o", "json"]
-        return self._objects(arguments, None, "Reading the pods")
+        return self.read(arguments, None, "Reading istiod's root certificates")
 
     def apply(self, objects: Iterable[KubeObject]) -> None:
         """Write the objects, in their order, as the owner of their fields."""
@@ -145,47 +131,17 @@ class Cluster:
         for part in ([o for o in asked if is_builtin(o)], [o for o in asked if not is_builtin(o)]):
             if part:
                 arguments = ["apply", "--server-side", "--force-conflicts", f"--field-manager={FIELD_MANAGER}"]
-                self._run([*arguments, "-f", "-"], codec.render_list(part), "Applying the objects of Istio")
+                self.run([*arguments, "-f", "-"], render_list(part), "Applying the objects of Istio")
 
     def wait_established(self, names: Sequence[str], limit: float) -> None:
         """Wait until the server serves the kinds of these CustomResourceDefinitions."""
         arguments = ["wait", "--for=condition=Established", f"--timeout={limit:g}s"]
-        self._run(
+        self.run(
             [*arguments, *(f"crd/{name}" for name in names)], None, "Waiting for the new kinds", limit + self.timeout
         )
 
     def delete(self, objects: Iterable[KubeObject], wait: bool, limit: float) -> None:
         """Remove the objects, in their order; gone already is as good."""
         arguments = ["delete", "--ignore-not-found", f"--wait={str(wait).lower()}", f"--timeout={limit:g}s", "-f", "-"]
-        text = codec.render_list(stub(obj) for obj in objects)
-        self._run(arguments, text, "Removing objects of Istio", limit + self.timeout)
-
-    def _named(self, objects: Sequence[KubeObject]) -> list[KubeObject]:
-        if not objects:
-            return []
-        text = codec.render_list(stub(obj) for obj in objects)
-        arguments = ["get", "--ignore-not-found", "--show-managed-fields", "-o", "json", "-f", "-"]
-        return self._objects(arguments, text, "Reading what is there")
-
-    def _objects(self, arguments: Sequence[str], stdin: str | None, doing: str) -> list[KubeObject]:
-        return codec.parse_list(self._run(arguments, stdin, doing), doing)
-
-    def _run(self, arguments: Sequence[str], stdin: str | None, doing: str, limit: float | None = None) -> str:
-        command = [self.kubectl]
-        if self.kubeconfig:
-            command += ["--kubeconfig", self.kubeconfig]
-        if self.context:
-            command += ["--context", self.context]
-        completed = self.process.run([*command, *arguments], stdin, limit or self.timeout)
-        return completed.check(doing).stdout
-
-
-def _resource(api_version: str, kind: str) -> str:
-    """Return a kind as kubectl takes it without having to guess the group: ``deployment.v1.apps``."""
-    group, _slash, version = api_version.rpartition("/")
-    return f"{kind.lower()}.{version}.{group}"
-
-
-def by_ref(objects: Iterable[KubeObject]) -> dict[Ref, KubeObject]:
-    """Return the objects by the name that the cluster holds them under."""
-    return {Ref.of(obj): obj for obj in objects}
+        text = render_list(stub(obj) for obj in objects)
+        self.run(arguments, text, "Removing objects of Istio", limit + self.timeout)

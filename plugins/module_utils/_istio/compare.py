@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.model import FIELD_MANAGER, KubeObject
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.model import FIELD_MANAGER
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.model import KubeObject
 
 Path = tuple[str, ...]
 

@@ -12,22 +12,20 @@ from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec, kubectl_spec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, WaitTimeout
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.client import Cluster, Istioctl, by_ref
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.client import Cluster, Istioctl
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.model import (
-    WORKLOAD_KINDS,
     Installation,
-    KubeObject,
-    Ref,
+    awaited,
     complete_overlay,
     installation_of,
     is_builtin,
     stamped,
 )
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.plan import Plan, plan_absent, plan_present
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.readiness import awaited, pod_problems, unready
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.model import KubeObject, Ref, by_ref
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.readiness import unready
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.waiting import Seen, wait_ready
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
-
-_POLL = 0.5
 
 
 def install_spec() -> ArgumentSpec:
@@ -127,27 +125,24 @@ def _wait(
     cluster: Cluster, objects: list[KubeObject], live: Mapping[Ref, KubeObject], deadline: float, limit: int
 ) -> None:
     """Wait until every object can be used; what is ready once is not asked for again."""
-    problems = unready(objects, live)
-    while problems:
-        pending = [obj for obj in objects if Ref.of(obj) in problems]
-        live = by_ref(cluster.named(pending))
-        problems = unready(pending, live)
-        if not problems:
-            return
-        if time.monotonic() >= deadline:
-            raise WaitTimeout(_last_seen(cluster, problems, live, limit), waited=limit)
-        time.sleep(min(_POLL, max(0.0, deadline - time.monotonic())))
+    pending = [obj for obj in objects if Ref.of(obj) in unready(objects, live)]
+    if not pending:
+        return
 
+    def look() -> Seen:
+        nonlocal pending
+        found = by_ref(cluster.named(pending))
+        problems = unready(pending, found)
+        pending = [obj for obj in pending if Ref.of(obj) in problems]
+        return problems, found
 
-def _last_seen(cluster: Cluster, problems: Mapping[Ref, str], live: Mapping[Ref, KubeObject], limit: int) -> str:
-    lines = [f"{ref}: {problem}" for ref, problem in sorted(problems.items())]
-    for ref in sorted(problems):
-        if ref.kind in WORKLOAD_KINDS and ref in live:
-            lines += pod_problems(cluster.pods(live[ref]))
-    return (
-        f"Istio was installed but could not be used after {limit} s. Waited until every Deployment is available and "
-        f"istiod answers for its webhooks. Last seen: {'; '.join(lines)}."
-    )
+    last_seen = wait_ready(cluster, look, deadline, answered=True)
+    if last_seen:
+        raise WaitTimeout(
+            f"Istio was installed but could not be used after {limit} s. Waited until every Deployment is available "
+            f"and istiod answers for its webhooks. Last seen: {'; '.join(last_seen)}.",
+            waited=limit,
+        )
 
 
 def _outcome(plan: Plan, version: str) -> Outcome:

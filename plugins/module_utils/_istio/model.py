@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
-
-KubeObject = dict[str, Any]
-"""A Kubernetes object as JSON gives it."""
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.model import WORKLOAD_KINDS, KubeObject, Ref
 
 FIELD_MANAGER = "trustmesh"
 """The name under which the API server keeps which fields we set."""
@@ -73,37 +71,7 @@ _DELETE_FIRST = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration
 # else: it asks for injection, here into the control plane itself.
 SHARED_KINDS = ("CustomResourceDefinition", "Namespace")
 
-WORKLOAD_KINDS = ("Deployment", "DaemonSet", "StatefulSet")
-
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-
-
-@dataclass(frozen=True, order=True)
-class Ref:
-    """The name under which a cluster holds an object. The version is no part of it."""
-
-    group: str
-    kind: str
-    namespace: str
-    name: str
-
-    @classmethod
-    def of(cls, obj: Mapping[str, Any]) -> Ref:
-        api_version = obj.get("apiVersion") or "v1"
-        metadata = obj.get("metadata") or {}
-        group = api_version.rpartition("/")[0]
-        return cls(group, obj.get("kind", ""), metadata.get("namespace") or "", metadata.get("name", ""))
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
-
-
-def stub(obj: Mapping[str, Any]) -> KubeObject:
-    """Return as much of an object as kubectl needs to find it."""
-    metadata = {"name": obj["metadata"]["name"]}
-    if obj["metadata"].get("namespace"):
-        metadata["namespace"] = obj["metadata"]["namespace"]
-    return {"apiVersion": obj["apiVersion"], "kind": obj["kind"], "metadata": metadata}
 
 
 def is_builtin(obj: Mapping[str, Any]) -> bool:
@@ -216,6 +184,12 @@ def stamped(objects: Iterable[KubeObject], installation: Installation) -> list[K
         metadata["labels"] = {**(metadata.get("labels") or {}), **installation.labels_for(obj["kind"])}
         result.append({**obj, "metadata": metadata})
     return result
+
+
+def awaited(objects: Iterable[KubeObject]) -> list[KubeObject]:
+    """Return the objects that take time to become usable after they are written."""
+    kinds = (*WORKLOAD_KINDS, "MutatingWebhookConfiguration", "CustomResourceDefinition")
+    return [obj for obj in objects if obj["kind"] in kinds]
 
 
 def apply_order(obj: Mapping[str, Any]) -> tuple[int, Ref]:

@@ -24,11 +24,10 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.model impo
     REVISION,
     SHARED_KINDS,
     Installation,
-    KubeObject,
-    Ref,
     apply_order,
     delete_order,
 )
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.model import KubeObject, Ref
 
 CREATED, UPDATED, DELETED, UNCHANGED = "created", "updated", "deleted", "unchanged"
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the trustmesh.spiffe authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What istioctl and kubectl print."""
+"""What istioctl prints."""
 
 from __future__ import annotations
 
@@ -21,22 +21,3 @@ def test_a_manifest_is_read_document_by_document() -> None:
 def test_what_is_no_manifest_is_an_error(text: str) -> None:
     with pytest.raises(ProcessError, match="istioctl manifest generate"):
         codec.parse_manifest(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "names"),
-    [
-        ("", []),
-        ('{"kind": "List", "items": []}', []),
-        ('{"kind": "Pod", "metadata": {"name": "a"}}', ["a"]),
-        ('{"kind": "List", "items": [{"metadata": {"name": "a"}}, {"metadata": {"name": "b"}}]}', ["a", "b"]),
-    ],
-)
-def test_kubectl_prints_a_list_an_object_or_nothing(text: str, names: list[str]) -> None:
-    assert [obj["metadata"]["name"] for obj in codec.parse_list(text, "Reading")] == names
-
-
-@pytest.mark.parametrize("text", ["No resources found", "[1]"])
-def test_what_kubectl_should_not_print_is_an_error(text: str) -> None:
-    with pytest.raises(ProcessError, match="Reading: kubectl printed"):
-        codec.parse_list(text, "Reading")

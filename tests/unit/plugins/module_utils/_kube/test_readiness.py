@@ -1,0 +1,224 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""When objects can be used, and what is said while they cannot."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.model import Awaited, Ref, by_ref
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.readiness import (
+    pod_problems,
+    unready,
+    unready_workloads,
+    workload_warnings,
+)
+
+
+def workload(kind: str = "Deployment", generation: int = 1, **status: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "apps/v1",
+        "kind": kind,
+        "metadata": {"name": "istiod", "namespace": "istio-system", "generation": generation},
+        "spec": {"replicas": 1},
+        "status": status,
+    }
+
+
+def problem(live: dict[str, Any]) -> str | None:
+    return unready([live], {Ref.of(live): live}).get(Ref.of(live))
+
+
+READY = {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1}
+HOOK = {
+    "apiVersion": "admissionregistration.k8s.io/v1",
+    "kind": "MutatingWebhookConfiguration",
+    "metadata": {"name": "i"},
+}
+
+
+@pytest.mark.parametrize(
+    ("live", "words"),
+    [
+        (workload(**READY), None),
+        (workload(generation=2, **READY), "its controller has not seen the newest version"),
+        (workload(), "its controller has not seen the newest version"),
+        (workload(**{**READY, "availableReplicas": 0}), "1 of 1 replicas updated, 0 available"),
+        (workload(**{**READY, "replicas": 2}), "1 of 1 replicas updated, 1 available"),
+        (
+            workload(
+                observedGeneration=1,
+                conditions=[{"type": "ReplicaFailure", "status": "True", "message": "exceeded quota"}],
+            ),
+            "0 of 1 replicas updated, 0 available: exceeded quota",
+        ),
+        (
+            workload("DaemonSet", observedGeneration=1, desiredNumberScheduled=2, numberAvailable=1),
+            "0 of 2 pods updated, 1 available",
+        ),
+        # Pods that are updated by hand cannot be waited for.
+        (
+            {
+                **workload("DaemonSet", observedGeneration=1, desiredNumberScheduled=2, numberAvailable=2),
+                "spec": {"updateStrategy": {"type": "OnDelete"}},
+            },
+            None,
+        ),
+        ({**HOOK, "webhooks": [{"clientConfig": {"service": {}, "caBundle": "QQ=="}}]}, None),
+        (
+            {**HOOK, "webhooks": [{"clientConfig": {"service": {"name": "istiod"}}}]},
+            "its server has not written its CA bundle into it",
+        ),
+        ({**HOOK, "webhooks": [{"clientConfig": {"url": "https://elsewhere"}}]}, None),
+    ],
+)
+def test_when_an_object_can_be_used(live: dict[str, Any], words: str | None) -> None:
+    assert problem(live) == words
+
+
+def test_an_object_that_is_not_there_cannot_be_used() -> None:
+    assert list(unready([HOOK], {}).values()) == ["not there"]
+
+
+def test_pods_say_why_they_are_not_ready() -> None:
+    pods = [
+        {
+            "metadata": {"name": "a"},
+            "status": {
+                "containerStatuses": [
+                    {
+                        "name": "discovery",
+                        "ready": False,
+                        "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}},
+                    },
+                    {"name": "other", "ready": True},
+                ]
+            },
+        },
+        {
+            "metadata": {"name": "b"},
+            "status": {
+                "conditions": [
+                    {
+                        "type": "PodScheduled",
+                        "status": "False",
+                        "reason": "Unschedulable",
+                        "message": "too little memory",
+                    }
+                ]
+            },
+        },
+        {
+            "metadata": {"name": "c"},
+            "status": {
+                "initContainerStatuses": [
+                    {
+                        "name": "istio-proxy",
+                        "ready": False,
+                        "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+                        "lastState": {"terminated": {"message": "no socket found"}},
+                    }
+                ]
+            },
+        },
+    ]
+    assert pod_problems(pods) == [
+        "pod a, container discovery: ImagePullBackOff: no such image",
+        "pod b: Unschedulable: too little memory",
+        "pod c, container istio-proxy: CrashLoopBackOff: no socket found",
+    ]
+
+
+def pod(name: str, *containers: dict[str, Any], **status: Any) -> dict[str, Any]:
+    return {"metadata": {"name": name, "namespace": "shop"}, "status": {"containerStatuses": [*containers], **status}}
+
+
+def waiting(reason: str, name: str = "main", **more: Any) -> dict[str, Any]:
+    return {"name": name, "ready": False, "state": {"waiting": {"reason": reason}}, **more}
+
+
+def warning(about: str, message: str, kind: str = "Pod", **more: Any) -> dict[str, Any]:
+    met = {"kind": kind, "name": about, "namespace": "shop"}
+    return {"involvedObject": met, "reason": "Failed", "message": message, **more}
+
+
+def test_a_pod_that_hangs_is_explained_by_its_newest_warning() -> None:
+    events = [
+        warning("a", "first", lastTimestamp="2026-01-01T10:00:00Z"),
+        warning("a", "socket\n  missing", eventTime="2026-01-01T10:00:02.123456Z"),
+        warning("a", "second", lastTimestamp="2026-01-01T10:00:01Z"),
+        warning("b", "of another pod", lastTimestamp="2026-01-01T11:00:00Z"),
+        warning("a", "of a claim", kind="PersistentVolumeClaim", lastTimestamp="2026-01-01T11:00:00Z"),
+    ]
+    assert pod_problems([pod("a", waiting("ContainerCreating"))], events) == [
+        "pod a, container main: ContainerCreating",
+        "pod a: Failed: socket missing",
+    ]
+
+
+def test_a_pod_that_says_why_itself_needs_no_event() -> None:
+    events = [warning("a", "Back-off restarting failed container")]
+    ended = {"exitCode": 137, "reason": "OOMKilled"}
+    crashed = waiting("CrashLoopBackOff", lastState={"terminated": ended})
+    assert pod_problems([pod("a", crashed)], events) == [
+        "pod a, container main: CrashLoopBackOff: ended with code 137 (OOMKilled)"
+    ]
+
+
+def test_a_container_that_just_ended_gives_its_code_and_last_words() -> None:
+    ended = {"exitCode": 1, "reason": "Error", "message": "no such file\n"}
+    container = {"name": "main", "ready": False, "state": {"terminated": ended}}
+    assert pod_problems([pod("a", container)]) == ["pod a, container main: ended with code 1 (Error): no such file"]
+
+
+def test_containers_that_wait_for_an_init_container_are_not_named() -> None:
+    one = pod("a", waiting("PodInitializing"), initContainerStatuses=[waiting("ImagePullBackOff", "proxy")])
+    assert pod_problems([one]) == ["pod a, container proxy: ImagePullBackOff"]
+
+
+@pytest.mark.parametrize(
+    ("status", "lines"),
+    [
+        ({"phase": "Failed", "reason": "Evicted", "message": "disk pressure"}, ["pod a: Evicted: disk pressure"]),
+        ({"phase": "Pending"}, ["pod a: Pending"]),
+        (
+            {"phase": "Running", "conditions": [{"type": "Ready", "status": "False"}]},
+            ["pod a: not ready"],
+        ),
+        ({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}, []),
+        ({"phase": "Succeeded", "conditions": [{"type": "Ready", "status": "False"}]}, []),
+    ],
+)
+def test_a_pod_without_containers_that_complain(status: dict[str, Any], lines: list[str]) -> None:
+    assert pod_problems([pod("a", **status)]) == lines
+
+
+def test_many_pods_are_cut_short() -> None:
+    lines = pod_problems(pod(f"p{number}", waiting("ErrImagePull")) for number in range(13))
+    assert len(lines) == 11
+    assert lines[-1] == "and 3 more of the kind"
+
+
+def test_a_workload_that_makes_no_pods_is_explained_by_its_own_warning() -> None:
+    ref = Ref("apps", "StatefulSet", "shop", "db")
+    events = [warning("db", "violates PodSecurity", "StatefulSet"), warning("db", "of a pod")]
+    assert workload_warnings(ref, events) == ["StatefulSet shop/db: Failed: violates PodSecurity"]
+
+
+def test_all_of_a_kind_means_those_of_the_namespace_and_at_least_one() -> None:
+    good, bad = workload(**READY), workload()
+    bad["metadata"] = {**bad["metadata"], "name": "bad"}
+    awaited = [Awaited("Deployment", "istio-system"), Awaited("DaemonSet", "istio-system")]
+    problems = unready_workloads(awaited, by_ref([good, bad]))
+    assert {str(ref): words for ref, words in problems.items()} == {
+        "Deployment istio-system/bad": "its controller has not seen the newest version",
+        "DaemonSet istio-system/*": "there is none",
+    }
+
+
+def test_a_named_workload_has_to_be_there() -> None:
+    awaited = [Awaited("Deployment", "istio-system", "istiod")]
+    assert list(unready_workloads(awaited, {}).values()) == ["not there"]
+    assert unready_workloads(awaited, by_ref([workload(**READY)])) == {}
