@@ -39,7 +39,7 @@ UNFINISHED := $(VENV)/.unfinished
 
 SUITES := lint unit sanity integration molecule
 
-.PHONY: help setup setup-dev link blue_green down clean test $(SUITES) build bench
+.PHONY: help setup setup-dev link blue_green down clean test $(SUITES) build bench drill
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z_-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,8 @@ clean: ## Tear down and also remove all caches: build/, .venv, .ansible and what
 	@if [ -d build ] || [ -d $(VENV) ]; then $(MAKE) down; fi
 	@if [ -d build/molecule ]; then $(SUDO) ansible-playbook playbooks/blue_green_teardown.yml \
 		-i inventories/blue_green -i molecule/blue_green/inventory; fi
+	@if [ -d build/drill ]; then $(SUDO) ansible-playbook playbooks/blue_green_teardown.yml \
+		-i inventories/blue_green -i tests/drills/inventory; fi
 	@if [ -d build/bench ]; then $(SUDO) ansible-playbook playbooks/blue_green_teardown.yml \
 		-i inventories/blue_green -i bench/inventory; fi
 	@if [ -x $(VENV)/bin/ansible-playbook ]; then $(SUDO) ansible-playbook playbooks/clean.yml $(ARGS); fi
@@ -80,6 +82,9 @@ build: setup ## The collection's artifact, for ansible-galaxy collection install
 
 bench: setup ## From no clusters to the quote: the playbook against a plain parallel shell script
 	$(SUDO) python bench/zero_to_quote.py --pairs $(PAIRS)
+
+drill: setup ## Kill the playbook at many moments and see that it converges
+	$(SUDO) python tests/drills/interrupt.py
 
 setup: $(READY) link ## The virtual environment with what the playbooks need
 setup-dev: $(READY_DEV) link ## The same, with what the tests need on top

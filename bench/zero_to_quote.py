@@ -14,7 +14,6 @@ script. Then the playbook runs again, with nothing to do.
 from __future__ import annotations
 
 import argparse
-import base64
 import json
 import os
 import shutil
@@ -25,8 +24,6 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "bench"
@@ -97,25 +94,52 @@ def first_quote(request: str, folder: str) -> float:
 # What the script is given: the objects of the playbook's last run, with marks where this run's values belong
 
 
-def objects(cluster: str, role: str) -> list[dict[str, Any]]:
-    """Return the objects that a role rendered for a cluster; none when it does nothing there."""
-    path = BUILD / "manifests" / cluster / f"{role}.yml"
-    found = [item for item in yaml.safe_load_all(path.read_text()) if item] if path.is_file() else []
-    return [part for item in found for part in (item if isinstance(item, list) else item.get("items", [item]))]
+KINDS = (
+    "namespaces,serviceaccounts,configmaps,services,deployments,statefulsets,daemonsets,roles,rolebindings,"
+    "clusterroles,clusterrolebindings"
+)
+MESH_KINDS = "peerauthentications.security.istio.io,authorizationpolicies.security.istio.io"
+APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+
+
+def objects(cluster: str, kinds: str) -> list[dict[str, Any]]:
+    """Return what the playbook applied to a cluster, as it was applied: the cluster remembers it."""
+    base = ["kubectl", "--kubeconfig", kubeconfig(cluster, "clusters"), "get", kinds, "-A", "-o", "json"]
+    found = []
+    for live in json.loads(ask(*base))["items"]:
+        applied = (live["metadata"].get("annotations") or {}).get(APPLIED)
+        if applied:
+            item = json.loads(applied)
+            if item["kind"] == "Service":  # the script's clusters must not give it another port
+                for wanted, given in zip(item["spec"]["ports"], live["spec"]["ports"], strict=True):
+                    if "nodePort" in given:
+                        wanted["nodePort"] = given["nodePort"]
+            found.append(item)
+    # What others need comes first.
+    first = ("Namespace", "ServiceAccount")
+    return sorted(found, key=lambda item: [item["kind"] != kind for kind in first])
+
+
+def part_of(item: dict[str, Any]) -> str:
+    """Return the part of the scenario that an object belongs to."""
+    name, namespace = item["metadata"]["name"], item["metadata"].get("namespace", "")
+    if "spire-server" in (name, namespace) or name == "spire-server-bundle":
+        return "spire_server"
+    if "spire-agent" in name or "spire-system" in (name, namespace):
+        return "spire_agent"
+    if name in ("envoy", "gateway"):
+        return "envoy"
+    return "demo_app"
 
 
 def marked(item: dict[str, Any]) -> dict[str, Any]:
-    """Return an object with marks in the places of the trust bundle and of the join token."""
+    """Return an object with a mark in the place of the trust bundle."""
     if item.get("kind") == "ConfigMap":
-        data = {key: "@BUNDLE@" if "BEGIN CERTIFICATE" in str(value) else value for key, value in item["data"].items()}
-        return {**item, "data": data}
-    if item.get("kind") == "Secret":
-        plain = {
-            key: base64.b64decode(value).decode(errors="replace") for key, value in (item.get("data") or {}).items()
+        data = {
+            key: "@BUNDLE@" if "BEGIN CERTIFICATE" in str(value) else value
+            for key, value in (item.get("data") or {}).items()
         }
-        plain.update(item.get("stringData") or {})
-        plain = {key: "@TOKEN@" if "token" in key else value for key, value in plain.items()}
-        return {key: value for key, value in item.items() if key != "data"} | {"stringData": plain}
+        return {**item, "data": data}
     return item
 
 
@@ -147,23 +171,26 @@ def entries(server: list[str]) -> list[dict[str, Any]]:
 
 def prepare_script(engine: str, server_command: str) -> dict[str, str]:
     """Write the script's input from the playbook's clusters, which are running, and return its environment."""
-    shutil.rmtree(OUT, ignore_errors=True)
-    IN.mkdir(parents=True)
-    OUT.chmod(0o700)  # kubeconfigs and rendered secrets live here
     network = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
     addresses = {
         mark: ask(engine, "inspect", "--format", network, f"{cluster}-control-plane")
         for mark, cluster in (("@BLUE@", BLUE), ("@GREEN@", GREEN))
     }
     for cluster in (BLUE, GREEN):
-        shutil.copy(BUILD / "manifests" / cluster / "cluster.yml", IN / f"{cluster}.kind.yml")
-        for role in ("spire_server", "spire_agent", "envoy", "demo_app"):
-            write_objects(f"{cluster}.{role}", objects(cluster, role), addresses)
-    istio = objects(BLUE, "istio")
-    overlays = [item for item in istio if item["kind"] == "IstioOperator"]
-    (IN / "istio.json").write_text(json.dumps(overlays[0]))
-    write_objects(f"{BLUE}.istio_objects", [item for item in istio if item not in overlays], addresses)
-    namespace = next(i["metadata"]["namespace"] for i in objects(BLUE, "spire_server") if i["kind"] == "StatefulSet")
+        found_here = objects(cluster, KINDS)
+        if cluster == GREEN:
+            found_here.append(
+                {
+                    "apiVersion": "v1",
+                    "kind": "Secret",
+                    "metadata": {"name": "spire-agent-join-tokens", "namespace": "spire-system"},
+                    "stringData": {f"{GREEN}-control-plane": "@TOKEN@"},
+                }
+            )
+        for part in ("spire_server", "spire_agent", "envoy", "demo_app"):
+            write_objects(f"{cluster}.{part}", [i for i in found_here if part_of(i) == part], addresses)
+    write_objects(f"{BLUE}.istio_objects", objects(BLUE, MESH_KINDS), addresses)
+    namespace = "spire-server"
     server = ["kubectl", "--kubeconfig", kubeconfig(BLUE, "clusters"), "-n", namespace]
     server += ["exec", "-i", "statefulset/spire-server", "--", server_command]
     found = entries(server)
@@ -220,7 +247,11 @@ def race(pairs: int, request: str, engine: str, server_command: str) -> dict[str
 
     print("Warming up: one run of the playbook that is not counted", flush=True)
     tear_down()
-    playbook("blue_green")
+    shutil.rmtree(OUT, ignore_errors=True)
+    IN.mkdir(parents=True)
+    OUT.chmod(0o700)  # kubeconfigs live here
+    record = str(ROOT / "bench" / "record.yml")
+    run("record", ["ansible-playbook", record, *INVENTORY, "-e", f"bench_record_dir={IN}"])
     script_environment = prepare_script(engine, server_command)
     contestants: list[Callable[[], None]] = [play, script]
     for pair in range(pairs):

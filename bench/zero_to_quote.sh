@@ -74,11 +74,13 @@ token=$(server token generate -output json -ttl 600 -spiffeID "$TOKEN_ID" | sed 
 server entry create -data - -output json < "$IN/entries.json" > /dev/null
 bundle=$(server bundle show | awk '{ printf "%s\\n", $0 }')
 fill "$GREEN.spire_agent" | g apply --filename - > /dev/null
-fill "$BLUE.istio_objects" | b apply --filename - > /dev/null
+client_in_blue() {
+  local part
+  for part in demo_app istio_objects envoy; do fill "$BLUE.$part" | b apply --filename - > /dev/null; done
+}
 fill "$GREEN.envoy" | g apply --filename - > /dev/null & one=$!
-fill "$BLUE.envoy" | b apply --filename - > /dev/null & two=$!
-fill "$BLUE.demo_app" | b apply --filename - > /dev/null & three=$!
-jobs_done $one $two $three
+client_in_blue & two=$!
+jobs_done $one $two
 ready g & one=$!
 ready b & two=$!
 jobs_done $one $two

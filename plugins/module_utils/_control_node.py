@@ -13,6 +13,7 @@ import socket
 import time
 import urllib.error
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +38,20 @@ def control_node_info(params: Mapping[str, Any], _check_mode: bool) -> Outcome:
         "uid": os.getuid(),
         "inotify_instances": _number(Path("/proc/sys/fs/inotify/max_user_instances")),
         "distribution": _distribution(),
-        "go": _go(process),
-        "engines": {name: _engine(process, name) for name in ("docker", "podman")},
+        **_programs(process),
         "ports_in_use": [port for port in params["ports"] if _in_use(params["address"], port)],
     }
     if params["registry"]:
         found["registry"] = _registry(params["registry"], params["registry_timeout"])
     return Outcome(result={"control_node": found})
+
+
+def _programs(process: Process) -> dict[str, Any]:
+    """Ask the compiler and the engines at the same time: each takes its while to answer."""
+    with ThreadPoolExecutor() as pool:
+        go = pool.submit(_go, process)
+        engines = {name: pool.submit(_engine, process, name) for name in ("docker", "podman")}
+        return {"go": go.result(), "engines": {name: answer.result() for name, answer in engines.items()}}
 
 
 def _memory_mb() -> dict[str, int]:

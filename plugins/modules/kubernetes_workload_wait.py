@@ -12,8 +12,8 @@ author: The trustmesh.spiffe authors (@trustmesh)
 description:
   - Waits until Deployments, DaemonSets and StatefulSets run their newest version and all their pods are available.
   - When O(timeout) passes, it fails with what was waited for and what was last seen, in the pods' own words. It
-    tells of a node that is missing, an image that cannot be pulled, a volume that cannot be mounted, the last words of a
-    container that crashed.
+    tells of a node that is missing, an image that cannot be pulled, a volume that cannot be mounted, the last words of
+    a container that crashed.
   - What a pod or a workload does not say itself is taken from its newest warning event.
   - Pods of a workload with the update strategy C(OnDelete) may be of any version, because only a person replaces them.
   - A cluster that answered once may fall silent while it is waited for. One that never answered fails at once.

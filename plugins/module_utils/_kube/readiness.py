@@ -66,12 +66,11 @@ def _condition(live: KubeObject, name: str) -> Mapping[str, Any]:
 
 
 def _webhook_problem(live: KubeObject) -> str | None:
-    # Until its server, such as istiod, has written its CA, the API server cannot call it and refuses what it guards.
-    if any(
-        hook.get("clientConfig", {}).get("service") and not hook["clientConfig"].get("caBundle")
-        for hook in live.get("webhooks") or []
-    ):
-        return "its server has not written its CA bundle into it"
+    # Until the server behind it has written its CA, the API server cannot call it and refuses what it guards.
+    for hook in live.get("webhooks") or []:
+        config = hook.get("clientConfig") or {}
+        if config.get("service") and not config.get("caBundle"):
+            return f"{config['service'].get('name', 'its service')} has not written its CA bundle into it"
     return None
 
 
@@ -88,7 +87,7 @@ def _replicas_problem(live: KubeObject) -> str | None:
         condition = _condition(live, name)
         failed = condition.get("status") == ("True" if name == "ReplicaFailure" else "False")
         if failed and condition.get("message"):
-            return f"{text}: {condition['message']}"
+            return _words(text, condition["message"])
     return text
 
 
@@ -190,5 +189,5 @@ def _event_time(event: KubeObject) -> str:
 
 def _words(*parts: Any) -> str:
     """Return the parts that are there, on one line, and not without end."""
-    text = ": ".join(" ".join(str(part).split()) for part in parts if part)
+    text = ": ".join(" ".join(str(part).split()) for part in parts if part).removesuffix(".")
     return text if len(text) <= _MOST_LETTERS else f"{text[:_MOST_LETTERS]}…"

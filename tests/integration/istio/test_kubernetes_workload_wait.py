@@ -16,7 +16,7 @@ import pytest
 from ..conftest import run_module
 from .conftest import Api, program
 
-READY = {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1}
+READY = {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1}
 
 
 def wait(api: Api, *workloads: dict[str, str], check: bool = False, **more: Any) -> dict[str, Any]:
@@ -82,8 +82,8 @@ def test_it_ends_as_soon_as_all_is_ready(api: Api, shop: str) -> None:
 
 def test_the_limit_names_what_was_waited_for_and_what_pods_and_events_say(api: Api, shop: str) -> None:
     create(api, deployment(shop, "cart"), {**READY, "availableReplicas": 0})
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "cart-1", "namespace": shop}, **pod_template("cart")}
-    pod["metadata"]["labels"] = {"app": "cart"}
+    pod = {"apiVersion": "v1", "kind": "Pod", **pod_template("cart")}
+    pod["metadata"] |= {"name": "cart-1", "namespace": shop}
     hanging = {"name": "main", "ready": False, "image": "a", "imageID": "", "restartCount": 0}
     create(
         api,

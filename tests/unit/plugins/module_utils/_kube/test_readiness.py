@@ -69,7 +69,7 @@ HOOK = {
         ({**HOOK, "webhooks": [{"clientConfig": {"service": {}, "caBundle": "QQ=="}}]}, None),
         (
             {**HOOK, "webhooks": [{"clientConfig": {"service": {"name": "istiod"}}}]},
-            "its server has not written its CA bundle into it",
+            "istiod has not written its CA bundle into it",
         ),
         ({**HOOK, "webhooks": [{"clientConfig": {"url": "https://elsewhere"}}]}, None),
     ],

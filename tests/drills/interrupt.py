@@ -1,0 +1,80 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Kill the blue_green playbook at many moments, then run it to its end: it has to converge, and then change nothing.
+
+Takes some minutes and is not part of `make test`; `make drill` runs it, on clusters named tm-drill-*. Every other kill
+is a SIGINT, as from Ctrl-C; the rest are SIGKILL, which no program can prepare for.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = ROOT / "build" / "drill"
+MOMENTS_S = (3, 7, 11, 15, 18, 20, 22, 24, 26, 29, 32)
+"""Seconds after the start. From nothing, the run makes clusters until about 20 s and ends at about 40 s."""
+
+
+def command(playbook: str) -> list[str]:
+    """Return the command for a playbook on the drill's own clusters."""
+    return [
+        "ansible-playbook",
+        str(ROOT / "playbooks" / f"{playbook}.yml"),
+        *("-i", str(ROOT / "inventories" / "blue_green"), "-i", str(ROOT / "tests" / "drills" / "inventory")),
+    ]
+
+
+def start(playbook: str, log: Path) -> subprocess.Popen[bytes]:
+    """Start a playbook in a session of its own, so that a signal reaches all of it and nothing else."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    env = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            command(playbook),
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def finish(playbook: str, log: Path) -> dict[str, int]:
+    """Run a playbook to its end and return how much it changed, by host."""
+    if start(playbook, log).wait() != 0:
+        raise SystemExit(f"{playbook} did not converge; its log is {log}:\n{log.read_text()[-3000:]}")
+    recap = re.findall(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)", log.read_text(), re.MULTILINE)
+    return {host: int(changed) for host, changed in recap}
+
+
+def main() -> int:
+    finish("blue_green_teardown", BUILD / "teardown.log")
+    for number, moment in enumerate(MOMENTS_S):
+        kind = signal.SIGINT if number % 2 else signal.SIGKILL
+        run = start("blue_green", BUILD / f"killed-{moment}.log")
+        time.sleep(moment)
+        if run.poll() is None:
+            os.killpg(run.pid, kind)
+        run.wait()
+        print(f"killed by {kind.name} after {moment} s", flush=True)
+    began = time.monotonic()
+    changed = finish("blue_green", BUILD / "converged.log")
+    print(f"converged in {time.monotonic() - began:.0f} s, changed: {changed}")
+    again = finish("blue_green", BUILD / "again.log")
+    print(f"again, changed: {again}")
+    finish("blue_green_teardown", BUILD / "teardown.log")
+    left = finish("blue_green_teardown", BUILD / "teardown.log")
+    print(f"torn down twice, the second time changed: {left}")
+    return int(any(again.values()) or any(left.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
