@@ -46,10 +46,10 @@ def test_spire_agent_accepts_its_configuration(
 ) -> None:
     monkeypatch.setenv("MY_NODE_NAME", "node")
     conf = tmp_path / "agent.conf"
-    # In the pod the token is a mounted file, and the agent reads it when it checks its configuration.
-    (tmp_path / "node").write_text("token")
+    # In the pod the token lies in the agent's own folder, and the agent reads it when it checks its configuration.
+    (tmp_path / "join-token").write_text("token")
     text = rendered.text(case, "spire_agent", "conf")
-    conf.write_text(text.replace("/run/spire/join-tokens/", f"{tmp_path}/"))
+    conf.write_text(text.replace("/var/lib/spire/agent/join-token", f"{tmp_path}/join-token"))
     assert "valid" in run(binary("spire-agent"), "validate", "-config", str(conf), "-expandEnv")
 
 

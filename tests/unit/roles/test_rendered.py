@@ -180,12 +180,14 @@ def test_an_agent_without_csi_brings_no_driver(rendered: Rendered) -> None:
 @pytest.mark.parametrize("case", ["official_remote", "packages"])
 def test_a_remote_agent_joins_by_a_file_and_its_token_is_in_no_object(rendered: Rendered, case: str) -> None:
     conf = rendered.text(case, "spire_agent", "conf")
-    assert 'join_token_file = "/run/spire/join-tokens/${MY_NODE_NAME}"' in conf
+    assert 'join_token_file = "/var/lib/spire/agent/join-token"' in conf
     assert 'server_address = "192.0.2.1"' in conf
     assert 'server_port = "30081"' in conf
     assert TOKEN not in rendered.text(case, "spire_agent", "objects")
     agent = rendered.one(case, "spire_agent", "DaemonSet")
-    assert volume(agent, "join-tokens")["secret"]["defaultMode"] == 0o400
+    secret = volume(agent, "join-tokens")["secret"]
+    assert secret["defaultMode"] == 0o400
+    assert secret["optional"], "the agent must outlive the Secret that brought its token"
     bundle = rendered.one(case, "spire_agent", "ConfigMap", "spire-bundle")
     assert bundle["data"]["bundle.crt"].startswith("-----BEGIN CERTIFICATE-----\n")
 
