@@ -9,21 +9,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.model import WORKLOAD_KINDS, Ref
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.readiness import unready
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube import applied as _applied
 
 
-def unready_workloads(applied: Mapping[str, Any]) -> list[str]:
-    """Return ``kind namespace/name: what is missing`` of the workloads in the result of kubernetes.core.k8s."""
+def unready_workloads(applied: Mapping[str, Any]) -> list[Any]:
+    """See the function of the same name in module_utils."""
     try:
-        result = applied["result"]
-        found = [item["result"] for item in result["results"]] if "results" in result else [result]
-        workloads = {Ref.of(item): item for item in found if item.get("kind") in WORKLOAD_KINDS}
+        return _applied.unready_workloads(applied)
     except (KeyError, TypeError) as error:
         raise AnsibleFilterError(
-            f"unready_workloads wants the result of a kubernetes.core.k8s task: {error}"
+            f"unready_workloads wants the result of a kubernetes.core.k8s task: {error!r}"
         ) from error
-    return [f"{ref}: {problem}" for ref, problem in unready(workloads.values(), workloads).items()]
 
 
 class FilterModule:
