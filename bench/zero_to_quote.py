@@ -188,7 +188,9 @@ def prepare_script(engine: str, server_command: str) -> dict[str, str]:
                 }
             )
         for part in ("spire_server", "spire_agent", "envoy", "demo_app"):
-            write_objects(f"{cluster}.{part}", [i for i in found_here if part_of(i) == part], addresses)
+            # Parts share namespaces, so each brings all of them.
+            own = [i for i in found_here if i["kind"] == "Namespace" or part_of(i) == part]
+            write_objects(f"{cluster}.{part}", own, addresses)
     write_objects(f"{BLUE}.istio_objects", objects(BLUE, MESH_KINDS), addresses)
     namespace = "spire-server"
     server = ["kubectl", "--kubeconfig", kubeconfig(BLUE, "clusters"), "-n", namespace]
