@@ -65,9 +65,13 @@ def playbook(name: str, *options: str) -> float:
     return run(name, ["ansible-playbook", str(ROOT / "playbooks" / f"{name}.yml"), *INVENTORY, *options])
 
 
-def tear_down() -> None:
-    """Remove what a contestant left: its clusters and their network."""
-    playbook("blue_green_teardown")
+def tear_down(engine: str) -> None:
+    """Remove what a contestant left. kind itself does it: the collection would not touch the script's clusters."""
+    env = {**environment(), "KIND_EXPERIMENTAL_PROVIDER": engine}
+    kind = shutil.which("kind", path=env["PATH"])
+    if kind:
+        run("kind-delete", [kind, "delete", "clusters", BLUE, GREEN], env)
+    shutil.rmtree(BUILD / "clusters", ignore_errors=True)
 
 
 def kubeconfig(cluster: str, folder: str) -> str:
@@ -248,7 +252,7 @@ def race(pairs: int, request: str, engine: str, server_command: str) -> dict[str
         times["script"].append(took + first_quote(request, "script"))
 
     print("Warming up: one run of the playbook that is not counted", flush=True)
-    tear_down()
+    tear_down(engine)
     shutil.rmtree(OUT, ignore_errors=True)
     IN.mkdir(parents=True)
     OUT.chmod(0o700)  # kubeconfigs live here
@@ -258,11 +262,11 @@ def race(pairs: int, request: str, engine: str, server_command: str) -> dict[str
     contestants: list[Callable[[], None]] = [play, script]
     for pair in range(pairs):
         for contestant in contestants if pair % 2 == 0 else contestants[::-1]:
-            tear_down()
+            tear_down(engine)
             contestant()
             last = {name: round(series[-1], 1) for name, series in times.items() if series}
             print(f"pair {pair + 1} of {pairs}, {contestant.__name__}: {last}", flush=True)
-    tear_down()
+    tear_down(engine)
     return times
 
 
