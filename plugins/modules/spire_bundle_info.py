@@ -59,7 +59,7 @@ bundle:
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import run_module
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.connection import spire_spec
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.run_bundle_info import run_bundle_info
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.info import run_bundle_info
 
 
 def main() -> None:

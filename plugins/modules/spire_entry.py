@@ -223,7 +223,7 @@ failed_entries:
 """
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import run_module
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.run_entry import entry_spec, run_entry
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.run import entry_spec, run_entry
 
 
 def main() -> None:

@@ -138,7 +138,7 @@ actions:
 """
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import run_module
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.run_join_token import (
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.join_token.run import (
     join_token_spec,
     run_join_token,
 )

@@ -22,7 +22,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec impo
     JoinToken,
     X509Svid,
 )
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.model import Entry
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.model import Entry
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id import redact
 
 DEFAULT_SOCKET = "/tmp/spire-server/private/api.sock"  # noqa: S108  SPIRE's own default

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import ProcessError
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.model import Entry, canonical_selectors
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.model import Entry, canonical_selectors
 
 MAX_MESSAGE_BYTES = 3 * 1024 * 1024
 """What one batch may weigh. gRPC refuses messages over 4 MiB in both directions, and a reply is heavier than its

@@ -10,7 +10,7 @@ import json
 import pytest
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import ProcessError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire import codec
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.model import Entry
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.model import Entry
 from hypothesis import given
 from hypothesis import strategies as st
 

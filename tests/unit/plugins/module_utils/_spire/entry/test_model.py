@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.model import Key, same, wanted_entries
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.model import Key, same, wanted_entries
 
 
 def item(**fields: Any) -> dict[str, Any]:

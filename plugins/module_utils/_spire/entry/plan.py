@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.model import FIELDS, Entry, Key, Wanted, same
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.model import FIELDS, Entry, Key, Wanted, same
 
 
 @dataclass(frozen=True)

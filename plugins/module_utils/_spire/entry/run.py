@@ -15,8 +15,8 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Ou
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.client import SpireServer
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import ItemResult
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.connection import connect, spire_spec
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.model import wanted_entries
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.plan import Plan, Step, plan_absent, plan_present
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.model import wanted_entries
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.plan import Plan, Step, plan_absent, plan_present
 
 
 def entry_spec() -> ArgumentSpec:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import pytest
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import TrustmeshError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import Agent
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.model import Entry
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.run_join_token import describe, plan_token
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.model import Entry
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.join_token.run import describe, plan_token
 
 NOW = 1000
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.model import Entry, Wanted, wanted_entries
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.plan import Plan, plan_absent, plan_present
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.model import Entry, Wanted, wanted_entries
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.plan import Plan, plan_absent, plan_present
 from hypothesis import given
 from hypothesis import strategies as st
 

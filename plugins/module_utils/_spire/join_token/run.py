@@ -18,7 +18,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._files import Sec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import Agent
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.connection import connect, spire_spec
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.model import Entry
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.model import Entry
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id import SpiffeId, redact
 
 MAX_TTL = 2**31 - 1
