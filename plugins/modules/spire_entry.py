@@ -19,6 +19,7 @@ author:
 extends_documentation_fragment:
   - trustmesh.spiffe.attributes
   - trustmesh.spiffe.spire
+  - trustmesh.spiffe.spire.registrar
   - trustmesh.spiffe.kubectl
 attributes:
   check_mode:

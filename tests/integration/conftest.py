@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,7 @@ class Server:
     folder: Path
     port: int
     process: subprocess.Popen[bytes] | None = None
+    env: dict[str, str] = field(default_factory=dict)
 
     @property
     def socket_path(self) -> str:
@@ -78,7 +79,8 @@ class Server:
     def start(self) -> None:
         log = (self.folder / "server.log").open("ab")
         argv = [binary("spire-server"), "run", "-config", str(self.folder / "server.conf")]
-        self.process = subprocess.Popen(argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        environment = {**os.environ, **self.env}
+        self.process = subprocess.Popen(argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment)
         check = [binary("spire-server"), "healthcheck", "-socketPath", self.socket_path]
         wait_until(
             f"spire-server becomes healthy (log: {self.folder}/server.log)",
@@ -93,20 +95,24 @@ class Server:
 
 
 @contextlib.contextmanager
-def running_server(agent_ttl: str = "1h") -> Iterator[Server]:
+def running_server(
+    agent_ttl: str = "1h", trust_domain: str = TRUST_DOMAIN, extra: str = "", env: dict[str, str] | None = None
+) -> Iterator[Server]:
+    """A running server. ``extra`` goes into the server block of its configuration, ``env`` into its environment."""
     # A short path: a socket's path may have 108 bytes at most.
     folder = Path(tempfile.mkdtemp(prefix="tm-", dir="/tmp"))
-    server = Server(folder, free_port())
+    server = Server(folder, free_port(), env=env or {})
     (folder / "server.conf").write_text(
         f"""
         server {{
           bind_address = "127.0.0.1"
           bind_port = "{server.port}"
-          trust_domain = "{TRUST_DOMAIN}"
+          trust_domain = "{trust_domain}"
           data_dir = "{folder}"
           socket_path = "{server.socket_path}"
           ca_ttl = "24h"
           agent_ttl = "{agent_ttl}"
+          {extra}
         }}
         plugins {{
           DataStore "sql" {{

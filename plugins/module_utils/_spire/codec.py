@@ -12,14 +12,18 @@ it drops without a word.
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
+import re
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import ProcessError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.model import Entry, canonical_selectors
+
+T = TypeVar("T")
 
 MAX_MESSAGE_BYTES = 3 * 1024 * 1024
 """What one batch may weigh. gRPC refuses messages over 4 MiB in both directions, and a reply is heavier than its
@@ -82,6 +86,29 @@ class Authority:
     pem: str
     tainted: bool
 
+    @property
+    def der(self) -> bytes:
+        return base64.b64decode("".join(line for line in self.pem.splitlines() if not line.startswith("-")))
+
+    @property
+    def sha256(self) -> str:
+        """The fingerprint: digest over the DER form."""
+        return hashlib.sha256(self.der).hexdigest()
+
+
+@dataclass(frozen=True)
+class JwtAuthority:
+    """One JWT authority of a bundle: a public key, as DER of its SubjectPublicKeyInfo."""
+
+    key_id: str
+    public_key: bytes
+    expires_at: int = 0
+    tainted: bool = False
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.public_key).hexdigest()
+
 
 @dataclass(frozen=True)
 class Bundle:
@@ -91,6 +118,7 @@ class Bundle:
     x509_authorities: tuple[Authority, ...]
     sequence_number: int
     refresh_hint: int
+    jwt_authorities: tuple[JwtAuthority, ...] = ()
 
     @property
     def pem(self) -> str:
@@ -111,25 +139,57 @@ class X509Svid:
 
 
 def loads(text: str, doing: str, secret: bool = False) -> dict[str, Any]:
-    """Read what spire-server printed. Lines before the JSON (warnings) are passed over.
+    """Read what spire-server printed: one JSON object. Lines before it that are no JSON (warnings) are passed over.
 
     ``secret`` keeps the output out of the error message.
     """
     if not text.strip():
-        raise ProcessError(f"{doing} failed: the command ended well but printed nothing.")
-    lines = text.splitlines(keepends=True)
-    start = next((number for number, line in enumerate(lines) if line.lstrip().startswith("{")), None)
-    shown = f"{len(text)} characters, not shown" if secret else repr(text[:300])
-    if start is not None:
+        raise ProcessError(
+            f"{doing} failed: the command ended well but printed nothing. Is binary the program spire-server?"
+        )
+    shown = f"It has {len(text)} characters" + (", not shown." if secret else f" and starts with: {text[:300]!r}.")
+    if not text.isascii():
         try:
-            value = json.loads("".join(lines[start:]))
-        except ValueError as error:
-            raise ProcessError(
-                f"{doing} failed: the output is not whole JSON ({error.msg}). It starts with: {shown}."  # type: ignore[attr-defined]
-            ) from None
-        if isinstance(value, dict):
-            return value
-    raise ProcessError(f"{doing} failed: the output is not JSON. It starts with: {shown}.")
+            text.encode()
+        except UnicodeEncodeError:
+            raise ProcessError(f"{doing} failed: the output is not UTF-8. {shown} Run it again.") from None
+    start = 0 if text.startswith("{") else _JSON_LINE.search(text)
+    if start is None:
+        raise ProcessError(f"{doing} failed: the output is not JSON. {shown} Is binary the program spire-server?")
+    try:
+        value, end = _DECODER.raw_decode(text, start if isinstance(start, int) else start.start(1))
+    except (ValueError, RecursionError) as error:
+        reason = f"({error.msg})" if isinstance(error, json.JSONDecodeError) else "(too deep)"
+        raise ProcessError(
+            f"{doing} failed: the output is not whole JSON {reason}; it was cut off on the way, or something was "
+            f"printed into it. {shown} Run it again."
+        ) from None
+    if _JSON_LINE.search(text, end) or not isinstance(value, dict):
+        # Which of two would be the answer cannot be known: a program may also write its log as JSON.
+        raise ProcessError(f"{doing} failed: the output is not one JSON object. {shown} Is something else printing?")
+    return value
+
+
+_JSON_LINE = re.compile(r"^[ \t]*([{\[])", re.MULTILINE)
+_DECODER = json.JSONDecoder()
+
+
+def read_list(reply: Mapping[str, Any], name: str, read: Callable[[Any], T], doing: str) -> list[T]:
+    """Read the list ``name`` of a reply, item by item. A reply without it is no empty list but a failure."""
+    items = reply.get(name)
+    if not isinstance(items, list):
+        held = ", ".join(sorted(reply)) or "nothing"
+        raise ProcessError(
+            f"{doing} failed: the answer has no list {name}; it has {held}. Is binary the program spire-server, and of "
+            "the server's version?"
+        )
+    try:
+        return [read(item) for item in items]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise ProcessError(
+            f"{doing} failed: an item of {name} in the answer has an unknown shape. Is binary the program "
+            "spire-server, and of the server's version?"
+        ) from None
 
 
 def entry_from_server(data: Mapping[str, Any]) -> Entry:
@@ -184,7 +244,7 @@ def results_from_server(reply: Mapping[str, Any], expected: int, doing: str) -> 
     if not isinstance(results, list) or len(results) != expected:
         found = len(results) if isinstance(results, list) else "no"
         raise ProcessError(f"{doing} failed: {expected} items were sent and {found} results came back. Run it again.")
-    return [_item_result(result) for result in results]
+    return read_list(reply, "results", _item_result, doing)
 
 
 def _item_result(result: Mapping[str, Any]) -> ItemResult:
@@ -221,6 +281,15 @@ def bundle_from_server(data: Mapping[str, Any]) -> Bundle:
         ),
         sequence_number=int(data.get("sequence_number", 0)),
         refresh_hint=int(data.get("refresh_hint", 0)),
+        jwt_authorities=tuple(
+            JwtAuthority(
+                str(key.get("key_id", "")),
+                base64.b64decode(key.get("public_key", "")),
+                int(key.get("expires_at", 0)),
+                bool(key.get("tainted", False)),
+            )
+            for key in data.get("jwt_authorities") or ()
+        ),
     )
 
 

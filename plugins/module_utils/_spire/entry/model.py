@@ -15,6 +15,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
@@ -31,6 +32,10 @@ MAX_INT64 = 2**63 - 1
 Refuse = Callable[[str, str], InputError]
 """Makes the error for a field of the item at hand and the reason."""
 
+MAX_OWNER = 63
+
+_OWNER = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?\Z")
+_OWNED_ID = re.compile(re.escape(ID_PREFIX) + r"([a-z0-9-]+)\.")
 _ENTRY_ID = re.compile(r"[a-zA-Z0-9._-]+\Z")
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?\Z")
 
@@ -47,13 +52,41 @@ class Key(NamedTuple):
 
     @property
     def entry_id(self) -> str:
-        """The id that an entry of this key gets: the prefix and a hash of the key.
+        """The id that an entry of this key gets when no owner is named."""
+        return self.id_for(None)
+
+    def id_for(self, owner: str | None) -> str:
+        """The id that an entry of this key gets: the prefix, the owner if there is one, and a hash of the key.
 
         It is known before the entry exists, so check mode names the id that a run gives. The scheme must stay as it
         is: 128 bits of SHA-256 over the key as JSON.
         """
         text = json.dumps([self.spiffe_id, self.parent_id, list(self.selectors)], separators=(",", ":"))
-        return ID_PREFIX + hashlib.sha256(text.encode()).hexdigest()[:32]
+        return owner_prefix(owner) + hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def owner_prefix(owner: str | None) -> str:
+    """What the ids of this owner's entries begin with."""
+    return f"{ID_PREFIX}{owner}." if owner else ID_PREFIX
+
+
+def owner_of(entry_id: str) -> str | None:
+    """Who made the entry of this id: an owner's name, nothing («») for this collection without an owner, else None."""
+    if not entry_id.startswith(ID_PREFIX):
+        return None
+    match = _OWNED_ID.match(entry_id)
+    return match[1] if match else ""
+
+
+def check_owner(owner: str | None) -> None:
+    """Raise InputError when ``owner`` is not a name that can stand in an entry's id."""
+    # Lower case only: a database may compare ids without regard to case, and would then mix two owners up.
+    if owner is not None and (len(owner) > MAX_OWNER or not _OWNER.match(owner)):
+        raise InputError(
+            f"owner: {owner!r} must be 1 to {MAX_OWNER} lower case letters, digits and dashes, none of the dashes at "
+            "an end.",
+            field="owner",
+        )
 
 
 @dataclass(frozen=True)
@@ -76,6 +109,7 @@ class Entry:
     created_at: int = 0
     additional_attributes: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """What newer servers keep beside the rest. Not managed, but sent back unchanged with every update."""
+    revision_number: int = field(default=0, compare=False)
 
     @property
     def key(self) -> Key:
@@ -114,42 +148,76 @@ class Wanted:
     key: Key
     named: Mapping[str, Any]
     entry_id: str | None = None
+    owner: str | None = None
+    source: str = "entries"
+    """The option that the list stands in."""
 
     @property
     def target_id(self) -> str:
-        return self.entry_id or self.key.entry_id
+        return self.entry_id or self.key.id_for(self.owner)
 
     def where(self) -> str:
-        return f"entries[{self.index}] ({self.key.spiffe_id})"
+        return f"{self.source}[{self.index}] ({self.key.spiffe_id})"
 
 
-def wanted_entries(items: Sequence[Mapping[str, Any]], acknowledge_privileged: bool = False) -> list[Wanted]:
+def wanted_entries(
+    items: Sequence[Mapping[str, Any]],
+    acknowledge_privileged: bool = False,
+    owner: str | None = None,
+    source: str = "entries",
+) -> list[Wanted]:
     """Read the user's list. Raises InputError naming item and field; two items of the same key are refused."""
     wanted: list[Wanted] = []
     by_key: dict[Key, int] = {}
-    by_id: dict[str, int] = {}
     trust_domain: str | None = None
     for index, item in enumerate(items):
-        one = _wanted(index, item, acknowledge_privileged)
-        own = SpiffeId.parse(one.key.spiffe_id).trust_domain
+        reader = _Reader(index, source, acknowledge_privileged, owner)
+        one = reader.read(item)
+        own = trust_domain_part(one.key.spiffe_id)
         if trust_domain is not None and own != trust_domain:
-            raise InputError(
-                f"entries[{index}].spiffe_id: {one.key.spiffe_id} is of the trust domain {own}, the entries before it "
-                f"are of {trust_domain}. One server signs for one trust domain."
+            raise reader.refuse(
+                "spiffe_id",
+                f"{one.key.spiffe_id} is of the trust domain {own}, the entries before it are of {trust_domain}. One "
+                "server signs for one trust domain.",
             )
         trust_domain = own
-        if one.key in by_key:
+        if by_key.setdefault(one.key, index) != index:
             raise InputError(
-                f"entries[{index}]: the same entry as entries[{by_key[one.key]}] ({one.key}). "
-                "SPIFFE ID, parent and selectors together may appear once; merge the two."
+                f"{source}[{index}]: the same entry as {source}[{by_key[one.key]}] ({one.key}). "
+                "SPIFFE ID, parent and selectors together may appear once; merge the two.",
+                index=index,
             )
-        if one.target_id in by_id:
-            raise InputError(
-                f"entries[{index}].entry_id: {one.target_id} is already the id of entries[{by_id[one.target_id]}]."
-            )
-        by_key[one.key] = by_id[one.target_id] = index
         wanted.append(one)
+    _check_ids(wanted)
     return wanted
+
+
+def trust_domain_part(spiffe_id: str) -> str:
+    """The trust domain of a text that is known to be a SPIFFE ID."""
+    return spiffe_id.split("/", 3)[2]
+
+
+def _check_ids(wanted: Sequence[Wanted]) -> None:
+    """Refuse two items that would get the same id."""
+    by_id: dict[str, Wanted] = {}
+    for one in wanted:
+        if one.entry_id is not None and (other := by_id.setdefault(one.entry_id, one)) is not one:
+            raise InputError(
+                f"{one.source}[{one.index}].entry_id: {one.entry_id} is already the id of "
+                f"{other.source}[{other.index}].",
+                index=one.index,
+                field="entry_id",
+            )
+    # Ids that come of a key differ as the keys do; only one that was written out can be the same as another's.
+    if any(owner_of(entry_id) is not None for entry_id in by_id):
+        for one in wanted:
+            other = by_id.get(one.target_id, one)
+            if other is not one:
+                raise InputError(
+                    f"{other.source}[{other.index}].entry_id: {other.entry_id} is the id that {one.where()} gets.",
+                    index=other.index,
+                    field="entry_id",
+                )
 
 
 def canonical_selectors(selectors: Sequence[str]) -> tuple[str, ...]:
@@ -169,40 +237,77 @@ def same(name: str, left: Any, right: Any) -> bool:
     return bool(left == right)
 
 
-def _wanted(index: int, item: Mapping[str, Any], acknowledge_privileged: bool) -> Wanted:
-    def refuse(name: str, why: str) -> InputError:
-        return InputError(f"entries[{index}].{name}: {why}", index=index, field=name)
+@dataclass(frozen=True)
+class _Reader:
+    """Reads one item of the user's list."""
 
-    spiffe_id, parent_id = _ids(item, refuse)
-    selectors = _selectors(item.get("selectors") or [], refuse)
-    named = {name: item[name] for name in FIELDS if item.get(name) is not None}
-    _check_numbers(named, refuse)
-    if len(named.get("hint", "").encode()) > MAX_HINT:
-        raise refuse("hint", f"it is longer than {MAX_HINT} bytes.")
-    if "dns_names" in named:
-        named["dns_names"] = _dns_names(named["dns_names"], refuse)
-    if "federates_with" in named:
-        named["federates_with"] = _federates_with(named["federates_with"], spiffe_id.trust_domain, refuse)
-    # pkg/server/datastore/sqlstore, validateRegistrationEntry.
-    if named.get("store_svid") and len({selector.partition(":")[0] for selector in selectors}) > 1:
-        raise refuse("store_svid", "all selectors of an entry with store_svid must be of one type.")
-    for name, power in (("admin", "may use the server's whole API"), ("downstream", "may sign certificates as a CA")):
-        if named.get(name) and not acknowledge_privileged:
-            raise refuse(
-                name, f"whoever holds {spiffe_id} {power}. Set acknowledge_privileged to true if that is meant."
+    index: int
+    source: str
+    acknowledge_privileged: bool
+    owner: str | None
+
+    def refuse(self, name: str, why: str) -> InputError:
+        return InputError(f"{self.source}[{self.index}].{name}: {why}", index=self.index, field=name)
+
+    def read(self, item: Mapping[str, Any]) -> Wanted:
+        refuse = self.refuse
+        spiffe_id, parent_id, trust_domain = _ids(item, refuse)
+        selectors = _selectors(item.get("selectors") or [], refuse)
+        named = {name: item[name] for name in FIELDS if item.get(name) is not None}
+        if named:
+            self._check(named, spiffe_id, trust_domain, selectors)
+        entry_id = item.get("entry_id")
+        if entry_id is not None:
+            self._check_entry_id(entry_id)
+        return Wanted(self.index, Key(spiffe_id, parent_id, selectors), named, entry_id, self.owner, self.source)
+
+    def _check(self, named: dict[str, Any], spiffe_id: str, trust_domain: str, selectors: Sequence[str]) -> None:
+        refuse = self.refuse
+        _check_numbers(named, refuse)
+        if "hint" in named and len(_encoded("hint", named["hint"], refuse)) > MAX_HINT:
+            raise refuse("hint", f"it is longer than {MAX_HINT} bytes.")
+        if "dns_names" in named:
+            named["dns_names"] = _dns_names(named["dns_names"], refuse)
+        if "federates_with" in named:
+            named["federates_with"] = _federates_with(named["federates_with"], trust_domain, refuse)
+        # pkg/server/datastore/sqlstore, validateRegistrationEntry.
+        if named.get("store_svid") and len({selector.partition(":")[0] for selector in selectors}) > 1:
+            raise refuse("store_svid", "all selectors of an entry with store_svid must be of one type.")
+        if self.acknowledge_privileged:
+            return
+        for name, power in (
+            ("admin", "may use the server's whole API"),
+            ("downstream", "may sign certificates as a CA"),
+        ):
+            if named.get(name):
+                raise refuse(
+                    name, f"whoever holds {spiffe_id} {power}. Set acknowledge_privileged to true if that is meant."
+                )
+
+    def _check_entry_id(self, entry_id: str) -> None:
+        if len(entry_id) > MAX_ENTRY_ID or not _ENTRY_ID.match(entry_id):
+            raise self.refuse(
+                "entry_id", f"{entry_id!r} must be 1 to {MAX_ENTRY_ID} letters, digits, dots, dashes and underscores."
             )
-    entry_id = item.get("entry_id")
-    if entry_id is not None and (len(entry_id) > MAX_ENTRY_ID or not _ENTRY_ID.match(entry_id)):
-        raise refuse(
-            "entry_id", f"{entry_id!r} must be 1 to {MAX_ENTRY_ID} letters, digits, dots, dashes and underscores."
-        )
-    return Wanted(index, Key(str(spiffe_id), str(parent_id), selectors), named, entry_id)
+        if self.owner and not entry_id.startswith(owner_prefix(self.owner)):
+            raise self.refuse(
+                "entry_id",
+                f"{entry_id} does not begin with {owner_prefix(self.owner)}, by which the entries of this owner are "
+                "known. Leave entry_id out, or give one that does.",
+            )
+        holder = owner_of(entry_id)
+        if not self.owner and holder:
+            raise self.refuse(
+                "entry_id",
+                f"{entry_id} is of the owner {holder}, who may purge it. Give owner: {holder}, or another entry_id.",
+            )
 
 
-def _ids(item: Mapping[str, Any], refuse: Refuse) -> tuple[SpiffeId, SpiffeId]:
-    """The entry's SPIFFE ID and its parent's (pkg/server/api, TrustDomainWorkloadID, TrustDomainMemberID)."""
-    spiffe_id = _spiffe_id(item, "spiffe_id", refuse)
-    parent_id = _spiffe_id(item, "parent_id", refuse)
+def _ids(item: Mapping[str, Any], refuse: Refuse) -> tuple[str, str, str]:
+    """The entry's SPIFFE ID, its parent's and their trust domain (pkg/server/api, TrustDomainWorkloadID, -MemberID)."""
+    spiffe_id = _spiffe_id(item.get("spiffe_id"), "spiffe_id", SpiffeId.parse, refuse)
+    # Thousands of entries share a few parents.
+    parent_id = _spiffe_id(item.get("parent_id"), "parent_id", _parse_parent, refuse)
     if not spiffe_id.path:
         raise refuse("spiffe_id", f"{spiffe_id} has no path; a workload's SPIFFE ID needs one.")
     if spiffe_id.is_reserved:
@@ -213,7 +318,10 @@ def _ids(item: Mapping[str, Any], refuse: Refuse) -> tuple[SpiffeId, SpiffeId]:
         raise refuse(
             "parent_id", f"{parent_id} is not of the trust domain {spiffe_id.trust_domain} of the entry's SPIFFE ID."
         )
-    return spiffe_id, parent_id
+    return item["spiffe_id"], item["parent_id"], spiffe_id.trust_domain
+
+
+_parse_parent = lru_cache(maxsize=1024)(SpiffeId.parse)
 
 
 def _check_numbers(named: Mapping[str, Any], refuse: Refuse) -> None:
@@ -224,11 +332,22 @@ def _check_numbers(named: Mapping[str, Any], refuse: Refuse) -> None:
         raise refuse("expires_at", f"{named['expires_at']} is not a time in seconds since 1970 (0 means never).")
 
 
-def _spiffe_id(item: Mapping[str, Any], name: str, refuse: Refuse) -> SpiffeId:
+def _spiffe_id(text: str | None, name: str, parse: Callable[[str], SpiffeId], refuse: Refuse) -> SpiffeId:
     try:
-        return SpiffeId.parse(item.get(name) or "")
+        return parse(text or "")
     except InputError as error:
         raise refuse(name, f"{error.message}.") from error
+
+
+def _encoded(name: str, text: str, refuse: Refuse) -> bytes:
+    # What is not Unicode text cannot be sent as JSON without becoming something else. A zero ends texts in PostgreSQL.
+    try:
+        encoded = text.encode()
+    except UnicodeEncodeError:
+        raise refuse(name, f"{text!r} is not Unicode text.") from None
+    if b"\0" in encoded:
+        raise refuse(name, f"{text!r} holds a zero byte.")
+    return encoded
 
 
 def _selectors(selectors: Sequence[str], refuse: Refuse) -> tuple[str, ...]:
@@ -238,6 +357,8 @@ def _selectors(selectors: Sequence[str], refuse: Refuse) -> tuple[str, ...]:
         kind, colon, value = selector.partition(":")
         if not (kind and colon and value):
             raise refuse("selectors", f"{selector!r} is not of the form type:value, such as unix:uid:1000.")
+        if not selector.isascii() or "\0" in selector:
+            _encoded("selectors", selector, refuse)
         if selector != selector.strip() or kind != kind.strip():
             raise refuse(
                 "selectors", f"{selector!r} has blanks around it, and selectors are compared letter by letter."

@@ -17,6 +17,10 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec impo
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.connection import connect, spire_spec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.model import wanted_entries
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.plan import Plan, Step, plan_absent, plan_present
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.registrar import (
+    refuse_unprefixed_registrar,
+    registrar_spec,
+)
 
 
 def entry_spec() -> ArgumentSpec:
@@ -42,7 +46,7 @@ def entry_spec() -> ArgumentSpec:
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "acknowledge_privileged": {"type": "bool", "default": False},
         }
-    ).merge(spire_spec())
+    ).merge(spire_spec(), registrar_spec())
 
 
 def run_entry(params: Mapping[str, Any], check_mode: bool) -> Outcome:
@@ -51,6 +55,7 @@ def run_entry(params: Mapping[str, Any], check_mode: bool) -> Outcome:
     server = connect(params)
     make_plan = plan_present if params["state"] == "present" else plan_absent
     plan = make_plan(wanted, server.list_entries()) if wanted else Plan()
+    refuse_unprefixed_registrar(params, server, [step.entry.entry_id for step in plan.steps if step.verb != "delete"])
     if not check_mode:
         _apply(server, plan)
     return Outcome(

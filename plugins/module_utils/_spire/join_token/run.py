@@ -2,13 +2,14 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Private to this collection: it may change in any release.
-"""The use case of spire_join_token: ask who lives under the alias, then mint only if nobody does."""
+"""The use case of spire_join_token: ask who lives under each alias, then mint only where nobody does."""
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,139 +17,185 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import A
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, TrustmeshError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._files import SecretFile
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import Agent
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.agent.model import check_alias
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.client import SpireServer
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import JoinToken
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.connection import connect, spire_spec
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.model import Entry
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id import SpiffeId, redact
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.join_token.plan import (
+    StoredToken,
+    TokenPlan,
+    Wanted,
+    describe,
+    plan_token,
+)
 
 MAX_TTL = 2**31 - 1
+_TOKEN = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
 
 
 def join_token_spec() -> ArgumentSpec:
     """The options of spire_join_token."""
     return ArgumentSpec(
         options={
-            "spiffe_id": {"type": "str", "required": True},
-            "ttl": {"type": "int", "default": 600},
+            "spiffe_id": {"type": "str"},
             "dest": {"type": "path"},
+            "tokens": {
+                "type": "list",
+                "elements": "dict",
+                "no_log": False,
+                "options": {
+                    "spiffe_id": {"type": "str", "required": True},
+                    "dest": {"type": "path"},
+                    "ttl": {"type": "int"},
+                    "force": {"type": "bool"},
+                },
+            },
+            "ttl": {"type": "int", "default": 600},
             "force": {"type": "bool", "default": False},
-        }
+        },
+        required_one_of=[("spiffe_id", "tokens")],
+        mutually_exclusive=[("spiffe_id", "tokens"), ("dest", "tokens")],
     ).merge(spire_spec())
 
 
-@dataclass(frozen=True)
-class TokenPlan:
-    """Whether to mint, why, and which agents are forgotten first. Made by :func:`plan_token`, which is pure."""
-
-    mint: bool
-    reason: str
-    agent: Agent | None
-    state: str
-    evict: tuple[Agent, ...] = ()
-
-
-def plan_token(agents: Iterable[Agent], aliases: Iterable[Entry], force: bool, now: float) -> TokenPlan:
-    """Decide from the agents of the server and from the entries that carry the alias."""
-    parents = {entry.parent_id for entry in aliases}
-    mine = sorted((a for a in agents if a.spiffe_id in parents), key=lambda a: a.expires_at, reverse=True)
-    alive = [agent for agent in mine if agent.is_alive(now)]
-    banned = [agent for agent in mine if agent.banned]
-    gone = tuple(agent for agent in mine if not agent.banned)
-    if alive and not force:
-        return TokenPlan(False, "a living agent holds the alias", alive[0], "alive")
-    if alive:
-        return TokenPlan(True, "force: the living agent of the alias is evicted", alive[0], "alive", gone)
-    if banned:
-        if not force:
-            raise TrustmeshError(
-                f"The agent {redact(banned[0].spiffe_id)} under this alias is banned, and a new token would let its "
-                "node in again. Set force to true if that is meant.",
-                agent=describe(banned[0], "banned"),
-            )
-        return TokenPlan(True, "force: the agent of the alias is banned", banned[0], "banned", gone)
-    if gone:
-        return TokenPlan(True, "the agent of the alias is expired and is evicted", gone[0], "expired", gone)
-    return TokenPlan(True, "no attested agent holds the alias", None, "absent")
-
-
-def describe(agent: Agent | None, state: str) -> dict[str, Any]:
-    """What may be shown of an agent. Its id holds the text of its token, so that is replaced by a digest."""
-    if agent is None:
-        return {"state": state}
-    return {
-        "state": state,
-        "id": redact(agent.spiffe_id),
-        "attestation_type": agent.attestation_type,
-        "expires_at": agent.expires_at,
-    }
-
-
 def run_join_token(params: Mapping[str, Any], check_mode: bool) -> Outcome:
-    """Make sure that the node of the alias has joined, or has a token to join with."""
-    alias, ttl = _check_input(params)
+    """Make sure that the node of each alias has joined, or has a token to join with."""
+    many = params["tokens"] is not None
+    wanted = _check_input(params)
     server = connect(params)
-    plan = plan_token(server.list_agents(), server.list_entries(spiffe_id=alias), params["force"], time.time())
+    plans = _plan(server, wanted)
+    results = [_result(one, plan) for one, plan in zip(wanted, plans, strict=True)]
+    if not check_mode:
+        _apply(server, wanted, plans, results)
     outcome = Outcome(
-        changed=plan.mint,
-        diff={
-            "before": {"agent": plan.state, "token": None},
-            "after": {
-                "agent": "evicted" if plan.evict else plan.state,
-                "token": f"minted for {alias}, valid {ttl} s",
-            },
-        }
-        if plan.mint
-        else {"before": {}, "after": {}},
+        changed=any(plan.mint for plan in plans),
         result={
-            "reason": plan.reason,
-            "agent": describe(plan.agent, plan.state),
-            "actions": _actions(plan, alias),
+            "actions": [action for one, plan in zip(wanted, plans, strict=True) for action in plan.actions(one.alias)]
         },
     )
-    if params["dest"]:
-        outcome.result["dest"] = params["dest"]
-    if check_mode or not plan.mint:
-        return outcome
-    # The file is opened first: a token that cannot be written would be lost, and an agent evicted for nothing.
-    target = SecretFile.open(params["dest"]) if params["dest"] else None
-    try:
-        for agent in plan.evict:
-            server.evict_agent(agent.spiffe_id)
-        token = server.generate_token(alias, ttl)
-        outcome.result["expires_at"] = token.expires_at
-        if target:
-            target.commit(token.value)
-        else:
-            outcome.result["token"] = token.value
-    finally:
-        if target:
-            target.close()
+    if many:
+        outcome.result["tokens"] = results
+        outcome.diff = [
+            {"before_header": one.alias, "after_header": one.alias, **plan.diff(one)}
+            for one, plan in zip(wanted, plans, strict=True)
+            if plan.mint
+        ]
+    else:
+        outcome.result.update(results[0])
+        outcome.diff = plans[0].diff(wanted[0])
     return outcome
 
 
-def _actions(plan: TokenPlan, alias: str) -> list[dict[str, str]]:
-    if not plan.mint:
+def _plan(server: SpireServer, wanted: Sequence[Wanted]) -> list[TokenPlan]:
+    """Read the server once, for all of the aliases."""
+    if not wanted:
         return []
-    evicted = [{"verb": "evict", "id": redact(agent.spiffe_id), "spiffe_id": alias} for agent in plan.evict]
-    return [*evicted, {"verb": "mint", "id": "", "spiffe_id": alias}]
+    agents = server.list_agents()
+    entries = server.list_entries(spiffe_id=wanted[0].alias if len(wanted) == 1 else None)
+    now = time.time()
+    return [plan_token(one, agents, entries, _stored(one.dest), now) for one in wanted]
 
 
-def _check_input(params: Mapping[str, Any]) -> tuple[str, int]:
+def _apply(
+    server: SpireServer, wanted: Sequence[Wanted], plans: Sequence[TokenPlan], results: Sequence[dict[str, Any]]
+) -> None:
+    """Carry the plans out and add the tokens to ``results``. What was done is told on failure, but no token."""
+    done: list[dict[str, str]] = []
+    with ExitStack() as files:
+        # All files are opened first: a token that cannot be written would be lost, and an agent evicted for nothing.
+        targets = [
+            _open(one.dest, files) if one.dest and plan.mint else None for one, plan in zip(wanted, plans, strict=True)
+        ]
+        for one, plan, target, result in zip(wanted, plans, targets, results, strict=True):
+            if not plan.mint:
+                continue
+            try:
+                token = _mint(server, one, plan, done)
+            except TrustmeshError as error:
+                error.details.update(changed=bool(done), actions=done)
+                raise
+            result["expires_at"] = token.expires_at
+            if target:
+                # The file's time says until when the token is good, so that a later run can tell.
+                target.commit(token.value, modified_at=token.expires_at)
+            else:
+                result["token"] = token.value
+
+
+def _open(dest: str, files: ExitStack) -> SecretFile:
+    target = SecretFile.open(dest)
+    files.callback(target.close)
+    return target
+
+
+def _mint(server: SpireServer, one: Wanted, plan: TokenPlan, done: list[dict[str, str]]) -> JoinToken:
+    actions = iter(plan.actions(one.alias))
+    for agent in plan.evict:
+        server.evict_agent(agent.spiffe_id)
+        done.append(next(actions))
+    for results in server.delete_entries([entry.entry_id for entry in plan.delete]):
+        failed = next((result for result in results if not result.ok and result.code != 5), None)
+        if failed:
+            raise TrustmeshError(
+                f"{one.field('spiffe_id')}: the server refused to delete the entry {failed.entry_id}, which is left of a token that "
+                f"was never used: {failed.message}. Run again."
+            )
+        done.extend(next(actions) for _result in results)
+    token = server.generate_token(one.alias, one.ttl)
+    done.append(next(actions))
+    return token
+
+
+def _result(one: Wanted, plan: TokenPlan) -> dict[str, Any]:
+    result: dict[str, Any] = {
+        "spiffe_id": one.alias,
+        "reason": plan.reason,
+        "agent": describe(plan.agent, plan.state),
+    }
+    if one.dest:
+        result["dest"] = one.dest
+    return result
+
+
+def _stored(dest: str | None) -> StoredToken | None:
+    """Return the token of an earlier run that stands in the file, with the time that the file carries."""
+    path = Path(dest) if dest else None
     try:
-        spiffe_id = SpiffeId.parse(params["spiffe_id"])
-    except InputError as error:
-        raise InputError(f"spiffe_id: {error.message}.") from error
-    if not spiffe_id.path or spiffe_id.is_reserved:
-        raise InputError(
-            f"spiffe_id: {spiffe_id} cannot be an alias. It needs a path, and not one below /spire, such as "
-            f"spiffe://{spiffe_id.trust_domain}/node/green."
-        )
-    if not 1 <= params["ttl"] <= MAX_TTL:
-        raise InputError(f"ttl: {params['ttl']} is not between 1 and {MAX_TTL} seconds.")
-    dest = params["dest"]
-    if dest:
-        if Path(dest).is_dir():
-            raise InputError(f"dest: {dest} is a folder; name the file.")
-        if not Path(dest).parent.is_dir():
-            raise InputError(f"dest: the folder {Path(dest).parent} does not exist. Create it first, with mode 0700.")
-    return str(spiffe_id), params["ttl"]
+        if path is None or not path.is_file() or path.stat().st_size > 200:
+            return None
+        value = path.read_text(encoding="ascii").strip()
+        return StoredToken(value, path.stat().st_mtime) if _TOKEN.match(value) else None
+    except (OSError, ValueError):
+        return None  # whatever it is, it is no token that could be kept
+
+
+def _check_input(params: Mapping[str, Any]) -> list[Wanted]:
+    if params["tokens"] is None:
+        return [_wanted("", params, params)]
+    wanted = [_wanted(f"tokens[{number}]", item, params) for number, item in enumerate(params["tokens"])]
+    for name, values in (("spiffe_id", [one.alias for one in wanted]), ("dest", [one.dest for one in wanted])):
+        for number, value in enumerate(values):
+            if value is not None and value in values[:number]:
+                raise InputError(
+                    f"tokens[{number}].{name}: {value} is also in tokens[{values.index(value)}]. Each node needs "
+                    "its own."
+                )
+    return wanted
+
+
+def _wanted(where: str, item: Mapping[str, Any], defaults: Mapping[str, Any]) -> Wanted:
+    ttl = defaults["ttl"] if item["ttl"] is None else item["ttl"]
+    force = defaults["force"] if item["force"] is None else item["force"]
+    one = Wanted(item["spiffe_id"], ttl, item["dest"], force, where)
+    check_alias(one.field("spiffe_id"), one.alias)
+    if not 1 <= ttl <= MAX_TTL:
+        raise InputError(f"{one.field('ttl')}: {ttl} is not between 1 and {MAX_TTL} seconds.")
+    if one.dest:
+        folder = Path(one.dest).parent
+        if Path(one.dest).is_dir():
+            raise InputError(f"{one.field('dest')}: {one.dest} is a folder; name the file.")
+        if not folder.is_dir():
+            raise InputError(
+                f"{one.field('dest')}: the folder {folder} does not exist. Create it first, with mode 0700."
+            )
+    return one
