@@ -80,10 +80,18 @@ class _Module(AnsibleModule):
 
 
 def _refused_item(options: dict[str, dict[str, Any]], params: dict[str, Any]) -> str | None:
-    """Return the place, such as ``entries[3]``, of the first item that its option's own spec refuses."""
+    """Return the place, such as ``entries[3]``, of the first item that its option's own spec refuses.
+
+    For an option that is no list of mappings at all it is the option's name.
+    """
     for name, option in options.items():
         items = params.get(name)
-        if option.get("elements") != "dict" or "options" not in option or not isinstance(items, list):
+        if option.get("elements") != "dict" or "options" not in option or items is None:
+            continue
+        if not isinstance(items, list):
+            shape = {"type": "list", "elements": "dict"}
+            if ArgumentSpecValidator({name: shape}).validate({name: items}).error_messages:
+                return name
             continue
         validator = ArgumentSpecValidator(option["options"])
         for index, item in enumerate(items):

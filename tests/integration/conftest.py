@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import LocalProcess
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.client import SpireServer
 
@@ -96,9 +97,17 @@ class Server:
 
 @contextlib.contextmanager
 def running_server(
-    agent_ttl: str = "1h", trust_domain: str = TRUST_DOMAIN, extra: str = "", env: dict[str, str] | None = None
+    agent_ttl: str = "1h",
+    trust_domain: str = TRUST_DOMAIN,
+    extra: str = "",
+    env: dict[str, str] | None = None,
+    plugins: str = "",
 ) -> Iterator[Server]:
-    """A running server. ``extra`` goes into the server block of its configuration, ``env`` into its environment."""
+    """A running server.
+
+    ``extra`` goes into the server block of its configuration, ``plugins`` beside its plugins, ``env`` into its
+    environment.
+    """
     # A short path: a socket's path may have 108 bytes at most.
     folder = Path(tempfile.mkdtemp(prefix="tm-", dir="/tmp"))
     server = Server(folder, free_port(), env=env or {})
@@ -123,6 +132,7 @@ def running_server(
           }}
           KeyManager "disk" {{ plugin_data {{ keys_path = "{folder}/keys.json" }} }}
           NodeAttestor "join_token" {{ plugin_data {{}} }}
+          {plugins}
         }}
         """
     )
@@ -147,8 +157,16 @@ def server() -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def running_agent(server: Server, token: str, name: str = "agent") -> Iterator[subprocess.Popen[bytes]]:
-    """A spire-agent that joins ``server`` with the token in a file, and with the server's bundle pinned."""
+def running_agent(
+    server: Server,
+    token: str,
+    name: str = "agent",
+    attestor: str = 'NodeAttestor "join_token" { plugin_data {} }',
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A spire-agent that joins ``server`` with the token in a file, and with the server's bundle pinned.
+
+    Without a token it attests by the plugin ``attestor``.
+    """
     folder = server.folder / name
     folder.mkdir(exist_ok=True)
     (folder / "bundle.pem").write_text(server.client.show_bundle().pem)
@@ -163,11 +181,11 @@ def running_agent(server: Server, token: str, name: str = "agent") -> Iterator[s
           server_port = "{server.port}"
           trust_domain = "{TRUST_DOMAIN}"
           trust_bundle_path = "{folder}/bundle.pem"
-          join_token_file = "{folder}/token"
+          {f'join_token_file = "{folder}/token"' if token else ""}
         }}
         plugins {{
           KeyManager "disk" {{ plugin_data {{ directory = "{folder}" }} }}
-          NodeAttestor "join_token" {{ plugin_data {{}} }}
+          {attestor}
           WorkloadAttestor "unix" {{ plugin_data {{}} }}
         }}
         """
@@ -184,14 +202,40 @@ def running_agent(server: Server, token: str, name: str = "agent") -> Iterator[s
 
 def run_module(name: str, args: dict[str, Any], check: bool = False, diff: bool = True) -> dict[str, Any]:
     """Run a module as a process with its arguments as JSON on standard input, as Ansible's own wrapper hands them."""
+    with start_module(name, args, check, diff) as module:
+        out, err = module.communicate()
+    assert out.strip(), err
+    result: dict[str, Any] = json.loads(out)
+    return result
+
+
+def start_module(name: str, args: dict[str, Any], check: bool = False, diff: bool = True) -> subprocess.Popen[str]:
+    """Start a module as :func:`run_module` does, and leave it running."""
     internal = {"_ansible_check_mode": check, "_ansible_diff": diff, "_ansible_verbosity": 4}
+    with tempfile.TemporaryFile("w+") as given:
+        json.dump({"ANSIBLE_MODULE_ARGS": {**args, **internal}}, given)
+        given.seek(0)
+        argv = [sys.executable, str(MODULES / f"{name}.py")]
+        return subprocess.Popen(argv, stdin=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def run_playbook(tasks: list[dict[str, Any]], folder: Path, *words: str) -> str:
+    """Run ``tasks`` on this host as a user does, and return all that was printed. Raises when they fail."""
+    playbook = folder / "play.yml"
+    playbook.write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
     done = subprocess.run(
-        [sys.executable, str(MODULES / f"{name}.py")],
-        input=json.dumps({"ANSIBLE_MODULE_ARGS": {**args, **internal}}),
+        [str(Path(sys.executable).with_name("ansible-playbook")), *words, str(playbook)],
+        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_PYTHON_INTERPRETER": sys.executable},
+        cwd=ROOT,
         text=True,
         capture_output=True,
         check=False,
     )
-    assert done.stdout.strip(), done.stderr
-    result: dict[str, Any] = json.loads(done.stdout)
-    return result
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output
+    return output
+
+
+def examples(module: str) -> str:
+    """Return the examples in a module's documentation."""
+    return (MODULES / f"{module}.py").read_text().partition('EXAMPLES = r"""')[2].partition('"""')[0]

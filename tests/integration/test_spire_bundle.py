@@ -207,7 +207,9 @@ def test_the_own_trust_domain_is_never_touched(server: Server, options: dict[str
         {"trust_domain": TRUST_DOMAIN, "bundle": before["pem"]},
     ]
     result = refused(server, bundles, **options)
-    assert f"bundles[1] ({TRUST_DOMAIN}).trust_domain: {TRUST_DOMAIN} is the trust domain of this server" in result["msg"]
+    assert (
+        f"bundles[1] ({TRUST_DOMAIN}).trust_domain: {TRUST_DOMAIN} is the trust domain of this server" in result["msg"]
+    )
     assert (info(server)["bundle"], held(server)) == (before, {})
 
 

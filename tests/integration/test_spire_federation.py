@@ -8,8 +8,11 @@ from __future__ import annotations
 import contextlib
 import http.server
 import json
+import os
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,10 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.model import Entry
 from certificates import issue
 
-from .conftest import TRUST_DOMAIN, Server, free_port, run_module, running_server, wait_until
+from .conftest import MODULES, ROOT, TRUST_DOMAIN, Server, free_port, run_module, running_server, wait_until
 
 OTHER = "partner.example"
 ENDPOINT_ID = f"spiffe://{OTHER}/spire/server"
@@ -229,7 +233,9 @@ def test_refresh_waits_for_an_endpoint_that_is_not_there_yet(server: Server, par
     item = partner.item(bundle=bundle)
     result = call(server, [item], refresh=True, refresh_timeout=2)
     assert result["failed"]
-    assert f"could not fetch the bundle from {partner.url} within refresh_timeout: nobody listens there" in result["msg"]
+    assert (
+        f"could not fetch the bundle from {partner.url} within refresh_timeout: nobody listens there" in result["msg"]
+    )
     assert result["changed"]
     assert [step["verb"] for step in result["actions"]] == ["set_bundle", "create"]
     check = run(server, [item], check=True, refresh=True)
@@ -359,7 +365,9 @@ def test_https_web(site: tuple[str, dict[str, tuple[int, str]]], partner: Partne
         assert "0 URI SANs" in one["error"]
 
 
-def test_a_web_site_that_the_server_does_not_trust(server: Server, site: tuple[str, dict[str, tuple[int, str]]]) -> None:
+def test_a_web_site_that_the_server_does_not_trust(
+    server: Server, site: tuple[str, dict[str, tuple[int, str]]]
+) -> None:
     url, _answers = site
     assert server.client.list_relationships() == []
     item = {"trust_domain": OTHER, "bundle_endpoint_url": url, "bundle_endpoint_profile": "https_web"}
@@ -386,7 +394,11 @@ def url(text: str) -> dict[str, Any]:
         ([{**GOOD, "bundle_endpoint_profile": "https"}], {}, "relationships[0]: value of bundle_endpoint_profile"),
         ([{**GOOD, "endpoint_spiffe_id": ENDPOINT_ID}], {}, "looks at no SPIFFE ID"),
         ([{**SPIFFE, "endpoint_spiffe_id": None}], {}, "spiffe://partner.example/spire/server"),
-        ([{**SPIFFE, "endpoint_spiffe_id": "partner"}], {}, "endpoint_spiffe_id: 'partner' does not start with spiffe://"),
+        (
+            [{**SPIFFE, "endpoint_spiffe_id": "partner"}],
+            {},
+            "endpoint_spiffe_id: 'partner' does not start with spiffe://",
+        ),
         ([url("http://192.0.2.1/")], {}, "does not start with https://"),
         ([url("192.0.2.1:8443")], {}, "does not start with https://"),
         ([url("https://")], {}, "names no host"),
@@ -454,3 +466,51 @@ def test_nothing_to_do_asks_nobody() -> None:
     result = run_module("spire_federation", {"binary": "/nonexistent/spire-server", "relationships": []})
     assert not result.get("failed")
     assert not result["changed"]
+
+
+def test_the_examples_in_the_documentation(
+    site: tuple[str, dict[str, tuple[int, str]]], partner: Partner, tmp_path: Path
+) -> None:
+    address, answers = site
+    supplier = issue("spiffe://supplier.example", ca=True).pem
+    read = run_module("spire_bundle_info", {**partner.server.connection, "federated": False})
+    answers["/bundle.json"] = (200, read["bundle"]["spiffe"])
+    (tmp_path / "partner.example.json").write_text(read["bundle"]["spiffe"])
+    (tmp_path / "supplier.example.pem").write_text(supplier)
+    with running_server() as server:
+        examples = []
+        for name in ("spire_bundle_info", "spire_bundle", "spire_federation", "spire_federation_info"):
+            source = (MODULES / f"{name}.py").read_text()
+            text = source.partition('EXAMPLES = r"""')[2].partition('"""')[0]
+            for pattern, here in (
+                # Where the servers, the endpoints and the files of the examples are in this test.
+                ("https://192.0.2.10:8443", partner.url),
+                ("https://supplier.example/", f"{address}/"),
+                ("/etc/spire/federated", str(tmp_path)),
+                ("/etc/spire/agent", str(tmp_path)),
+            ):
+                text = text.replace(pattern, here)
+            examples += yaml.safe_load(text)
+        for task in examples:
+            for action, options in task.items():
+                if action.startswith("trustmesh.spiffe.spire_"):
+                    there = partner.server if "partner" in options.pop("kubeconfig", "") else server
+                    options.pop("pod", None)
+                    options.update(there.connection)
+        playbook = tmp_path / "play.yml"
+        playbook.write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": examples}]))
+        done = subprocess.run(
+            [str(Path(sys.executable).with_name("ansible-playbook")), "--diff", str(playbook)],
+            env={
+                **os.environ,
+                "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+                "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
+            },
+            cwd=ROOT,
+            text=True,
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert [one.trust_domain for one in server.client.list_relationships()] == [OTHER]
+        assert list(held(server)) == [OTHER]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -62,9 +62,14 @@ class SpireServer:
     timeout: float = 30
     wait_timeout: float = 0
 
-    def list_entries(self, spiffe_id: str | None = None, parent_id: str | None = None) -> list[Entry]:
-        """Return all entries, or those of one SPIFFE ID or parent. The command reads them page by page itself."""
-        filters = []
+    def list_entries(
+        self, spiffe_id: str | None = None, parent_id: str | None = None, filters: Sequence[str] = ()
+    ) -> list[Entry]:
+        """Return all entries, or those of one SPIFFE ID or parent. The command reads them page by page itself.
+
+        ``filters`` are more words of the command line, as :mod:`.entry.codec` makes them.
+        """
+        filters = list(filters)
         if spiffe_id:
             filters += ["-spiffeID", spiffe_id]
         if parent_id:
@@ -75,17 +80,18 @@ class SpireServer:
 
     def create_entries(self, entries: Sequence[Entry]) -> Iterator[list[ItemResult]]:
         """Create ``entries`` in batches; yield the results of each batch as it is done, in the order given."""
-        return self._batches(entries, ["entry", "create"], "Creating registration entries")
+        items = (codec.entry_to_server(entry) for entry in entries)
+        return self._batches(items, "entries", ["entry", "create", "-data", "-"], "Creating registration entries")
 
     def update_entries(self, entries: Sequence[Entry]) -> Iterator[list[ItemResult]]:
         """Replace the entries of the same ids, whole, in batches; results as for :meth:`create_entries`."""
-        return self._batches(entries, ["entry", "update"], "Updating registration entries")
+        items = (codec.entry_to_server(entry) for entry in entries)
+        return self._batches(items, "entries", ["entry", "update", "-data", "-"], "Updating registration entries")
 
     def delete_entries(self, entry_ids: Sequence[str]) -> Iterator[list[ItemResult]]:
         """Delete entries in batches; results as for :meth:`create_entries`."""
         doing = "Deleting registration entries"
-        for count, text in codec.batches(list(entry_ids), "ids"):
-            yield codec.results_from_server(self._json(["entry", "delete", "-file", "-"], doing, text), count, doing)
+        return self._batches(entry_ids, "ids", ["entry", "delete", "-file", "-"], doing)
 
     def list_agents(self, filters: Sequence[str] = ()) -> list[Agent]:
         """Return every agent that the server knows, the expired and banned ones too, or those that pass ``filters``.
@@ -193,7 +199,7 @@ class SpireServer:
         return result, codec.bundle_from_server(stored) if stored else None
 
     def delete_federated_bundle(self, trust_domain: str, mode: str) -> ItemResult:
-        """Delete the bundle of another trust domain. ``mode`` says what becomes of the entries that federate with it."""
+        """Delete the bundle of another trust domain. ``mode`` says what becomes of entries that federate with it."""
         doing = f"Deleting the bundle of {trust_domain}"
         reply = self._json(["bundle", "delete", "-id", f"spiffe://{trust_domain}", "-mode", mode], doing)
         return codec.results_from_server(reply, 1, doing)[0]
@@ -237,9 +243,13 @@ class SpireServer:
         except (KeyError, ValueError):
             raise ProcessError(f"{doing} failed: the answer holds no certificate and key.") from None
 
-    def _batches(self, entries: Sequence[Entry], verb: list[str], doing: str) -> Iterator[list[ItemResult]]:
-        for count, text in codec.batches([codec.entry_to_server(entry) for entry in entries], "entries"):
-            yield codec.results_from_server(self._json([*verb, "-data", "-"], doing, text), count, doing)
+    def _batches(self, items: Iterable[Any], name: str, verb: list[str], doing: str) -> Iterator[list[ItemResult]]:
+        pace = _Pace(self.timeout)
+        for count, text in codec.batches(items, name, lambda: pace.limit):
+            started = time.monotonic()
+            results = codec.results_from_server(self._json(verb, doing, text), count, doing)
+            pace.took(count, time.monotonic() - started)
+            yield results
 
     def _json(self, verb: list[str], doing: str, stdin: str | None = None, secret: bool = False) -> dict[str, Any]:
         argv = [self.binary, *verb, "-socketPath", self.socket_path, "-output", "json"]
@@ -312,7 +322,8 @@ class SpireServer:
             if cause.program:
                 why += f" {which_program(words, self._version_words())}"
         said = redact(words)[-2000:]
-        raise ProcessError(
+        kind = NotReachedError if cause is not None and cause.undelivered else ProcessError
+        raise kind(
             f"{doing} failed: {why} {redact(essence(without_usage(words)))[-2000:]}".rstrip(),
             rc=completed.rc,
             stderr=said,
@@ -327,4 +338,20 @@ class SpireServer:
         return completed.stdout.strip() or completed.stderr.strip()
 
 
+class _Pace:
+    """How many items the next call of several may hold: what the server does in a fifth of the time of one call.
+
+    A server is slow on a slow disk, when it is busy, and with every entry that it has of the same selector, because it
+    compares a new one with those. A call that is stopped at its limit leaves nobody knowing what it did.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        self._share = timeout / 5
+        self.limit = _FIRST_BATCH
+
+    def took(self, items: int, seconds: float) -> None:
+        self.limit = max(1, int(items * self._share / max(seconds, 0.001)))
+
+
+_FIRST_BATCH = 200
 _RETRY_S = 1.0

@@ -16,7 +16,7 @@ import hashlib
 import json
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -33,7 +33,13 @@ REPLY_EXTRA = 320
 """What a reply adds to an item: times, revision, status and the longest error message seen."""
 
 MAX_BATCH_ITEMS = 2000
-"""A batch of this size takes a few seconds on SQLite, well within the time limit of one call."""
+"""A batch of this size takes a few seconds on SQLite. Where the server is slower, who sends them asks for fewer."""
+
+MAX_PAGE_BYTES = 4 * 1024 * 1024
+"""What gRPC lets one answer weigh."""
+
+PAGE_ITEMS = 500
+"""So many entries stand in one answer when ``entry show`` reads them (cmd/spire-server/cli/entry/show.go)."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,6 @@ class ItemResult:
     code: int
     message: str
     entry_id: str
-    entry: Entry | None = None
 
     @property
     def ok(self) -> bool:
@@ -194,22 +199,26 @@ def read_list(reply: Mapping[str, Any], name: str, read: Callable[[Any], T], doi
 
 def entry_from_server(data: Mapping[str, Any]) -> Entry:
     """Read an entry as spire-server prints it."""
+    get = data.get
+    federates_with, dns_names = get("federates_with"), get("dns_names")
+    # Fields in the order of Entry: this runs for each entry of the server in every task.
     return Entry(
-        spiffe_id=id_from_server(data.get("spiffe_id")),
-        parent_id=id_from_server(data.get("parent_id")),
-        selectors=selectors_from_server(data.get("selectors")),
-        entry_id=data.get("id", ""),
-        x509_svid_ttl=int(data.get("x509_svid_ttl", 0)),
-        jwt_svid_ttl=int(data.get("jwt_svid_ttl", 0)),
-        federates_with=tuple(name.removeprefix("spiffe://") for name in data.get("federates_with") or ()),
-        dns_names=tuple(data.get("dns_names") or ()),
-        admin=bool(data.get("admin", False)),
-        downstream=bool(data.get("downstream", False)),
-        store_svid=bool(data.get("store_svid", False)),
-        hint=data.get("hint", ""),
-        expires_at=int(data.get("expires_at", 0)),
-        created_at=int(data.get("created_at", 0)),
-        additional_attributes=data.get("additional_attributes") or {},
+        id_from_server(get("spiffe_id")),
+        id_from_server(get("parent_id")),
+        selectors_from_server(get("selectors")),
+        get("id", ""),
+        get("x509_svid_ttl", 0),
+        get("jwt_svid_ttl", 0),
+        tuple([name.removeprefix("spiffe://") for name in federates_with]) if federates_with else (),
+        tuple(dns_names) if dns_names else (),
+        get("admin", False),
+        get("downstream", False),
+        get("store_svid", False),
+        get("hint", ""),
+        int(get("expires_at", 0)),
+        int(get("created_at", 0)),
+        get("additional_attributes") or {},
+        int(get("revision_number", 0)),
     )
 
 
@@ -249,13 +258,12 @@ def results_from_server(reply: Mapping[str, Any], expected: int, doing: str) -> 
 
 def _item_result(result: Mapping[str, Any]) -> ItemResult:
     status = result.get("status") or {}
-    entry = entry_from_server(result["entry"]) if result.get("entry") else None
-    # A result without a status is no success: only a printed code 0 is one.
+    # A result without a status is no success: only a printed code 0 is one. Beside a refusal spire-server prints the
+    # entry that was sent, never the one that stood in the way.
     return ItemResult(
         code=int(status.get("code", -1)),
         message=str(status.get("message") or "the server gave no reason"),
-        entry_id=entry.entry_id if entry else str(result.get("id", "")),
-        entry=entry,
+        entry_id=str((result.get("entry") or result).get("id", "")),
     )
 
 
@@ -315,20 +323,28 @@ def pem(label: str, der: str) -> str:
     return f"-----BEGIN {label}-----\n{body}\n-----END {label}-----\n"
 
 
-def batches(items: Sequence[Any], name: str) -> Iterator[tuple[int, str]]:
+def batches(
+    items: Iterable[Any], name: str, limit: Callable[[], int] = lambda: MAX_BATCH_ITEMS
+) -> Iterator[tuple[int, str]]:
     """Cut ``items`` into requests ``{name: [...]}`` and yield how many each holds, and its text.
 
-    A single item that is too heavy still goes out alone: the server then says so.
+    ``limit`` is asked for the most items of a batch while that is filled, so it can follow how fast the server is. A
+    single item that is too heavy still goes out alone: the server then says so.
     """
     texts: list[str] = []
     weight = 0
     for item in items:
         text = json.dumps(item, separators=(",", ":"))
-        cost = len(text.encode()) + REPLY_EXTRA
-        if texts and (len(texts) >= MAX_BATCH_ITEMS or weight + cost > MAX_MESSAGE_BYTES):
+        cost = len(text) + REPLY_EXTRA  # json.dumps escapes all that is not ASCII
+        if texts and (len(texts) >= min(limit(), MAX_BATCH_ITEMS) or weight + cost > MAX_MESSAGE_BYTES):
             yield len(texts), f'{{"{name}":[{",".join(texts)}]}}'
             texts, weight = [], 0
         texts.append(text)
         weight += cost
     if texts:
         yield len(texts), f'{{"{name}":[{",".join(texts)}]}}'
+
+
+def entry_weight(entry: Entry) -> int:
+    """The bytes that an entry takes in an answer at most: as JSON it is heavier than on the wire."""
+    return len(json.dumps(entry_to_server(entry), ensure_ascii=False).encode()) + 32  # its times and revision

@@ -220,6 +220,32 @@ def _check_ids(wanted: Sequence[Wanted]) -> None:
                 )
 
 
+def check_filters(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The filters of spire_entry_info in the form in which the server takes them. Raises InputError for a bad one."""
+
+    def refuse(name: str, why: str) -> InputError:
+        return InputError(f"{name}: {why}", field=name)
+
+    names = ("entry_id", "spiffe_id", "parent_id", "hint", "selectors", "federates_with")
+    for name in names:
+        if params[name] is not None and not params[name]:
+            raise refuse(name, "it is empty, which would filter nothing. Give a value, or leave the option out.")
+    check_owner(params["owner"])
+    filters = dict(params)
+    for name in ("spiffe_id", "parent_id"):
+        if params[name]:
+            _spiffe_id(params[name], name, SpiffeId.parse, refuse)
+    if params["entry_id"] and (len(params["entry_id"]) > MAX_ENTRY_ID or not _ENTRY_ID.match(params["entry_id"])):
+        raise refuse("entry_id", f"{params['entry_id']!r} cannot be the id of an entry.")
+    if params["hint"]:
+        _encoded("hint", params["hint"], refuse)
+    if params["selectors"]:
+        filters["selectors"] = list(_selectors(params["selectors"], refuse))
+    if params["federates_with"]:
+        filters["federates_with"] = list(_federates_with(params["federates_with"], "", refuse))
+    return filters
+
+
 def canonical_selectors(selectors: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(selectors))
 

@@ -26,6 +26,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.mode
     owner_prefix,
     same,
 )
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id import redact
 
 VERBS = ("delete", "update", "create")
 """The order in which steps are done. A key that an update sets free may be one that a create needs."""
@@ -129,8 +130,8 @@ class Plan:
         return [
             {
                 "spiffe_id": twins[0].spiffe_id,
-                "parent_id": twins[0].parent_id,
-                "selectors": list(twins[0].selectors),
+                "parent_id": redact(twins[0].parent_id),
+                "selectors": [redact(selector) for selector in twins[0].selectors],
                 "ids": [entry.entry_id for entry in twins],
             }
             for twins in self.twins
@@ -143,9 +144,9 @@ def plan_present(wanted: Sequence[Wanted], current: Sequence[Entry], rules: Rule
     server = _Index(current)
     plan = Plan()
     conflicts: list[InputError] = []
-    claims = _claims(wanted, server)
+    matcher = _Matcher(wanted, server, rules, plan)
     for one in wanted:
-        before = _match(one, server, claims, rules, plan)
+        before = matcher.match(one)
         if before is None:
             after = _merged(Entry(*one.key, entry_id=one.target_id), one)
             plan.steps.append(Step("create", one.index, None, after))
@@ -163,9 +164,7 @@ def plan_present(wanted: Sequence[Wanted], current: Sequence[Entry], rules: Rule
         kept = {entry.entry_id for entry in plan.entries.values()}
         gone = [entry for entry in current if entry.entry_id.startswith(prefix) and entry.entry_id not in kept]
         plan.steps += [Step("delete", None, entry, None) for entry in gone]
-    for twins in server.twins():
-        if not any(twins[0].key == known[0].key for known in plan.twins):
-            plan.twins.append(twins)
+    plan.twins += [twins for twins in server.twins() if twins[0].key not in plan.managed]
     return plan.order()
 
 
@@ -222,37 +221,38 @@ class _Index:
         return [sorted(entries, key=_age) for _key, entries in sorted(self._twins.items())]
 
 
-def _claims(wanted: Sequence[Wanted], server: _Index) -> dict[str, Wanted]:
-    """The entries that are a wanted one by their id while another has its key: ids, and whose they are."""
-    claims: dict[str, Wanted] = {}
-    for one in wanted:
-        # A single entry of this key is the one that is meant, so that ids need not be worked out for most.
-        if one.entry_id is None and server.single(one.key) is None:
+class _Matcher:
+    """Finds the entry that is a wanted one."""
+
+    def __init__(self, wanted: Sequence[Wanted], server: _Index, rules: Rules, plan: Plan) -> None:
+        self.wanted = wanted
+        self.server = server
+        self.rules = rules
+        self.plan = plan
+        # The entries that are a wanted one by their id, whatever key they have by now: ids, and whose they are. A
+        # single entry of the key is the one that is meant, so that ids need not be worked out for most.
+        unclear = (one for one in wanted if one.entry_id is None and server.single(one.key) is None)
+        self.claims = {one.target_id: one for one in unclear if one.target_id in server.by_id}
+
+    def match(self, one: Wanted) -> Entry | None:
+        """The entry that is the wanted one, or nothing. Twins are noted in the plan."""
+        before = self.server.single(one.key)
+        if before is not None and not self.claims:
+            _check_id(one, before)
+            return before
+        matches = [entry for entry in self.server.of(one.key) if self.claims.get(entry.entry_id, one) is one]
+        if matches:
             target = one.target_id
-            if target in server.by_id:
-                claims[target] = one
-    return claims
-
-
-def _match(one: Wanted, server: _Index, claims: dict[str, Wanted], rules: Rules, plan: Plan) -> Entry | None:
-    """The entry that is the wanted one, or nothing."""
-    before = server.single(one.key)
-    if before is not None and not claims:
-        _check_id(one, before)
-        return before
-    matches = [entry for entry in server.of(one.key) if claims.get(entry.entry_id, one) is one]
-    if matches:
-        target = one.target_id
-        matches.sort(key=lambda entry: (entry.entry_id != target, not rules.is_ours(entry), *_age(entry)))
-        _check_id(one, matches[0])
-        if len(matches) > 1:
-            plan.twins.append(matches)
-            plan.managed.add(one.key)
-        return matches[0]
-    strayed = server.by_id.get(one.target_id)
-    if strayed is not None and one.entry_id is not None:
-        _check_not_wanted(one, strayed, plan)
-    return strayed
+            matches.sort(key=lambda entry: (entry.entry_id != target, not self.rules.is_ours(entry), *_age(entry)))
+            _check_id(one, matches[0])
+            if len(matches) > 1:
+                self.plan.twins.append(matches)
+                self.plan.managed.add(one.key)
+            return matches[0]
+        strayed = self.server.by_id.get(one.target_id)
+        if strayed is not None and one.entry_id is not None:
+            _check_not_wanted(one, strayed, self.wanted)
+        return strayed
 
 
 def _check_id(one: Wanted, before: Entry) -> None:
@@ -265,13 +265,13 @@ def _check_id(one: Wanted, before: Entry) -> None:
         )
 
 
-def _check_not_wanted(one: Wanted, strayed: Entry, plan: Plan) -> None:
-    """Refuse an id that stands for another item of the list."""
-    for index, entry in plan.entries.items():
-        if entry.entry_id == strayed.entry_id:
+def _check_not_wanted(one: Wanted, strayed: Entry, wanted: Sequence[Wanted]) -> None:
+    """Refuse an id whose entry is, as it stands, another item of the list."""
+    for other in wanted:
+        if other is not one and other.key == strayed.key:
             raise InputError(
-                f"{one.where()}: the id {strayed.entry_id} belongs to the entry that {one.source}[{index}] "
-                f"({entry.spiffe_id}) stands for. Give one of the two another entry_id.",
+                f"{one.where()}: the id {strayed.entry_id} belongs to the entry that {other.where()} stands for. "
+                "Give one of the two another entry_id.",
                 index=one.index,
                 field="entry_id",
             )

@@ -185,7 +185,8 @@ def _refresh(server: SpireServer, step: RefreshStep, deadline: float) -> None:
             words = str(error.details.get("stderr", ""))
             if "failed to refresh bundle" not in words:
                 raise
-            words = words.rpartition("failed to refresh bundle: ")[2].strip()
+            # One line: the page that a web site answers with, and what kubectl adds, say no more.
+            words = words.rpartition("failed to refresh bundle: ")[2].strip().splitlines()[0]
             cause = next((cause for pattern, cause in _REMEDIES if re.search(pattern, words)), "")
             if not _MAY_PASS.search(words):
                 raise ProcessError(

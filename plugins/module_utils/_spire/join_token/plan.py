@@ -142,8 +142,8 @@ def _refuse_conflict(wanted: Wanted, aliases: Sequence[Entry]) -> None:
             whose = "is the identity of a workload"
         raise TrustmeshError(
             f"{wanted.field('spiffe_id')}: {wanted.alias} {whose}: entry {entry.entry_id} below "
-            f"{redact(entry.parent_id)} with {redact(', '.join(entry.selectors))}. Choose another alias for the node, or "
-            "delete that entry first.",
+            f"{redact(entry.parent_id)} with {redact(', '.join(entry.selectors))}. Choose another alias for the node, "
+            "or delete that entry first.",
             entry_id=entry.entry_id,
         )
 

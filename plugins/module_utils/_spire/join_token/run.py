@@ -137,8 +137,8 @@ def _mint(server: SpireServer, one: Wanted, plan: TokenPlan, done: list[dict[str
         failed = next((result for result in results if not result.ok and result.code != 5), None)
         if failed:
             raise TrustmeshError(
-                f"{one.field('spiffe_id')}: the server refused to delete the entry {failed.entry_id}, which is left of a token that "
-                f"was never used: {failed.message}. Run again."
+                f"{one.field('spiffe_id')}: the server refused to delete the entry {failed.entry_id}, which is "
+                f"left of a token that was never used: {failed.message}. Run again."
             )
         done.extend(next(actions) for _result in results)
     token = server.generate_token(one.alias, one.ttl)
@@ -190,6 +190,9 @@ def _wanted(where: str, item: Mapping[str, Any], defaults: Mapping[str, Any]) ->
     check_alias(one.field("spiffe_id"), one.alias)
     if not 1 <= ttl <= MAX_TTL:
         raise InputError(f"{one.field('ttl')}: {ttl} is not between 1 and {MAX_TTL} seconds.")
+    if one.dest is not None and not one.dest.strip():
+        # Taken for no dest, it would put the token into the task's output.
+        raise InputError(f"{one.field('dest')}: it is empty. Name the file, or leave dest out.")
     if one.dest:
         folder = Path(one.dest).parent
         if Path(one.dest).is_dir():
