@@ -81,7 +81,8 @@ def agents(server: Server, pki: Path) -> Iterator[str]:
         stack.enter_context(running_agent(server, token, f"green-{time.monotonic_ns()}"))
         stack.enter_context(running_agent(server, "", f"pop-{time.monotonic_ns()}", pop))
         wait_until("both agents join", lambda: len(server.client.list_agents()) == 2)
-        yield next(one.spiffe_id for one in server.client.list_agents() if one.spiffe_id.endswith(token))
+        (joined,) = (one.spiffe_id for one in server.client.list_agents() if one.spiffe_id.endswith(token))
+        yield joined
 
 
 def test_agents_are_shown_without_their_tokens_and_found_by_each_filter(server: Server, agents: str) -> None:

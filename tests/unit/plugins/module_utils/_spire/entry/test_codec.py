@@ -38,21 +38,8 @@ def test_filters_become_words() -> None:
         "selectors_match": "any",
         "federates_with": ["x.org"],
     }
-    assert filter_words(filters) == [
-        "-spiffeID",
-        "spiffe://td/a",
-        "-hint",
-        "h",
-        "-downstream",
-        "-selector",
-        "a:b",
-        "-selector",
-        "c:d",
-        "-matchSelectorsOn",
-        "any",
-        "-federatesWith",
-        "spiffe://x.org",
-        "-matchFederatesWithOn",
-        "superset",
-    ]
+    assert " ".join(filter_words(filters)) == (
+        "-spiffeID spiffe://td/a -hint h -downstream -selector a:b -selector c:d -matchSelectorsOn any "
+        "-federatesWith spiffe://x.org -matchFederatesWithOn superset"
+    )
     assert filter_words({"spiffe_id": None, "downstream": False, "selectors": None, "selectors_match": "any"}) == []
