@@ -28,7 +28,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 
 # Container engines and system packages need root. Others than root get it by sudo, with their own PATH and home.
 ROOT := $(if $(filter-out 0,$(shell id -u)),sudo)
-SUDO := $(if $(ROOT),$(ROOT) env "PATH=$$PATH" "HOME=$$HOME" "ANSIBLE_CONFIG=$$ANSIBLE_CONFIG" "XDG_CACHE_HOME=$$XDG_CACHE_HOME")
+SUDO := $(if $(ROOT),$(ROOT) env "PATH=$$PATH" "HOME=$$HOME" "ANSIBLE_CONFIG=$$ANSIBLE_CONFIG" $(if $(XDG_CACHE_HOME),"XDG_CACHE_HOME=$(XDG_CACHE_HOME)"))
 
 # The virtual environment is made again when what is in it was made for other requirements or another Python.
 hash = $(shell { cat $(1) 2>/dev/null; $(PYTHON) -V 2>&1; } | sha256sum | cut -c1-16)
