@@ -62,8 +62,8 @@ clean: ## Tear down and also remove all caches: build/, .venv, .ansible and what
 	@if [ -x $(VENV)/bin/ansible-playbook ]; then $(SUDO) ansible-playbook playbooks/clean.yml $(ARGS); fi
 	@if [ -d "$(CACHE)" ]; then $(ROOT) chmod -R u+w "$(CACHE)"; fi
 	$(ROOT) rm -rf build "$(CACHE)"
-	rm -rf $(VENV) .ansible .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	$(ROOT) rm -rf $(VENV) .ansible .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	$(ROOT) find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 test: setup-dev ## All tests: lint, unit, sanity, integration, molecule
 	@python tests/run.py
