@@ -102,7 +102,9 @@ KINDS = (
     "namespaces,serviceaccounts,configmaps,services,deployments,statefulsets,daemonsets,roles,rolebindings,"
     "clusterroles,clusterrolebindings"
 )
-MESH_KINDS = "peerauthentications.security.istio.io,authorizationpolicies.security.istio.io"
+MESH_KINDS = (
+    "peerauthentications.security.istio.io,authorizationpolicies.security.istio.io,destinationrules.networking.istio.io"
+)
 APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 

@@ -208,8 +208,15 @@ class KindClient:
         if not node.running:
             return None
         answer = self.process.run([self.engine, "exec", node.name, "cat", _MARK], timeout=_CALL_S)
-        if answer.rc != 0:
+        if answer.rc == 1:  # cat's own code: there is no such file
             return None
+        if answer.rc != 0:
+            raise ProcessError(
+                f"{self.engine} says that the node {node.name} runs and cannot run a command in it: "
+                f"{answer.stderr.strip()[-300:]}. Start it again ({self.engine} restart {node.name}); when that fails, "
+                f"remove it with its data ({self.engine} rm --force --volumes {node.name}) and run again.",
+                rc=answer.rc,
+            )
         try:
             return json.loads(answer.stdout)
         except ValueError:
