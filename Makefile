@@ -28,7 +28,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 
 # Container engines and system packages need root. Others than root get it by sudo, with their own PATH and home.
 ROOT := $(if $(filter-out 0,$(shell id -u)),sudo)
-SUDO := $(if $(ROOT),$(ROOT) env "PATH=$$PATH" "HOME=$$HOME" "ANSIBLE_CONFIG=$$ANSIBLE_CONFIG" "XDG_CACHE_HOME=$$XDG_CACHE_HOME")
+SUDO := $(if $(ROOT),$(ROOT) env "PATH=$$PATH" "HOME=$$HOME" "ANSIBLE_CONFIG=$$ANSIBLE_CONFIG" $(if $(XDG_CACHE_HOME),"XDG_CACHE_HOME=$(XDG_CACHE_HOME)"))
 
 # The virtual environment is made again when what is in it was made for other requirements or another Python.
 hash = $(shell { cat $(1) 2>/dev/null; $(PYTHON) -V 2>&1; } | sha256sum | cut -c1-16)
@@ -62,8 +62,8 @@ clean: ## Tear down and also remove all caches: build/, .venv, .ansible and what
 	@if [ -x $(VENV)/bin/ansible-playbook ]; then $(SUDO) ansible-playbook playbooks/clean.yml $(ARGS); fi
 	@if [ -d "$(CACHE)" ]; then $(ROOT) chmod -R u+w "$(CACHE)"; fi
 	$(ROOT) rm -rf build "$(CACHE)"
-	rm -rf $(VENV) .ansible .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	$(ROOT) rm -rf $(VENV) .ansible .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	$(ROOT) find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 test: setup-dev ## All tests: lint, unit, sanity, integration, molecule
 	@python tests/run.py

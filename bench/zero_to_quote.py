@@ -102,7 +102,9 @@ KINDS = (
     "namespaces,serviceaccounts,configmaps,services,deployments,statefulsets,daemonsets,roles,rolebindings,"
     "clusterroles,clusterrolebindings"
 )
-MESH_KINDS = "peerauthentications.security.istio.io,authorizationpolicies.security.istio.io"
+MESH_KINDS = (
+    "peerauthentications.security.istio.io,authorizationpolicies.security.istio.io,destinationrules.networking.istio.io"
+)
 APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
@@ -124,9 +126,11 @@ def objects(cluster: str, kinds: str) -> list[dict[str, Any]]:
     return sorted(found, key=lambda item: [item["kind"] != kind for kind in first])
 
 
-def part_of(item: dict[str, Any]) -> str:
+def part_of(item: dict[str, Any], cluster: str) -> str:
     """Return the part of the scenario that an object belongs to."""
     name, namespace = item["metadata"]["name"], item["metadata"].get("namespace", "")
+    if name == "spire-bundle":  # in blue the server writes into it and does not start without it
+        return "spire_server" if cluster == BLUE else "spire_agent"
     if "spire-server" in (name, namespace) or name == "spire-server-bundle":
         return "spire_server"
     if "spire-agent" in name or "spire-system" in (name, namespace):
@@ -193,7 +197,7 @@ def prepare_script(engine: str, server_command: str) -> dict[str, str]:
             )
         for part in ("spire_server", "spire_agent", "envoy", "demo_app"):
             # Parts share namespaces, so each brings all of them.
-            own = [i for i in found_here if i["kind"] == "Namespace" or part_of(i) == part]
+            own = [i for i in found_here if i["kind"] == "Namespace" or part_of(i, cluster) == part]
             write_objects(f"{cluster}.{part}", own, addresses)
     write_objects(f"{BLUE}.istio_objects", objects(BLUE, MESH_KINDS), addresses)
     namespace = "spire-server"

@@ -63,7 +63,9 @@ spire_in_blue() {
   b --namespace "$SPIRE_NAMESPACE" rollout status statefulset/spire-server --timeout=180s > /dev/null
   fill "$BLUE.spire_agent" | b apply --filename - > /dev/null
 }
-istio_in_blue() { istioctl install --kubeconfig "$OUT/$BLUE.kubeconfig" --skip-confirmation --filename "$IN/istio.json" > /dev/null 2>&1; }
+istio_in_blue() {
+  istioctl install --kubeconfig "$OUT/$BLUE.kubeconfig" --skip-confirmation --filename "$IN/istio.json" > /dev/null
+}
 spire_in_blue & one=$!
 istio_in_blue & two=$!
 fill "$GREEN.demo_app" | g apply --filename - > /dev/null

@@ -35,6 +35,7 @@ class ActionModule(ActionBase):
                 "cache": {"type": "path", "required": True},
                 "env": {"type": "dict", "default": {}},
                 "salt": {"type": "list", "elements": "str", "default": []},
+                "programs": {"type": "dict", "default": {}},
                 "jobs": {"type": "int", "default": 2},
                 "links": {"type": "dict", "default": {}},
                 "times_file": {"type": "path"},
@@ -49,6 +50,7 @@ class ActionModule(ActionBase):
                 jobs=max(1, args["jobs"]),
                 env={str(key): str(value) for key, value in args["env"].items()},
                 salt=args["salt"],
+                programs={str(key): str(value) for key, value in args["programs"].items()},
             )
             missing = builder.missing(args["goals"])
             if missing and not self._task.check_mode:

@@ -22,7 +22,7 @@ options:
         C(inputs) (files or folders below O(files)), C(needs) (names of steps) and C(exists) (a command that succeeds
         when the result is there, for results that live outside the cache).
       - In C(commands), C(cwd), C(env) and C(exists) the tokens C(@out@), C(@files@), C(@cache@), C(@key@),
-        C(@out:NAME@) and C(@key:NAME@) are replaced.
+        C(@out:NAME@), C(@key:NAME@) and C(@program:NAME@) are replaced.
     type: list
     elements: dict
     required: true
@@ -48,6 +48,12 @@ options:
     type: list
     elements: str
     default: []
+  programs:
+    description:
+      - Programs that the steps call as C(@program:NAME@), the name to the path.
+      - Another path alone does not build anything again; name the versions in O(salt).
+    type: dict
+    default: {}
   jobs:
     description: How many steps are built at the same time.
     type: int

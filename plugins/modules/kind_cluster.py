@@ -73,6 +73,13 @@ options:
     description: Seconds that creating may take, and seconds that becoming Ready may take.
     type: int
     default: 300
+  wait:
+    description:
+      - Wait until a new cluster is Ready.
+      - When it is V(false) the module ends as soon as a new cluster takes objects and its kubelets' certificates are
+        approved. The cluster becomes Ready a few seconds later.
+    type: bool
+    default: true
 extends_documentation_fragment: trustmesh.spiffe.attributes
 attributes:
   check_mode:

@@ -58,6 +58,7 @@ class Builder:
     jobs: int = 2
     env: Mapping[str, str] = field(default_factory=dict)
     salt: Sequence[str] = ()
+    programs: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.keys = keys_of(self.steps, lambda path: digest_of_path(self.files / path), self.salt)
@@ -211,7 +212,7 @@ class Builder:
         for need in step.needs:
             values[f"out:{need}"] = str(self.path(need))
             values[f"key:{need}"] = self.keys[need]
-        return values
+        return values | {f"program:{name}": path for name, path in self.programs.items()}
 
     def _env(self) -> dict[str, str]:
         return {**os.environ, **self.env}

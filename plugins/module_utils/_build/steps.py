@@ -32,7 +32,8 @@ class Step:
     files. ``exists`` is a command that succeeds when the result is there; it is for results that live elsewhere than
     in the cache, such as images in the container engine's store. Tokens in all of these: ``@out@`` the folder to fill,
     ``@files@`` the folder of files, ``@cache@`` the cache, ``@key@`` this step's key, ``@out:NAME@`` and
-    ``@key:NAME@`` the same of a needed step.
+    ``@key:NAME@`` the same of a needed step, ``@program:NAME@`` the path of a program. Where a program lies does not
+    decide the result, so its path is not part of the key; its version belongs into the salt.
     """
 
     name: str

@@ -135,11 +135,14 @@ class KindClient:
             .stdout
         )
 
-    def wait_ready(self, wanted: Wanted, found: Found, kubeconfig: Path, timeout: float) -> bool:
+    def wait_ready(
+        self, wanted: Wanted, found: Found, kubeconfig: Path, timeout: float, only_certify: bool = False
+    ) -> bool:
         """Wait until every node is Ready and has a serving certificate of the cluster's CA.
 
         The kubelets ask for that certificate and somebody must approve it; it is approved only for one of our nodes,
-        for its own name and addresses. Returns whether one was approved.
+        for its own name and addresses. Returns whether one was approved. With ``only_certify`` it returns as soon as
+        every node's request is approved: the cluster takes objects then, and runs them when it is Ready.
         """
         deadline = time.monotonic() + timeout
         approved_any = False
@@ -157,9 +160,12 @@ class KindClient:
                 if pending:
                     self._approve(pending, nodes, names, kubeconfig)
                     approved_any = True
+                asked = {_node_of(item) for item in requests if item["spec"]["signerName"] == _SERVING_SIGNER}
+                if only_certify and asked >= names:
+                    return approved_any
                 ready = {item["metadata"]["name"] for item in nodes if _is_ready(item)}
                 served = {
-                    item["spec"]["username"].removeprefix("system:node:")
+                    _node_of(item)
                     for item in requests
                     if item["spec"]["signerName"] == _SERVING_SIGNER and item["status"].get("certificate")
                 }
@@ -181,7 +187,7 @@ class KindClient:
     ) -> None:
         addresses = {item["metadata"]["name"]: {a["address"] for a in item["status"]["addresses"]} for item in nodes}
         for request in requests:
-            name = request["spec"]["username"].removeprefix("system:node:")
+            name = _node_of(request)
             if name not in names:
                 raise TrustmeshError(f"A certificate was asked for by {name}, which is no node of this cluster.")
             claimed = _claimed_names(request["spec"]["request"])
@@ -202,8 +208,15 @@ class KindClient:
         if not node.running:
             return None
         answer = self.process.run([self.engine, "exec", node.name, "cat", _MARK], timeout=_CALL_S)
-        if answer.rc != 0:
+        if answer.rc == 1:  # cat's own code: there is no such file
             return None
+        if answer.rc != 0:
+            raise ProcessError(
+                f"{self.engine} says that the node {node.name} runs and cannot run a command in it: "
+                f"{answer.stderr.strip()[-300:]}. Start it again ({self.engine} restart {node.name}); when that fails, "
+                f"remove it with its data ({self.engine} rm --force --volumes {node.name}) and run again.",
+                rc=answer.rc,
+            )
         try:
             return json.loads(answer.stdout)
         except ValueError:
@@ -235,6 +248,11 @@ def write_private(path: Path, text: str) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def _node_of(request: dict[str, Any]) -> str:
+    """Return the name of the node whose kubelet made a certificate request."""
+    return str(request["spec"]["username"]).removeprefix("system:node:")
 
 
 def _is_ready(node: dict[str, Any]) -> bool:

@@ -45,6 +45,7 @@ def kind_cluster_spec() -> ArgumentSpec:
             "kind": {"type": "path", "default": "kind"},
             "kubectl": {"type": "path", "default": "kubectl"},
             "timeout": {"type": "int", "default": 300},
+            "wait": {"type": "bool", "default": True},
         },
         required_if=[("state", "present", ("image",))],
     )
@@ -83,7 +84,9 @@ def kind_cluster(params: Mapping[str, Any], check_mode: bool) -> Outcome:
         found = client.read(wanted.name)
     if params["state"] == "absent":
         return _absent(client, wanted, found, kubeconfig, check_mode)
-    outcome = _present(client, wanted, found, kubeconfig, timeout=params["timeout"], check_mode=check_mode)
+    outcome = _present(
+        client, wanted, found, kubeconfig, timeout=params["timeout"], wait=params["wait"], check_mode=check_mode
+    )
     if started:
         outcome.changed = True
         outcome.result["actions"].insert(0, "start")
@@ -91,7 +94,14 @@ def kind_cluster(params: Mapping[str, Any], check_mode: bool) -> Outcome:
 
 
 def _present(
-    client: KindClient, wanted: Wanted, found: Found, kubeconfig: Path, *, timeout: float, check_mode: bool
+    client: KindClient,
+    wanted: Wanted,
+    found: Found,
+    kubeconfig: Path,
+    *,
+    timeout: float,
+    wait: bool,
+    check_mode: bool,
 ) -> Outcome:
     plan = plan_present(wanted, found, _is_alive(found))
     actions = list(plan.actions)
@@ -106,7 +116,8 @@ def _present(
             found = client.read(wanted.name)
         if needs_kubeconfig:
             write_private(kubeconfig, client.kubeconfig(wanted.name))
-        if client.wait_ready(wanted, found, kubeconfig, timeout) and "create" not in actions:
+        only_certify = "create" in actions and not wait
+        if client.wait_ready(wanted, found, kubeconfig, timeout, only_certify) and "create" not in actions:
             actions.append("approve_certificates")
         if "create" in actions or "adopt" in actions:
             client.mark(wanted, found.nodes[0].name)

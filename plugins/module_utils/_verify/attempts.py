@@ -289,7 +289,7 @@ class Attempts:
         if attempt.ok and seen["chain"] and check["spiffe_id"]:
             wrong = self._wrong_server(check, seen["chain"])
             if wrong:
-                return Attempt(False, expected, f"refused by the wrong server: {wrong}", "", details)
+                return Attempt(False, expected, f"refused by the wrong server: {wrong}", "", details, early=True)
         return attempt
 
     def _refused_request(self, check: Check, _needed: Mapping[str, Verdict], _number: int) -> Attempt:
@@ -422,7 +422,9 @@ class Attempts:
                 hint = _PLAIN_WAS_READ
             else:
                 hint = _HINTS.get(reply.kind, hint)
-            return Attempt(False, expected, _answer(reply), hint, details)
+            # A proxy that cannot reach the next hop says 5xx, and one that is not up yet says nothing.
+            early = reply.kind != probe.HTTP or (reply.status or 0) >= 500
+            return Attempt(False, expected, _answer(reply), hint, details, early=early)
         if check.fields.get("contains") and check["contains"] not in reply.body:
             return Attempt(False, f"{expected} and {check['contains']!r}", _answer(reply), "", details)
         return Attempt(True, expected, f"refused: {reply.words}", "", details, weak=kind == probe.RESET)

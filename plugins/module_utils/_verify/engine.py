@@ -36,6 +36,8 @@ class Attempt:
     """The refusal could also come from something that just died: the control must answer once more."""
     final: bool = False
     """Trying again cannot help."""
+    early: bool = False
+    """Nobody was let in, but the one who refused is not ready yet: this may take as long as a positive check."""
 
 
 @dataclass
@@ -117,7 +119,8 @@ class _Run:
             attempt = self._attempt(check, needed, attempts)
             if attempt.ok and attempt.weak and check.fields.get("control"):
                 attempt = self._confirm(check, attempt)
-            if attempt.ok or attempt.final or time.monotonic() + self._limits.interval > deadline:
+            until = max(deadline, self._deadline) if attempt.early else deadline
+            if attempt.ok or attempt.final or time.monotonic() + self._limits.interval > until:
                 return Verdict(check, attempt, attempts, time.monotonic() - started)
             time.sleep(self._limits.interval)
 

@@ -183,6 +183,7 @@ def test_a_remote_agent_joins_by_a_file_and_its_token_is_in_no_object(rendered: 
     assert 'join_token_file = "/var/lib/spire/agent/join-token"' in conf
     assert 'server_address = "192.0.2.1"' in conf
     assert 'server_port = "30081"' in conf
+    assert "rebootstrap" not in conf, "a token works once: it could not attest again"
     assert TOKEN not in rendered.text(case, "spire_agent", "objects")
     agent = rendered.one(case, "spire_agent", "DaemonSet")
     secret = volume(agent, "join-tokens")["secret"]
@@ -197,6 +198,7 @@ def test_an_agent_beside_its_server_needs_no_token(rendered: Rendered, case: str
     conf = rendered.text(case, "spire_agent", "conf")
     assert 'server_address = "spire-server.spire-server.svc"' in conf
     assert "join_token" not in conf
+    assert 'rebootstrap_mode = "auto"' in conf, "it attests again when the server has lost its CA"
     assert "join-tokens" not in rendered.text(case, "spire_agent", "objects")
 
 
@@ -310,6 +312,25 @@ def test_envoy_of_the_mesh_leaves_under_its_own_identity(rendered: Rendered) -> 
     assert matchers == [{"san_type": "URI", "matcher": {"exact": "spiffe://example.org/green/envoy"}}]
     workload = rendered.one("official_remote", "envoy", "Deployment")
     assert workload["spec"]["template"]["metadata"]["labels"]["sidecar.istio.io/inject"] == "true"
+
+
+@pytest.mark.parametrize("case", ["official", "official_remote", "packages"])
+def test_connections_to_and_from_envoy_end_in_time(rendered: Rendered, case: str) -> None:
+    config = yaml.safe_load(rendered.text(case, "envoy", "config"))["static_resources"]
+    (manager,) = config["listeners"][0]["filter_chains"][0]["filters"]
+    assert manager["typed_config"]["common_http_protocol_options"] == {"max_connection_duration": "60s"}
+    upstream = next(item for item in config["clusters"] if item["name"] == "upstream")
+    (options,) = upstream["typed_extension_protocol_options"].values()
+    assert options["common_http_protocol_options"] == {"max_connection_duration": "60s"}
+
+
+def test_connections_of_the_mesh_to_its_envoy_end_in_time(rendered: Rendered) -> None:
+    rule = rendered.one("official_remote", "envoy", "DestinationRule")
+    service = rendered.one("official_remote", "envoy", "Service")
+    assert rule["metadata"] == service["metadata"]
+    assert rule["spec"]["host"] == service["metadata"]["name"]
+    assert rule["spec"]["trafficPolicy"]["connectionPool"]["tcp"] == {"maxConnectionDuration": "60s"}
+    assert "DestinationRule" not in {item["kind"] for item in rendered.objects("official", "envoy")}
 
 
 # Istio

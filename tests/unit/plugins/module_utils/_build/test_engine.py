@@ -105,6 +105,12 @@ def test_a_failure_ends_the_commands_beside_it(builder: BuilderOf, tmp_path: Pat
     assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()
 
 
+def test_a_program_that_has_moved_builds_nothing_again(builder: BuilderOf) -> None:
+    first = step("first", "@program:shell@ -c 'echo one' > @out@/file")
+    assert run(builder(first, programs={"shell": "/bin/sh"}), "first") == ["first"]
+    assert run(builder(first, programs={"shell": "/bin/bash"}), "first") == []
+
+
 def test_a_program_that_is_missing_is_named(builder: BuilderOf) -> None:
     with pytest.raises(ProcessError, match="building x failed: /nonexistent/cc: No such file or directory"):
         run(builder({"name": "x", "commands": [["/nonexistent/cc"]]}), "x")

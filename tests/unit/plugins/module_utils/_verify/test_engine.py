@@ -56,6 +56,20 @@ def test_and_fails_at_the_limit_with_what_was_seen_last() -> None:
     assert 0.8 < time.monotonic() - started < 2
 
 
+def test_a_refusal_by_one_who_is_not_ready_may_take_as_long_as_a_positive_check() -> None:
+    early = Attempt(False, "e", "refused by the wrong server", early=True)
+    script = Script(up=[YES], out=[early] * 25 + [YES])
+    verdict = run([positive("up"), negative("out", "up")], script, QUICK)[1]
+    assert verdict.ok
+    assert verdict.attempts == 26, "beyond the 0.3 s that it may take to close a door"
+
+
+def test_and_a_door_that_stays_open_only_as_long_as_settling_takes() -> None:
+    script = Script(up=[YES], out=[NO] * 25 + [YES])
+    verdict = run([positive("up"), negative("out", "up")], script, QUICK)[1]
+    assert not verdict.ok
+
+
 def test_a_negative_check_waits_for_its_control() -> None:
     script = Script(up=[NO, NO, YES], out=[YES])
     verdicts = run([negative("out", "up"), positive("up")], script, QUICK)
