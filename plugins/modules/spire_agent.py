@@ -11,8 +11,8 @@ short_description: Evict, ban or purge agents of a SPIRE server
 version_added: "0.1.0"
 description:
   - Makes the server forget agents, or refuse them from now on, or forget those that expired long ago.
-  - The agents are named by id, by alias or by their selectors. The server is read once, the changes are worked out from
-    that, and check mode and diff show exactly these changes.
+  - The agents are named by id, by alias or by their selectors.
+  - The server is read once, the changes are worked out from that, and check mode and diff show exactly these changes.
 author:
   - The trustmesh.spiffe authors (@trustmesh)
 extends_documentation_fragment:
@@ -67,7 +67,7 @@ options:
     type: str
   expired_for:
     description:
-      - Seconds since an agent's SVID has expired, for O(state=purged).
+      - Seconds since an agent's SVID has expired, from V(0), for O(state=purged). The default is 30 days.
     type: int
     default: 2592000
   lift_ban:
@@ -93,7 +93,7 @@ EXAMPLES = r"""
 - name: Keep a stolen node out
   trustmesh.spiffe.spire_agent:
     pod: statefulset/spire-server
-    kubeconfig: build/blue/kubeconfig
+    kubeconfig: build/clusters/blue.kubeconfig
     state: banned
     spiffe_ids: ["spiffe://example.org/spire/agent/k8s_psat/blue/7d1f0c5e-7f0e-4f8b-9d4b-2c9a8f0f6b11"]
 
@@ -154,10 +154,10 @@ agents:
       type: str
       returned: always
 actions:
-  description: What was done, or would be done in check mode, in order. When the task fails, only what was done.
+  description: What was done, or would be done in check mode, in order. When a change failed, only what was done.
   type: list
   elements: dict
-  returned: always
+  returned: success, and when a change failed
   sample: [{"verb": "evict", "id": "spiffe://example.org/spire/agent/join_token/sha256:ba7816bf8f01cfea"}]
 """
 

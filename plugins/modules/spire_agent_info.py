@@ -48,13 +48,14 @@ options:
     type: int
   selectors:
     description:
-      - Agents of these selectors, as C(type:value), compared as O(match_selectors_on) says.
+      - Selectors to compare the agent's selectors with, as C(type:value).
     type: list
     elements: str
-  match_selectors_on:
+  selectors_match:
     description:
-      - V(superset) means agents that have all of O(selectors), V(subset) agents that have no others, V(any) agents that
-        have one at least, V(exact) agents that have just these.
+      - How the agent's selectors relate to O(selectors).
+      - V(exact) means the same set, V(superset) an agent that has all of them and perhaps more, V(subset) one that has
+        no others, V(any) one that has at least one of them.
     type: str
     choices:
       - exact
@@ -78,7 +79,7 @@ EXAMPLES = r"""
 - name: Read the agent that holds an alias
   trustmesh.spiffe.spire_agent_info:
     pod: statefulset/spire-server
-    kubeconfig: build/blue/kubeconfig
+    kubeconfig: build/clusters/blue.kubeconfig
     aliases: ["spiffe://example.org/node/green"]
 
 - name: Read who is lost because it can neither renew nor attest again

@@ -72,8 +72,8 @@ options:
     type: str
   older_than:
     description:
-      - Seconds. With O(state=rotated) the active authority must go when it was made longer ago, and so must an old one
-        whose rotation was interrupted after V(taint).
+      - Seconds, from V(0). With O(state=rotated) the active authority must go when it was made longer ago, and so must
+        an old one whose rotation was interrupted after V(taint).
       - Only for O(type=x509), since the server does not tell when others were made.
     type: int
   propagation:
@@ -179,10 +179,10 @@ reason:
   returned: success
   sample: the authority b27e0aac27aa045aaa48f150d92e080ba58eda5a is active
 actions:
-  description: What was done, or would be done in check mode, in order. When the task fails, only what was done.
+  description: What was done, or would be done in check mode, in order. When a change failed, only what was done.
   type: list
   elements: dict
-  returned: always
+  returned: success, and when a change failed
   sample: [{"verb": "prepare", "id": ""}]
 agents_not_renewed:
   description: The agents that still used an SVID of the tainted authority, or may have.

@@ -86,11 +86,11 @@ options:
     default: restrict
   acknowledge_entry_deletion:
     description:
-      - Says that O(delete_mode=delete) is meant.
+      - Says that O(delete_mode=delete) is meant. Without it that is refused.
     type: bool
     default: false
 requirements:
-  - The Python package cryptography
+  - Python package cryptography 42 or later, where the module runs
 seealso:
   - module: trustmesh.spiffe.spire_bundle_info
   - module: trustmesh.spiffe.spire_federation
@@ -217,10 +217,10 @@ bundles:
           returned: always
           sample: "2026-11-22T12:30:39Z"
 actions:
-  description: What was done, or would be done in check mode, in order.
+  description: What was done, or would be done in check mode, in order. When a change failed, only what was done.
   type: list
   elements: dict
-  returned: success
+  returned: success, and when a change failed
   sample: [{"verb": "set_bundle", "id": "partner.example"}]
 """
 

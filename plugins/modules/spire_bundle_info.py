@@ -26,7 +26,7 @@ options:
     type: bool
     default: true
 requirements:
-  - The Python package cryptography
+  - Python package cryptography 42 or later, where the module runs
 seealso:
   - module: trustmesh.spiffe.spire_bundle
   - module: trustmesh.spiffe.spire_federation_info

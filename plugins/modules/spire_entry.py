@@ -33,7 +33,8 @@ attributes:
 options:
   entries:
     description:
-      - The entries. All must be of the server's own trust domain, and each key may appear once.
+      - The entries. All must be of the server's own trust domain, and no two may have the same SPIFFE ID, parent and
+        selectors.
       - Ansible copies and checks them one by one. From about a thousand entries on, O(src) is much quicker.
       - One of O(entries) and O(src) is required.
     type: list
@@ -57,11 +58,11 @@ options:
         required: true
       x509_svid_ttl:
         description:
-          - Seconds that an X509-SVID is valid. V(0) means the server's default.
+          - Seconds that an X509-SVID is valid, up to V(2147483647). V(0) means the server's default.
         type: int
       jwt_svid_ttl:
         description:
-          - Seconds that a JWT-SVID is valid. V(0) means the server's default.
+          - Seconds that a JWT-SVID is valid, up to V(2147483647). V(0) means the server's default.
         type: int
       federates_with:
         description:
@@ -201,7 +202,7 @@ EXAMPLES = r"""
 - name: Register two workloads of a Kubernetes cluster
   trustmesh.spiffe.spire_entry:
     pod: statefulset/spire-server
-    kubeconfig: build/blue/kubeconfig
+    kubeconfig: build/clusters/blue.kubeconfig
     entries:
       - spiffe_id: spiffe://example.org/ns/shop/sa/cart
         parent_id: spiffe://example.org/node/blue
@@ -338,8 +339,9 @@ counts:
       returned: always
 twins:
   description:
-    - The keys that the server holds several entries for, which only an update by hand can bring about. For keys of the
-      list the first id is the one that is managed, and a warning names them.
+    - Where the server holds several entries of the same SPIFFE ID, parent and selectors, which only an update by hand
+      can bring about. When such an entry is in the list, the first id is the one that is managed, and a warning names
+      the others.
   type: list
   elements: dict
   returned: success
@@ -363,10 +365,10 @@ twins:
       elements: str
       returned: always
 actions:
-  description: What was done, or would be done in check mode, in order. When the task fails, only what was done.
+  description: What was done, or would be done in check mode, in order. When a change failed, only what was done.
   type: list
   elements: dict
-  returned: always
+  returned: success, and when a change failed
   sample: [{"verb": "create", "id": "trustmesh.4f0c…", "spiffe_id": "spiffe://example.org/ns/shop/sa/cart"}]
 failed_entries:
   description: The entries that the server refused, or would refuse in check mode, each with its place and the reason.

@@ -88,7 +88,7 @@ EXAMPLES = r"""
 - name: Read all entries of a server in a pod
   trustmesh.spiffe.spire_entry_info:
     pod: statefulset/spire-server
-    kubeconfig: build/blue/kubeconfig
+    kubeconfig: build/clusters/blue.kubeconfig
   register: result
 
 - name: Read the entries of a namespace

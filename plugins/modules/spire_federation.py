@@ -102,7 +102,7 @@ options:
     default: false
   refresh_timeout:
     description:
-      - Seconds for all refreshes of the task together. One request takes at most O(timeout).
+      - Seconds for all refreshes of the task together, from V(1). One request takes at most O(timeout).
     type: int
     default: 30
   delete_bundles:
@@ -112,7 +112,7 @@ options:
     type: bool
     default: false
 requirements:
-  - The Python package cryptography
+  - Python package cryptography 42 or later, where the module runs
 seealso:
   - module: trustmesh.spiffe.spire_bundle
   - module: trustmesh.spiffe.spire_federation_info
@@ -178,11 +178,11 @@ relationships:
       returned: always
 actions:
   description:
-    - What was done, or would be done in check mode, in order. A refresh is listed whether it brings something new or
-      not.
+    - What was done, or would be done in check mode, in order. When a change failed, only what was done.
+    - A refresh is listed whether it brings something new or not.
   type: list
   elements: dict
-  returned: success
+  returned: success, and when a change failed
   sample:
     - {"verb": "set_bundle", "id": "partner.example"}
     - {"verb": "create", "id": "partner.example"}

@@ -35,11 +35,11 @@ options:
     default: false
   probe_timeout:
     description:
-      - Seconds that one endpoint may take.
+      - Seconds that one endpoint may take, from V(1).
     type: int
     default: 5
 requirements:
-  - The Python package cryptography
+  - Python package cryptography 42 or later, where the module runs
 notes:
   - Relationships in the server's own configuration file are not shown by the server.
 seealso:

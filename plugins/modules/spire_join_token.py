@@ -48,7 +48,7 @@ options:
     type: str
   ttl:
     description:
-      - Seconds in which the token must be used.
+      - Seconds in which the token must be used, from V(1) to V(2147483647).
     type: int
     default: 600
   dest:
@@ -108,7 +108,7 @@ EXAMPLES = r"""
 - name: Mint a token for the green node, unless it has joined already
   trustmesh.spiffe.spire_join_token:
     pod: statefulset/spire-server
-    kubeconfig: build/blue/kubeconfig
+    kubeconfig: build/clusters/blue.kubeconfig
     spiffe_id: spiffe://example.org/node/green
   register: green_token
   no_log: true
@@ -207,10 +207,10 @@ tokens:
       type: str
       returned: when O(tokens[].dest) is given
 actions:
-  description: What was done, or would be done in check mode, in order. When the task fails, only what was done.
+  description: What was done, or would be done in check mode, in order. When a change failed, only what was done.
   type: list
   elements: dict
-  returned: always
+  returned: success, and when a change failed
   sample: [{"verb": "mint", "id": "", "spiffe_id": "spiffe://example.org/node/green"}]
 """
 

@@ -30,7 +30,7 @@ EXAMPLES = r"""
 - name: Read what the server is
   trustmesh.spiffe.spire_server_info:
     pod: statefulset/spire-server
-    kubeconfig: build/blue/kubeconfig
+    kubeconfig: build/clusters/blue.kubeconfig
     wait_timeout: 60
   register: blue
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,20 +23,20 @@ import pytest
 import yaml
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import LocalProcess
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.client import SpireServer
+from playbook import ROOT, play
 
-ROOT = Path(__file__).resolve().parents[2]
 MODULES = ROOT / "plugins" / "modules"
 TRUST_DOMAIN = "example.org"
 
 
 def binary(name: str) -> str:
-    """Return the path of a SPIRE program. The tests need the real ones, so a missing one is a failure."""
+    """Return the path of a program. The tests need the real ones, so a missing one is a failure."""
     folder = os.environ.get("TRUSTMESH_BIN_DIR")
     if not folder:
-        pytest.fail("TRUSTMESH_BIN_DIR is not set: it names the folder that holds spire-server and spire-agent.")
-    path = Path(folder) / name
+        pytest.fail("TRUSTMESH_BIN_DIR is not set: it names the folder that holds spire-server and the other programs.")
+    path = Path(folder).resolve() / name  # some are started from other folders
     if not os.access(path, os.X_OK):
-        pytest.fail(f"{path} is missing or not executable: TRUSTMESH_BIN_DIR must hold spire-server and spire-agent.")
+        pytest.fail(f"{path} is missing or not executable. These tests need the real program.")
     return str(path)
 
 
@@ -219,23 +219,32 @@ def start_module(name: str, args: dict[str, Any], check: bool = False, diff: boo
         return subprocess.Popen(argv, stdin=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def run_playbook(tasks: list[dict[str, Any]], folder: Path, *words: str) -> str:
-    """Run ``tasks`` on this host as a user does, and return all that was printed. Raises when they fail."""
-    playbook = folder / "play.yml"
-    playbook.write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
-    done = subprocess.run(
-        [str(Path(sys.executable).with_name("ansible-playbook")), *words, str(playbook)],
-        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_PYTHON_INTERPRETER": sys.executable},
-        cwd=ROOT,
-        text=True,
-        capture_output=True,
-        check=False,
-    )
+def run_playbook(tasks: list[dict[str, Any]], folder: Path, *words: str, **keywords: Any) -> str:
+    """Run ``tasks`` on this host as a user does, with more words of the command line and more keywords of the play.
+
+    Returns all that was printed. Raises when they fail.
+    """
+    done = play([{"hosts": "localhost", "tasks": tasks, **keywords}], folder, *words)
     output = done.stdout + done.stderr
     assert done.returncode == 0, output
     return output
 
 
-def examples(module: str) -> str:
-    """Return the examples in a module's documentation."""
-    return (MODULES / f"{module}.py").read_text().partition('EXAMPLES = r"""')[2].partition('"""')[0]
+def example_tasks(
+    module: str, server: Server, texts: Mapping[str, str], others: Mapping[str, Server] | None = None
+) -> list[dict[str, Any]]:
+    """The examples in a module's documentation, for ``server``; ``texts`` are replaced in them.
+
+    An example for a cluster whose kubeconfig is in ``others`` gets that server.
+    """
+    text = (MODULES / f"{module}.py").read_text().partition('EXAMPLES = r"""')[2].partition('"""')[0]
+    for there, here in texts.items():
+        text = text.replace(there, here)
+    tasks: list[dict[str, Any]] = yaml.safe_load(text)
+    for task in tasks:
+        for action in [name for name in task if name.startswith("trustmesh.spiffe.spire_")]:
+            options = task[action] or {}
+            there = (others or {}).get(options.pop("kubeconfig", ""), server)
+            options.pop("pod", None)
+            task[action] = {**options, **there.connection}
+    return tasks

@@ -108,8 +108,8 @@ def test_agents_are_shown_without_their_tokens_and_found_by_each_filter(server: 
         ({"expires_before": int(time.time())}, []),
         ({"expires_before": later, "can_reattest": False}, [green]),
         ({"selectors": ["x509pop:subject:cn:popnode"]}, [pop]),
-        ({"selectors": ["x509pop:subject:cn:popnode"], "match_selectors_on": "exact"}, []),
-        ({"selectors": ["x509pop:subject:cn:other", *pop["selectors"]], "match_selectors_on": "any"}, [pop]),
+        ({"selectors": ["x509pop:subject:cn:popnode"], "selectors_match": "exact"}, []),
+        ({"selectors": ["x509pop:subject:cn:other", *pop["selectors"]], "selectors_match": "any"}, [pop]),
         ({"spiffe_ids": [green["id"]]}, [green]),
         ({"spiffe_ids": [agents]}, [green]),
         ({"spiffe_ids": [pop["id"]], "aliases": [GREEN]}, []),
@@ -222,7 +222,7 @@ def test_bad_input_is_refused_before_the_server_is_asked(options: dict[str, Any]
         ({"selectors": ["x"]}, "selectors[0]"),
         ({"expires_before": -5}, "expires_before: -5"),
         ({"expires_before": 10**15}, "expires_before"),
-        ({"match_selectors_on": "all"}, "value of match_selectors_on must be one of"),
+        ({"selectors_match": "all"}, "value of selectors_match must be one of"),
     ],
 )
 def test_bad_filters_are_refused_before_the_server_is_asked(options: dict[str, Any], words: str) -> None:

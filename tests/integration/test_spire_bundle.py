@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,9 +15,8 @@ import pytest
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.model import Entry
 from certificates import HOUR, NOW, issue
 
-from .conftest import ROOT, TRUST_DOMAIN, Server, run_module, running_server
-
-OTHER = "partner.example"
+from .conftest import TRUST_DOMAIN, Server, run_module, run_playbook, running_server
+from .federation import OTHER
 
 
 @pytest.fixture(scope="module")
@@ -301,43 +298,27 @@ def test_a_private_key_is_refused_and_never_shown(bundle: Any, secret: str, tmp_
 def test_no_output_of_ansible_holds_a_private_key_and_json_survives_templating(
     server: Server, partner: Server, tmp_path: Path
 ) -> None:
-    playbook = tmp_path / "play.yml"
     (tmp_path / "key.pem").write_text(PRIVATE.pem + PRIVATE.key_pem)
-    playbook.write_text(
-        f"""
-- hosts: localhost
-  gather_facts: false
-  module_defaults:
-    group/trustmesh.spiffe.spire:
-      binary: {server.connection["binary"]}
-  tasks:
-    - trustmesh.spiffe.spire_bundle_info:
-        socket_path: {partner.socket_path}
-      register: partner
-    - trustmesh.spiffe.spire_bundle:
-        socket_path: {server.socket_path}
-        bundles:
-          - trust_domain: {OTHER}
-            bundle: "{{{{ partner.bundle.spiffe }}}}"
-    - trustmesh.spiffe.spire_bundle:
-        socket_path: {server.socket_path}
-        bundles:
-          - trust_domain: {OTHER}
-            bundle: "{{{{ lookup('file', '{tmp_path}/key.pem') }}}}"
-      register: refused
-      failed_when: "'holds a private key' not in refused.msg"
-"""
-    )
-    done = subprocess.run(
-        [str(Path(sys.executable).with_name("ansible-playbook")), "-vvvv", "--diff", str(playbook)],
-        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_PYTHON_INTERPRETER": sys.executable},
-        cwd=ROOT,
-        text=True,
-        capture_output=True,
-        check=False,
-    )
-    output = done.stdout + done.stderr
-    assert done.returncode == 0, output
+    there = {"socket_path": server.socket_path}
+    tasks = [
+        {"trustmesh.spiffe.spire_bundle_info": {"socket_path": partner.socket_path}, "register": "partner"},
+        {
+            "trustmesh.spiffe.spire_bundle": {
+                **there,
+                "bundles": [{"trust_domain": OTHER, "bundle": "{{ partner.bundle.spiffe }}"}],
+            }
+        },
+        {
+            "trustmesh.spiffe.spire_bundle": {
+                **there,
+                "bundles": [{"trust_domain": OTHER, "bundle": f"{{{{ lookup('file', '{tmp_path}/key.pem') }}}}"}],
+            },
+            "register": "refused",
+            "failed_when": "'holds a private key' not in refused.msg",
+        },
+    ]
+    defaults = {"group/trustmesh.spiffe.spire": {"binary": server.connection["binary"]}}
+    output = run_playbook(tasks, tmp_path, "-vvvv", "--diff", module_defaults=defaults)
     assert OTHER in held(server)
     assert PRIVATE.key_pem.splitlines()[1] not in output
 

@@ -8,11 +8,8 @@ from __future__ import annotations
 import contextlib
 import http.server
 import json
-import os
 import shutil
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -21,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import ROOT, TRUST_DOMAIN, Server, binary, run_module, running_agent, running_server, wait_until
+from .conftest import TRUST_DOMAIN, Server, binary, run_module, run_playbook, running_agent, running_server, wait_until
 
 ENTRY = {
     "spiffe_id": f"spiffe://{TRUST_DOMAIN}/cart",
@@ -269,34 +266,12 @@ def test_a_large_answer_is_read_whole(server: Server, tmp_path: Path) -> None:
 
 
 def test_a_play_sets_the_connection_once_for_the_whole_group(server: Server, tmp_path: Path) -> None:
-    defaults = "".join(f"        {name}: {value}\n" for name, value in server.connection.items())
-    playbook = tmp_path / "play.yml"
-    playbook.write_text(
-        f"""
-- hosts: localhost
-  gather_facts: false
-  module_defaults:
-    group/trustmesh.spiffe.spire:
-{defaults}
-  tasks:
-    - trustmesh.spiffe.spire_bundle_info:
-      register: bundle
-    - trustmesh.spiffe.spire_entry:
-        entries: [{json.dumps(ENTRY)}]
-    - trustmesh.spiffe.spire_join_token:
-        spiffe_id: spiffe://{TRUST_DOMAIN}/node/new
-        dest: {tmp_path}/token
-    - ansible.builtin.assert:
-        that: bundle.bundle.trust_domain == '{TRUST_DOMAIN}'
-"""
-    )
-    done = subprocess.run(
-        [str(Path(sys.executable).with_name("ansible-playbook")), str(playbook)],
-        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_PYTHON_INTERPRETER": sys.executable},
-        cwd=ROOT,
-        text=True,
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    token = {"spiffe_id": f"spiffe://{TRUST_DOMAIN}/node/new", "dest": f"{tmp_path}/token"}
+    tasks = [
+        {"trustmesh.spiffe.spire_bundle_info": {}, "register": "own"},
+        {"trustmesh.spiffe.spire_entry": {"entries": [ENTRY]}},
+        {"trustmesh.spiffe.spire_join_token": token},
+        {"ansible.builtin.assert": {"that": f"own.bundle.trust_domain == '{TRUST_DOMAIN}'"}},
+    ]
+    run_playbook(tasks, tmp_path, module_defaults={"group/trustmesh.spiffe.spire": server.connection})
     assert f"spiffe://{TRUST_DOMAIN}/cart" in [one.spiffe_id for one in server.client.list_entries()]

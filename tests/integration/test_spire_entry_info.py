@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from .conftest import Server, examples, run_module, run_playbook, running_server
+from .conftest import Server, run_module, running_server
 from .entries import PARENT, by_hand, entry, run
 
 
@@ -147,32 +145,3 @@ def test_a_filter_for_another_trust_domain_is_refused_with_the_servers_words(ser
     result = run_module("spire_entry_info", {**server.connection, "spiffe_id": "spiffe://other.org/x"})
     assert result["failed"]
     assert "is not a member of trust domain" in result["msg"]
-
-
-def tasks_of(module: str, server: Server, **texts: str) -> list[dict[str, Any]]:
-    """The examples in a module's documentation, for the server of this test."""
-    text = examples(module)
-    for there, here in texts.items():
-        text = text.replace(there, here)
-    tasks: list[dict[str, Any]] = yaml.safe_load(text)
-    name = f"trustmesh.spiffe.{module}"
-    for task in tasks:
-        options = {key: value for key, value in (task[name] or {}).items() if key not in ("pod", "kubeconfig")}
-        task[name] = {**options, **server.connection}
-    return tasks
-
-
-def test_the_examples_run(server: Server, tmp_path: Path) -> None:
-    shop = [entry("one"), entry("two")]
-    (tmp_path / "shop.json").write_text(json.dumps(shop))
-    tasks = tasks_of("spire_entry", server, **{"/etc/trustmesh/shop.json": f"{tmp_path}/shop.json"})
-    for task in tasks:
-        task["vars"] = {"shop_entries": shop}
-        # The fixture's own entries of this owner are to stay.
-        options = task["trustmesh.spiffe.spire_entry"]
-        options.update({"owner": "example"} if "owner" in options else {})
-    output = run_playbook([*tasks, *tasks_of("spire_entry_info", server)], tmp_path, "--diff")
-    assert "changed=5" in output
-    assert names(read(server)) == "cart far hand quote quote solo sub"
-    (made,) = read(server, spiffe_id="spiffe://example.org/ns/shop/sa/quote")
-    server.cli("entry", "delete", "-entryID", made["entry_id"])

@@ -5,14 +5,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import http.server
 import json
-import os
 import socket
-import ssl
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -20,58 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.model import Entry
 from certificates import issue
 
-from .conftest import MODULES, ROOT, TRUST_DOMAIN, Server, free_port, run_module, running_server, wait_until
-
-OTHER = "partner.example"
-ENDPOINT_ID = f"spiffe://{OTHER}/spire/server"
-
-
-class Partner:
-    """A server of another trust domain with a bundle endpoint."""
-
-    def __init__(self, server: Server, port: int) -> None:
-        self.server = server
-        self.url = f"https://127.0.0.1:{port}"
-
-    @property
-    def bundle(self) -> dict[str, Any]:
-        result = run_module("spire_bundle_info", {**self.server.connection, "federated": False})
-        return dict(result["bundle"])
-
-    def item(self, **changes: Any) -> dict[str, Any]:
-        """The relationship with it."""
-        return {
-            "trust_domain": OTHER,
-            "bundle_endpoint_url": self.url,
-            "bundle_endpoint_profile": "https_spiffe",
-            "endpoint_spiffe_id": ENDPOINT_ID,
-            **changes,
-        }
-
-    def rotate(self) -> None:
-        """Put another X.509 authority into the bundle, and wait until it is served."""
-        self.server.cli("localauthority", "x509", "prepare")
-
-
-@contextlib.contextmanager
-def running_partner() -> Iterator[Partner]:
-    port = free_port()
-    endpoint = f"""
-        federation {{
-          bundle_endpoint {{
-            address = "127.0.0.1"
-            port = {port}
-            refresh_hint = "1h"
-            profile "https_spiffe" {{}}
-          }}
-        }}
-    """
-    with running_server(trust_domain=OTHER, extra=endpoint) as server:
-        yield Partner(server, port)
+from .conftest import TRUST_DOMAIN, Server, run_module, running_server, wait_until
+from .federation import ENDPOINT_ID, OTHER, Partner, Site, running_partner, running_site
 
 
 @pytest.fixture
@@ -298,45 +245,16 @@ def test_no_bundle_is_told(server: Server, partner: Partner) -> None:
     assert len(health(server, trust_domains=[f"spiffe://{OTHER}"])) == 1
 
 
-class Site(http.server.BaseHTTPRequestHandler):
-    """A web site that serves ``answers``: path to status and text."""
-
-    answers: dict[str, tuple[int, str]]
-
-    def do_GET(self) -> None:
-        status, text = self.answers.get(self.path, (404, "none"))
-        self.send_response(status)
-        self.end_headers()
-        self.wfile.write(text.encode())
-
-    def log_message(self, *_words: Any) -> None:
-        pass
-
-
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, dict[str, tuple[int, str]]]]:
-    """A web site whose authority the tests and all servers that they start trust. Returns its URL and its answers."""
-    authority = issue(ca=True, name="web authority")
-    identity = issue(hosts=["127.0.0.1"], by=authority)
-    (tmp_path / "site.pem").write_text(identity.pem + identity.key_pem)
-    (tmp_path / "ca.pem").write_text(authority.pem)
-    # Both Go and Python take the web authorities that they trust from here.
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-    answers: dict[str, tuple[int, str]] = {}
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "site.pem")
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("It", (Site,), {"answers": answers})) as web:
-        web.socket = context.wrap_socket(web.socket, server_side=True)
-        threading.Thread(target=web.serve_forever, daemon=True).start()
-        yield f"https://127.0.0.1:{web.server_address[1]}", answers
-        web.shutdown()
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    with running_site(tmp_path, monkeypatch) as one:
+        yield one
 
 
-def test_https_web(site: tuple[str, dict[str, tuple[int, str]]], partner: Partner) -> None:
-    url, answers = site
+def test_https_web(site: Site, partner: Partner) -> None:
     item = {
         "trust_domain": OTHER,
-        "bundle_endpoint_url": f"{url}/bundle.json?v=1",
+        "bundle_endpoint_url": f"{site.url}/bundle.json?v=1",
         "bundle_endpoint_profile": "https_web",
     }
     with running_server() as server:
@@ -344,10 +262,10 @@ def test_https_web(site: tuple[str, dict[str, tuple[int, str]]], partner: Partne
         assert "HTTP 404" in str(run(server, [item], check=True, refresh=True)["warnings"])
         assert "Is the path of the URL right?" in refused(server, [item], refresh=True)
         assert health(server, probe=True)[0]["health"] == "no_bundle"
-        answers["/bundle.json?v=1"] = (200, "<html>")
+        site.answers["/bundle.json?v=1"] = (200, "<html>")
         assert "what it serves is no SPIFFE bundle" in refused(server, [item], refresh=True)
 
-        answers["/bundle.json?v=1"] = (200, partner.bundle["spiffe"])
+        site.answers["/bundle.json?v=1"] = (200, partner.bundle["spiffe"])
         check = run(server, [item], check=True, refresh=True)
         real = run(server, [item], refresh=True)
         assert predicted(check) == predicted(real)
@@ -365,12 +283,9 @@ def test_https_web(site: tuple[str, dict[str, tuple[int, str]]], partner: Partne
         assert "0 URI SANs" in one["error"]
 
 
-def test_a_web_site_that_the_server_does_not_trust(
-    server: Server, site: tuple[str, dict[str, tuple[int, str]]]
-) -> None:
-    url, _answers = site
+def test_a_web_site_that_the_server_does_not_trust(server: Server, site: Site) -> None:
     assert server.client.list_relationships() == []
-    item = {"trust_domain": OTHER, "bundle_endpoint_url": url, "bundle_endpoint_profile": "https_web"}
+    item = {"trust_domain": OTHER, "bundle_endpoint_url": site.url, "bundle_endpoint_profile": "https_web"}
     assert "must trust the endpoint's web authority" in refused(server, [item], refresh=True)
 
 
@@ -466,51 +381,3 @@ def test_nothing_to_do_asks_nobody() -> None:
     result = run_module("spire_federation", {"binary": "/nonexistent/spire-server", "relationships": []})
     assert not result.get("failed")
     assert not result["changed"]
-
-
-def test_the_examples_in_the_documentation(
-    site: tuple[str, dict[str, tuple[int, str]]], partner: Partner, tmp_path: Path
-) -> None:
-    address, answers = site
-    supplier = issue("spiffe://supplier.example", ca=True).pem
-    read = run_module("spire_bundle_info", {**partner.server.connection, "federated": False})
-    answers["/bundle.json"] = (200, read["bundle"]["spiffe"])
-    (tmp_path / "partner.example.json").write_text(read["bundle"]["spiffe"])
-    (tmp_path / "supplier.example.pem").write_text(supplier)
-    with running_server() as server:
-        examples = []
-        for name in ("spire_bundle_info", "spire_bundle", "spire_federation", "spire_federation_info"):
-            source = (MODULES / f"{name}.py").read_text()
-            text = source.partition('EXAMPLES = r"""')[2].partition('"""')[0]
-            for pattern, here in (
-                # Where the servers, the endpoints and the files of the examples are in this test.
-                ("https://192.0.2.10:8443", partner.url),
-                ("https://supplier.example/", f"{address}/"),
-                ("/etc/spire/federated", str(tmp_path)),
-                ("/etc/spire/agent", str(tmp_path)),
-            ):
-                text = text.replace(pattern, here)
-            examples += yaml.safe_load(text)
-        for task in examples:
-            for action, options in task.items():
-                if action.startswith("trustmesh.spiffe.spire_"):
-                    there = partner.server if "partner" in options.pop("kubeconfig", "") else server
-                    options.pop("pod", None)
-                    options.update(there.connection)
-        playbook = tmp_path / "play.yml"
-        playbook.write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": examples}]))
-        done = subprocess.run(
-            [str(Path(sys.executable).with_name("ansible-playbook")), "--diff", str(playbook)],
-            env={
-                **os.environ,
-                "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-                "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
-            },
-            cwd=ROOT,
-            text=True,
-            capture_output=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert [one.trust_domain for one in server.client.list_relationships()] == [OTHER]
-        assert list(held(server)) == [OTHER]

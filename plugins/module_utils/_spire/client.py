@@ -24,6 +24,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import (
     Process,
 )
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire import codec
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.agent.codec import agent_filters
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.causes import (
     essence,
     find_cause,
@@ -37,6 +38,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec impo
     JoinToken,
     X509Svid,
 )
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.codec import entry_filters
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.model import Entry
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.codec import (
     relationship_from_server,
@@ -62,20 +64,13 @@ class SpireServer:
     timeout: float = 30
     wait_timeout: float = 0
 
-    def list_entries(
-        self, spiffe_id: str | None = None, parent_id: str | None = None, filters: Sequence[str] = ()
-    ) -> list[Entry]:
-        """Return all entries, or those of one SPIFFE ID or parent. The command reads them page by page itself.
+    def list_entries(self, **filters: Any) -> list[Entry]:
+        """Return all entries, or those that pass ``filters``, the options of spire_entry_info.
 
-        ``filters`` are more words of the command line, as :mod:`.entry.codec` makes them.
+        The command reads them page by page itself.
         """
-        filters = list(filters)
-        if spiffe_id:
-            filters += ["-spiffeID", spiffe_id]
-        if parent_id:
-            filters += ["-parentID", parent_id]
         doing = "Reading the registration entries"
-        reply = self._json(["entry", "show", *filters], doing)
+        reply = self._json(["entry", "show", *entry_filters(filters)], doing)
         return codec.read_list(reply, "entries", codec.entry_from_server, doing)
 
     def create_entries(self, entries: Sequence[Entry]) -> Iterator[list[ItemResult]]:
@@ -93,13 +88,13 @@ class SpireServer:
         doing = "Deleting registration entries"
         return self._batches(entry_ids, "ids", ["entry", "delete", "-file", "-"], doing)
 
-    def list_agents(self, filters: Sequence[str] = ()) -> list[Agent]:
+    def list_agents(self, **filters: Any) -> list[Agent]:
         """Return every agent that the server knows, the expired and banned ones too, or those that pass ``filters``.
 
-        ``filters`` are words of the command line, as :mod:`.agent.codec` makes them.
+        They are the options of spire_agent_info by which the server itself can filter.
         """
         doing = "Reading the list of agents"
-        reply = self._json(["agent", "list", *filters], doing)
+        reply = self._json(["agent", "list", *agent_filters(filters)], doing)
         return codec.read_list(reply, "agents", codec.agent_from_server, doing)
 
     def evict_agent(self, agent_id: str) -> None:
@@ -144,11 +139,6 @@ class SpireServer:
         if not isinstance(value, int):
             raise ProcessError(f"{doing} failed: the answer holds no number.")
         return value
-
-    def list_federation(self) -> list[dict[str, Any]]:
-        """Return the federation relationships that were made through the API, as the server prints them."""
-        doing = "Reading the federation relationships"
-        return codec.read_list(self._json(["federation", "list"], doing), "federation_relationships", dict, doing)
 
     def version(self) -> str:
         """Return the version of the program, which in a pod is the server's own. It asks no server."""
@@ -204,16 +194,11 @@ class SpireServer:
         reply = self._json(["bundle", "delete", "-id", f"spiffe://{trust_domain}", "-mode", mode], doing)
         return codec.results_from_server(reply, 1, doing)[0]
 
-    def list_entries_federating_with(self, trust_domains: Sequence[str]) -> list[Entry]:
-        """Return the entries that federate with at least one of these trust domains."""
-        filters = [word for name in trust_domains for word in ("-federatesWith", f"spiffe://{name}")]
-        verb = ["entry", "show", *filters, "-matchFederatesWithOn", "any"]
-        doing = "Reading the entries that federate"
-        return codec.read_list(self._json(verb, doing), "entries", codec.entry_from_server, doing)
-
     def list_relationships(self) -> list[Relationship]:
         """Return the federation relationships that were made through the API. Those of its own file it never shows."""
-        return [relationship_from_server(data) for data in self.list_federation()]
+        doing = "Reading the federation relationships"
+        reply = self._json(["federation", "list"], doing)
+        return codec.read_list(reply, "federation_relationships", relationship_from_server, doing)
 
     def set_relationship(self, relationship: Relationship, create: bool) -> ItemResult:
         """Create a federation relationship, or replace the one with the same trust domain."""

@@ -16,7 +16,7 @@ import hashlib
 import json
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -34,6 +34,9 @@ REPLY_EXTRA = 320
 
 MAX_BATCH_ITEMS = 2000
 """A batch of this size takes a few seconds on SQLite. Where the server is slower, who sends them asks for fewer."""
+
+MATCHES = ("exact", "any", "superset", "subset")
+"""How a set can be compared with the one that a filter names; SPIRE's own words."""
 
 MAX_PAGE_BYTES = 4 * 1024 * 1024
 """What gRPC lets one answer weigh."""
@@ -307,6 +310,13 @@ def svid_from_server(data: Mapping[str, Any]) -> X509Svid:
         key_pem=pem("PRIVATE KEY", data["private_key"]),
         bundle_pem="".join(pem("CERTIFICATE", der) for der in data.get("root_cas") or ()),
     )
+
+
+def set_filter(flag: str, values: Sequence[str] | None, match_flag: str, match: str | None) -> list[str]:
+    """Return the words of a filter by a set, such as selectors. Without values it filters nothing."""
+    if not values:
+        return []
+    return [*(word for value in values for word in (flag, value)), match_flag, match or "superset"]
 
 
 def id_from_server(data: Mapping[str, str] | None) -> str:

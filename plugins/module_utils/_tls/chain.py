@@ -15,13 +15,14 @@ from typing import Any
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import TrustmeshError
 
 try:
+    import cryptography
     from cryptography import x509
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.serialization import Encoding
 except ImportError as error:
     MISSING: str | None = str(error)
 else:
-    MISSING = None
+    MISSING = None if hasattr(x509.Certificate, "not_valid_after_utc") else f"it is {cryptography.__version__}"
 
 MAX_DEPTH = 8
 
@@ -53,10 +54,10 @@ class Judgement:
 
 
 def require_cryptography() -> None:
-    """Raise when the library that reads certificates is not there."""
+    """Raise when the library that reads certificates is not there, or too old."""
     if MISSING:
         raise TrustmeshError(
-            f"The Python package cryptography is needed where this runs, and cannot be imported: {MISSING}."
+            f"The Python package cryptography 42 or later is needed where this runs: {MISSING}."
             " Install it for the Python named by ansible_python_interpreter."
         )
 

@@ -10,20 +10,21 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import set_filter
 
-def list_filters(params: Mapping[str, Any]) -> list[str]:
-    """Return the words by which the server itself leaves out the agents that are not asked for."""
+
+def agent_filters(filters: Mapping[str, Any]) -> list[str]:
+    """Return the words by which ``agent list`` filters. A filter that is not given is left out."""
     words: list[str] = []
-    if params["attestation_type"]:
-        words += ["-attestationType", params["attestation_type"]]
+    if filters.get("attestation_type"):
+        words += ["-attestationType", filters["attestation_type"]]
     for name, flag in (("banned", "-banned"), ("can_reattest", "-canReattest")):
-        if params[name] is not None:
-            words += [flag, "true" if params[name] else "false"]
-    if params["expires_before"] is not None:
+        if filters.get(name) is not None:
+            words += [flag, "true" if filters[name] else "false"]
+    if filters.get("expires_before") is not None:
         # The layout of Go that the command asks for: an offset, and in the place of the zone's name its hours.
-        moment = datetime.fromtimestamp(params["expires_before"], timezone.utc)
+        moment = datetime.fromtimestamp(filters["expires_before"], timezone.utc)
         words += ["-expiresBefore", moment.strftime("%Y-%m-%d %H:%M:%S +0000 +00")]
-    if params["selectors"]:
-        words += ["-matchSelectorsOn", params["match_selectors_on"]]
-        words += [word for selector in params["selectors"] for word in ("-selector", selector)]
-    return words
+    return words + set_filter(
+        "-selector", filters.get("selectors"), "-matchSelectorsOn", filters.get("selectors_match")
+    )

@@ -137,7 +137,7 @@ class Rotation:
     def warnings(self, plan: Plan) -> list[str]:
         """Say when partners may learn of the new authority too late."""
         verbs = [step.verb for step in plan.steps]
-        if ACTIVATE not in verbs or not self.server.list_federation():
+        if ACTIVATE not in verbs or not self.server.list_relationships():
             return []
         hint = self.server.show_bundle().refresh_hint or DEFAULT_REFRESH_HINT
         if self.propagation >= hint:

@@ -137,7 +137,9 @@ def held_bundles(server: SpireServer) -> dict[str, Bundle]:
 
 def entries_federating_with(server: SpireServer, trust_domains: Sequence[str]) -> list[Entry]:
     """The registration entries that federate with one of these trust domains."""
-    return server.list_entries_federating_with(trust_domains) if trust_domains else []
+    if not trust_domains:
+        return []
+    return server.list_entries(federates_with=trust_domains, federates_with_match="any")
 
 
 def apply_bundle(server: SpireServer, step: BundleStep, mode: str) -> None:

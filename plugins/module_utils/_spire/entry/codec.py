@@ -7,8 +7,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
+
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import set_filter
 
 ALREADY_EXISTS = 6
 NOT_FOUND = 5
@@ -32,18 +34,13 @@ def field_of(message: str) -> str | None:
     return next((name for pattern, name in _ABOUT if re.search(pattern, message)), None)
 
 
-def filter_words(filters: Mapping[str, Any]) -> list[str]:
+def entry_filters(filters: Mapping[str, Any]) -> list[str]:
     """The words by which ``entry show`` filters. A filter that is not given, or is empty, is left out."""
     flags = (("entry_id", "-entryID"), ("spiffe_id", "-spiffeID"), ("parent_id", "-parentID"), ("hint", "-hint"))
     words = [word for name, flag in flags if filters.get(name) for word in (flag, str(filters[name]))]
     if filters.get("downstream"):
         words.append("-downstream")
-    words += _set("-selector", filters.get("selectors"), "-matchSelectorsOn", filters.get("selectors_match"))
+    words += set_filter("-selector", filters.get("selectors"), "-matchSelectorsOn", filters.get("selectors_match"))
     federates_with = [f"spiffe://{name}" for name in filters.get("federates_with") or ()]
-    return words + _set("-federatesWith", federates_with, "-matchFederatesWithOn", filters.get("federates_with_match"))
-
-
-def _set(flag: str, values: Sequence[str] | None, match_flag: str, match: str | None) -> list[str]:
-    if not values:
-        return []
-    return [*(word for value in values for word in (flag, value)), match_flag, match or "superset"]
+    match = filters.get("federates_with_match")
+    return words + set_filter("-federatesWith", federates_with, "-matchFederatesWithOn", match)

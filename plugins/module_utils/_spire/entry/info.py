@@ -13,8 +13,8 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import A
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, ProcessError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.client import SpireServer
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import MATCHES
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.connection import connect, spire_spec
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.codec import filter_words
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.model import (
     Entry,
     check_filters,
@@ -22,7 +22,6 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.mode
 )
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id import redact
 
-MATCHES = ["exact", "any", "superset", "subset"]
 FILTERS = ("spiffe_id", "parent_id", "selectors", "federates_with", "hint", "downstream", "owner")
 
 
@@ -34,9 +33,9 @@ def entry_info_spec() -> ArgumentSpec:
             "spiffe_id": {"type": "str"},
             "parent_id": {"type": "str"},
             "selectors": {"type": "list", "elements": "str"},
-            "selectors_match": {"type": "str", "choices": MATCHES, "default": "superset"},
+            "selectors_match": {"type": "str", "choices": list(MATCHES), "default": "superset"},
             "federates_with": {"type": "list", "elements": "str"},
-            "federates_with_match": {"type": "str", "choices": MATCHES, "default": "superset"},
+            "federates_with_match": {"type": "str", "choices": list(MATCHES), "default": "superset"},
             "hint": {"type": "str"},
             "downstream": {"type": "bool", "default": False},
             "owner": {"type": "str"},
@@ -49,7 +48,7 @@ def run_entry_info(params: Mapping[str, Any], _check_mode: bool) -> Outcome:
     """Read the entries that pass the filters of ``params``."""
     filters = check_filters(params)
     server = connect(params)
-    entries = _one(server, filters) if filters.get("entry_id") else server.list_entries(filters=filter_words(filters))
+    entries = _one(server, filters) if filters.get("entry_id") else server.list_entries(**filters)
     if params["owner"] is not None:
         # An id is no filter of the server.
         entries = [entry for entry in entries if owner_of(entry.entry_id) == params["owner"]]
@@ -60,7 +59,7 @@ def _one(server: SpireServer, filters: Mapping[str, Any]) -> list[Entry]:
     if filters.get("downstream"):
         raise InputError("entry_id: with an id there is nothing to filter. Leave downstream out.", field="entry_id")
     try:
-        return server.list_entries(filters=filter_words(filters))
+        return server.list_entries(**filters)
     except ProcessError as error:
         if "code = NotFound" in str(error.details.get("stderr")):
             return []

@@ -49,12 +49,13 @@ def _check(index: int, item: Any, types: Mapping[str, type], required: Sequence[
                 index=index,
                 field=str(name),
             )
-        # bool is a kind of int in Python; null means not given, as it does in a task.
-        if type(value) is not wanted and value is not None:
+        # Null means not given, as it does in a task. And bool is a kind of int in Python.
+        right = isinstance(value, wanted) and not (wanted is int and isinstance(value, bool))
+        if value is not None and not right:
             raise _wrong(index, name, value, wanted)
         if isinstance(value, list):
             for one in value:
-                if type(one) is not str:
+                if not isinstance(one, str):
                     raise _wrong(index, name, one, wanted)
     for name in required:
         if item.get(name) is None:

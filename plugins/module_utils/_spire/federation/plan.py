@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.model import (
     Wanted,
@@ -55,7 +55,7 @@ class RefreshStep:
         return {"verb": "refresh", "id": self.one.trust_domain}
 
 
-Step = BundleStep | RelationshipStep | RefreshStep
+Step: TypeAlias = "BundleStep | RelationshipStep | RefreshStep"
 
 
 @dataclass

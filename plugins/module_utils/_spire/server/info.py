@@ -31,7 +31,7 @@ def run_server_info(params: Mapping[str, Any], _check_mode: bool) -> Outcome:
         version = pool.submit(server.version)
         bundle_read = pool.submit(server.show_bundle)
         counts = {what: pool.submit(server.count, what) for what in ("agent", "entry", "bundle")}
-        federation = pool.submit(server.list_federation)
+        federation = pool.submit(server.list_relationships)
         x509_slots = pool.submit(server.authorities, X509)
         jwt_slots = pool.submit(_jwt_slots, server)
         bundle = bundle_read.result()

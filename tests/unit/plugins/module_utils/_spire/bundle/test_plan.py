@@ -17,7 +17,7 @@ from certificates import issue
 
 OWN = "example.org"
 OTHER = "other.org"
-ONE, TWO = (Authority(issue(ca=True).pem, False) for _ in range(2))
+ONE, TWO = (Authority(issue(ca=True).pem, False) for _number in range(2))
 KEY = JwtAuthority("key", b"public")
 
 

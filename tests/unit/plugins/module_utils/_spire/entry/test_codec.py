@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.codec import field_of, filter_words
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.codec import entry_filters, field_of
 
 
 @pytest.mark.parametrize(
@@ -38,8 +38,8 @@ def test_filters_become_words() -> None:
         "selectors_match": "any",
         "federates_with": ["x.org"],
     }
-    assert " ".join(filter_words(filters)) == (
+    assert " ".join(entry_filters(filters)) == (
         "-spiffeID spiffe://td/a -hint h -downstream -selector a:b -selector c:d -matchSelectorsOn any "
         "-federatesWith spiffe://x.org -matchFederatesWithOn superset"
     )
-    assert filter_words({"spiffe_id": None, "downstream": False, "selectors": None, "selectors_match": "any"}) == []
+    assert entry_filters({"spiffe_id": None, "downstream": False, "selectors": None, "selectors_match": "any"}) == []

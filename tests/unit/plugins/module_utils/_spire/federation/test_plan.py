@@ -17,7 +17,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.plan import plan_absent, plan_present
 from certificates import HOUR, NOW, issue
 
-ONE, TWO = (Authority(issue(ca=True).pem, False) for _ in range(2))
+ONE, TWO = (Authority(issue(ca=True).pem, False) for _number in range(2))
 OLD = Authority(issue(ca=True, begins=NOW - 2 * HOUR, ends=NOW - HOUR).pem, False)
 OWN = Bundle("example.org", (ONE,), 1, 0)
 
