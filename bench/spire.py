@@ -50,6 +50,8 @@ class Server:
         self.folder = folder
         self.data = folder / "data"
         self.socket_path = str(folder / "api.sock")
+        self.state: str | None = None
+        """The kept state that the server is in, as long as nothing was changed since."""
         self._process: subprocess.Popen[bytes] | None = None
         self.data.mkdir()
         with socket.socket() as free:
@@ -95,13 +97,21 @@ class Server:
         shutil.rmtree(self._state(name), ignore_errors=True)
         shutil.copytree(self.data, self._state(name))
         self.start()
+        self.state = name
 
     def restore(self, name: str) -> None:
-        """Bring a kept state back."""
+        """Bring a kept state back, for something that will change it."""
         self.stop()
         shutil.rmtree(self.data)
         shutil.copytree(self._state(name), self.data)
         self.start()
+        self.state = None
+
+    def read(self, name: str) -> None:
+        """Be in a kept state, for something that will only read."""
+        if self.state != name:
+            self.restore(name)
+            self.state = name
 
     def argv(self, *words: str) -> list[str]:
         return [self.binary, *words, "-socketPath", self.socket_path, "-output", "json"]
@@ -265,23 +275,23 @@ def play(folder: Path, tasks: Sequence[dict[str, Any]], changed: int, *options: 
     return [seconds[number] for number in range(len(tasks))]
 
 
-MEMORY_PROGRAM = """
-import atexit, pathlib, re, runpy, sys
+MEMORY_PROGRAM = r"""
+import atexit, os, pathlib, re, runpy, sys
 def tell():
     status = pathlib.Path("/proc/self/status").read_text()
-    pathlib.Path(sys.argv[2]).write_text(re.search(r"VmHWM:\\\\s*(\\\\d+)", status)[1])
+    pathlib.Path(os.environ["BENCH_MEMORY"]).write_text(re.search(r"VmHWM:\s*(\d+)", status)[1])
 atexit.register(tell)
-runpy.run_path(sys.argv[1], run_name="__main__")
-""".replace("\\\\", "\\")
+runpy.run_path(sys.argv.pop(1), run_name="__main__")
+"""
 
 
 def peak_memory(folder: Path, options: dict[str, Any]) -> float:
     """Run the module by itself, with its arguments as Ansible hands them, and return the most memory it held, in MB."""
     told = folder / "memory"
     done = subprocess.run(
-        [sys.executable, "-c", MEMORY_PROGRAM, str(ROOT / "plugins" / "modules" / "spire_entry.py"), str(told)],
+        [sys.executable, "-c", MEMORY_PROGRAM, str(ROOT / "plugins" / "modules" / "spire_entry.py")],
         input=json.dumps({"ANSIBLE_MODULE_ARGS": {**options, "_ansible_diff": True}}),
-        env={**os.environ, "PYTHONPATH": str(ROOT / ".ansible" / "collections")},
+        env={**os.environ, "PYTHONPATH": str(ROOT / ".ansible" / "collections"), "BENCH_MEMORY": str(told)},
         text=True,
         capture_output=True,
         check=False,
@@ -326,14 +336,16 @@ def controller_manager(program: str, server: Server, entries: EntrySet) -> float
         )
     try:
         with log.open("rb") as words:
-            while True:
-                line = words.readline()
-                if b"Reconciliation finished" in line:
-                    return time.monotonic() - began
-                if not line and (process.poll() is not None or time.monotonic() - began > 600):
-                    raise SystemExit(f"The controller manager did not finish a pass; its log is {log}")
-                if not line:
+            line = b""
+            while not (line.endswith(b"\n") and b"Reconciliation finished" in line):
+                line = b"" if line.endswith(b"\n") else line
+                more = words.readline()
+                line += more
+                if not more:
+                    if process.poll() is not None or time.monotonic() - began > 600:
+                        raise SystemExit(f"The controller manager did not finish a pass; its log is {log}")
                     time.sleep(0.01)
+        return time.monotonic() - began
     finally:
         process.terminate()
         process.wait()

@@ -47,7 +47,7 @@ RENDERED: dict[str, dict[str, str]] = {
     },
     "cluster": {"config": "__cluster_config", "image": "cluster_image"},
     "spire_controller_manager": {
-        "objects": "lookup('ansible.builtin.template', 'crds.yml.j2') ~ lookup('ansible.builtin.template', 'permissions.yml.j2')",
+        "objects": "lookup('ansible.builtin.template', 'crds.yml.j2', 'permissions.yml.j2', wantlist=true) | join('')",
         "config": "lookup('ansible.builtin.template', 'config.yml.j2')",
         "resources": "__spire_controller_manager_resources",
         "privileged": "__spire_controller_manager_privileged",
@@ -207,7 +207,10 @@ GATEWAY = {
 PASSWORD = "correct-horse-battery"
 
 SPIFFE_IDS = [
-    {"name": "demo", "spec": {"spiffeIDTemplate": "{% raw %}spiffe://{{ .TrustDomain }}/pod/{{ .PodMeta.Name }}{% endraw %}"}},
+    {
+        "name": "demo",
+        "spec": {"spiffeIDTemplate": "{% raw %}spiffe://{{ .TrustDomain }}/pod/{{ .PodMeta.Name }}{% endraw %}"},
+    },
     {"name": "boss", "spec": {"spiffeIDTemplate": "spiffe://example.org/boss", "admin": True}},
     {"name": "gone", "state": "absent"},
     {"name": "lost", "spec": {"hint": "no template"}},

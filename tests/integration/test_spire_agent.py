@@ -203,7 +203,7 @@ def test_purge_forgets_the_expired_and_keeps_the_banned() -> None:
             "aliases[1]: spiffe://example.org cannot be",
         ),
         ({"state": "evicted", "aliases": ["spiffe://example.org/spire/agent/x509pop/1"]}, "aliases[0]"),
-        ({"state": "banned", "selectors": ["k8s"]}, "selectors[0]: 'k8s' is no selector"),
+        ({"state": "banned", "selectors": ["k8s"]}, "selectors[0]: 'k8s' is not of the form type:value"),
         ({"state": "purged", "expired_for": -1}, "expired_for: -1 is negative"),
         ({"state": "gone", "aliases": [GREEN]}, "value of state must be one of"),
     ],

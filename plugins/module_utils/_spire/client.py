@@ -218,11 +218,10 @@ class SpireServer:
         doing = f"Refreshing the bundle of {trust_domain}"
         self._json(["federation", "refresh", "-id", f"spiffe://{trust_domain}"], doing)
 
-    def mint_x509(self, spiffe_id: str, ttl: int, dns_names: Sequence[str] = ()) -> X509Svid:
+    def mint_x509(self, spiffe_id: str, ttl: int) -> X509Svid:
         """Mint an X509-SVID for a SPIFFE ID, without any workload or entry. ``ttl`` is in seconds."""
-        names = [word for name in dns_names for word in ("-dns", name)]
         doing = f"Minting an X509-SVID for {spiffe_id}"
-        reply = self._json(["x509", "mint", "-spiffeID", spiffe_id, "-ttl", f"{ttl}s", *names], doing, secret=True)
+        reply = self._json(["x509", "mint", "-spiffeID", spiffe_id, "-ttl", f"{ttl}s"], doing, secret=True)
         try:
             return codec.svid_from_server(reply)
         except (KeyError, ValueError):
@@ -246,8 +245,8 @@ class SpireServer:
     def _reach(self, argv: list[str], doing: str, stdin: str | None) -> Completed:
         """Run a command, again for ``wait_timeout`` as long as it does not get to the server.
 
-        Most commands are one call. Those of several calls, which could be cut off between two, read (``entry show``,
-        page by page) or do what is as well done twice (``agent purge``).
+        Most commands are one call. The one of several calls, which could be cut off between two, only reads:
+        ``entry show``, page by page.
         """
         deadline = time.monotonic() + self.wait_timeout
         while True:

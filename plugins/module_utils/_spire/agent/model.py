@@ -18,11 +18,10 @@ from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import Agent
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.model import Entry
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.model import Entry, check_selector
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id import SpiffeId, redact
 
 _DIGEST = re.compile(r"(/spire/agent/join_token/)sha256:([0-9a-f]{16})\Z")
-_SELECTOR = re.compile(r"[^:]+:.+", re.DOTALL)
 
 
 def check_agent_id(place: str, text: str) -> str:
@@ -54,10 +53,9 @@ def check_alias(place: str, text: str) -> str:
 
 
 def check_selectors(place: str, selectors: Sequence[str]) -> tuple[str, ...]:
-    """Return the selectors when each is a type and a value, else raise naming the item."""
+    """Return the selectors when each is one, else raise naming the item."""
     for number, selector in enumerate(selectors):
-        if not _SELECTOR.fullmatch(selector):
-            raise InputError(f"{place}[{number}]: {selector!r} is no selector. Write it as type:value.")
+        check_selector(f"{place}[{number}]", selector, lambda name, why: InputError(f"{name}: {why}"))
     return tuple(selectors)
 
 

@@ -376,19 +376,22 @@ def _encoded(name: str, text: str, refuse: Refuse) -> bytes:
     return encoded
 
 
+def check_selector(name: str, selector: str, refuse: Refuse) -> None:
+    """Raise what ``refuse`` makes when this is no selector."""
+    kind, colon, value = selector.partition(":")
+    if not (kind and colon and value):
+        raise refuse(name, f"{selector!r} is not of the form type:value, such as unix:uid:1000.")
+    if not selector.isascii() or "\0" in selector:
+        _encoded(name, selector, refuse)
+    if selector != selector.strip() or kind != kind.strip():
+        raise refuse(name, f"{selector!r} has blanks around it, and selectors are compared letter by letter.")
+
+
 def _selectors(selectors: Sequence[str], refuse: Refuse) -> tuple[str, ...]:
     if not selectors:
         raise refuse("selectors", "at least one is needed, such as k8s:ns:default.")
     for selector in selectors:
-        kind, colon, value = selector.partition(":")
-        if not (kind and colon and value):
-            raise refuse("selectors", f"{selector!r} is not of the form type:value, such as unix:uid:1000.")
-        if not selector.isascii() or "\0" in selector:
-            _encoded("selectors", selector, refuse)
-        if selector != selector.strip() or kind != kind.strip():
-            raise refuse(
-                "selectors", f"{selector!r} has blanks around it, and selectors are compared letter by letter."
-            )
+        check_selector("selectors", selector, refuse)
     if len(set(selectors)) != len(selectors):
         raise refuse("selectors", f"{_twice(selectors)!r} is listed twice.")
     return canonical_selectors(selectors)

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -112,8 +112,3 @@ def _checked_url(one: Wanted, url: str) -> str:
     if re.search(r"%(?![0-9A-Fa-f]{2})", url):
         raise refused(f"{url!r} has a percent sign without two hexadecimal digits.")
     return "https" + url[len("https") :]
-
-
-def needs_bundle(relationships: Sequence[Relationship]) -> set[str]:
-    """The trust domains whose bundles authenticate the endpoints."""
-    return {name for one in relationships if (name := one.endpoint_trust_domain)}

@@ -295,6 +295,7 @@ OWN: dict[str, tuple[Case, ...]] = {
         ({"spiffe_ids": ["x"]}, ("spiffe_ids[0]", "does not start with spiffe://")),
         ({"aliases": [AGENT]}, ("aliases[0]", "cannot be an alias")),
         ({"selectors": ["a:b", "c"]}, ("selectors[1]", "type:value")),
+        ({"selectors": ["a:b "]}, ("selectors[0]", "blanks around it")),
         ({"selectors": []}, ("selectors:", "would filter nothing")),
         ({"attestation_type": ""}, ("attestation_type:", "would filter nothing")),
         ({"selectors_match": "all"}, ("selectors_match", "exact, any, superset, subset")),
