@@ -41,6 +41,9 @@ MATCHES = ("exact", "any", "superset", "subset")
 MAX_PAGE_BYTES = 4 * 1024 * 1024
 """What gRPC lets one answer weigh."""
 
+NOT_FOUND, ALREADY_EXISTS, FAILED_PRECONDITION = 5, 6, 9
+"""gRPC's status codes that a module has an answer to."""
+
 PAGE_ITEMS = 500
 """So many entries stand in one answer when ``entry show`` reads them (cmd/spire-server/cli/entry/show.go)."""
 

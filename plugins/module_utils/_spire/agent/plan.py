@@ -43,6 +43,17 @@ class Wanted:
 
 
 @dataclass(frozen=True)
+class Step:
+    """One thing to do: ``evict`` or ``ban`` an agent."""
+
+    verb: str
+    agent: Agent
+
+    def action(self) -> dict[str, str]:
+        return {"verb": self.verb, "id": redact(self.agent.spiffe_id)}
+
+
+@dataclass(frozen=True)
 class Plan:
     """What is done with each agent, all of the same verb: ``evict`` or ``ban``. ``matched`` are all that were meant."""
 
@@ -54,8 +65,12 @@ class Plan:
     def changed(self) -> bool:
         return bool(self.agents)
 
+    @property
+    def steps(self) -> list[Step]:
+        return [Step(self.verb, agent) for agent in self.agents]
+
     def actions(self) -> list[dict[str, str]]:
-        return [{"verb": self.verb, "id": redact(agent.spiffe_id)} for agent in self.agents]
+        return [step.action() for step in self.steps]
 
     def diff(self) -> dict[str, Any]:
         """Before and after of each agent that changes, by id."""

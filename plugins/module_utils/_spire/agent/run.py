@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, TrustmeshError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.agent.model import (
     check_agent_id,
@@ -25,6 +25,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.agent.plan
     plan_evicted,
     plan_purged,
 )
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.carry_out import carry_out
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.client import SpireServer
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.connection import connect, spire_spec
 
@@ -73,12 +74,7 @@ def _plan(server: SpireServer, wanted: Wanted, params: Mapping[str, Any]) -> Pla
 def _apply(server: SpireServer, plan: Plan) -> None:
     """Carry the plan out, one call for each agent, since the server takes no more. What was done is told on failure."""
     call = server.evict_agent if plan.verb == "evict" else server.ban_agent
-    for number, agent in enumerate(plan.agents):
-        try:
-            call(agent.spiffe_id)
-        except TrustmeshError as error:
-            error.details.update(changed=number > 0, actions=plan.actions()[:number])
-            raise
+    carry_out(plan.steps, lambda step: call(step.agent.spiffe_id))
 
 
 def _check_input(params: Mapping[str, Any]) -> Wanted:

@@ -33,13 +33,15 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.pla
 )
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.carry_out import carry_out
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.client import SpireServer
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import Bundle, ItemResult
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import (
+    FAILED_PRECONDITION,
+    NOT_FOUND,
+    Bundle,
+    ItemResult,
+)
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.connection import connect, spire_spec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.model import Entry
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls.chain import require_cryptography
-
-NOT_FOUND = 5
-FAILED_PRECONDITION = 9
 
 
 def content_options() -> dict[str, dict[str, Any]]:

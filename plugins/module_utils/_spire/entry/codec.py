@@ -12,9 +12,6 @@ from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import set_filter
 
-ALREADY_EXISTS = 6
-NOT_FOUND = 5
-
 _ABOUT = (
     (r"federated", "federates_with"),
     (r"invalid parent ID", "parent_id"),

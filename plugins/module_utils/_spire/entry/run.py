@@ -21,17 +21,16 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import (
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.client import SpireServer
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import (
+    ALREADY_EXISTS,
+    FAILED_PRECONDITION,
     MAX_PAGE_BYTES,
+    NOT_FOUND,
     PAGE_ITEMS,
     ItemResult,
     entry_weight,
 )
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.connection import connect, spire_spec
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.codec import (
-    ALREADY_EXISTS,
-    NOT_FOUND,
-    field_of,
-)
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.codec import field_of
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.model import (
     FIELDS,
     Entry,
@@ -174,7 +173,7 @@ class _Task:
             return []
         known = {bundle.trust_domain for bundle in self.server.list_federated_bundles()}
         return [
-            _Refusal(step, self._where(step), "federates_with", 9, _missing(missing))
+            _Refusal(step, self._where(step), "federates_with", FAILED_PRECONDITION, _missing(missing))
             for step in federated
             if (missing := [name for name in step.entry.federates_with if name not in known])
         ]

@@ -23,7 +23,6 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Ou
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.model import wanted_names
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.plan import RESTRICT, BundleStep
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.run import (
-    NOT_FOUND,
     apply_bundle,
     content_options,
     entries_federating_with,
@@ -33,7 +32,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.run
 )
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.carry_out import carry_out
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.client import SpireServer
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import Bundle
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import NOT_FOUND, Bundle
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.connection import connect, spire_spec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.endpoint import fetch
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.model import (

@@ -19,7 +19,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._files import Sec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.agent.model import check_alias
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.client import SpireServer
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import JoinToken
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import NOT_FOUND, JoinToken
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.connection import connect, spire_spec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.join_token.plan import (
     StoredToken,
@@ -134,7 +134,7 @@ def _mint(server: SpireServer, one: Wanted, plan: TokenPlan, done: list[dict[str
         server.evict_agent(agent.spiffe_id)
         done.append(next(actions))
     for results in server.delete_entries([entry.entry_id for entry in plan.delete]):
-        failed = next((result for result in results if not result.ok and result.code != 5), None)
+        failed = next((result for result in results if not result.ok and result.code != NOT_FOUND), None)
         if failed:
             raise TrustmeshError(
                 f"{one.field('spiffe_id')}: the server refused to delete the entry {failed.entry_id}, which is "
