@@ -275,30 +275,54 @@ def play(folder: Path, tasks: Sequence[dict[str, Any]], changed: int, *options: 
     return [seconds[number] for number in range(len(tasks))]
 
 
-MEMORY_PROGRAM = r"""
-import atexit, os, pathlib, re, runpy, sys
+# What Ansible hands to a module it gets here too, and beside it a file for what is to be told.
+MODULE_PROGRAM = r"""
+import atexit, functools, importlib, json, os, pathlib, re, runpy, sys, time
+told, parts = {}, "ansible_collections.trustmesh.spiffe.plugins.module_utils."
+def timed(owner, name, label):
+    whole = getattr(owner, name)
+    @functools.wraps(whole)
+    def wrapper(*words, **more):
+        began = time.perf_counter()
+        try:
+            return whole(*words, **more)
+        finally:
+            told[label] = told.get(label, 0) + time.perf_counter() - began
+    setattr(owner, name, wrapper)
 def tell():
     status = pathlib.Path("/proc/self/status").read_text()
-    pathlib.Path(os.environ["BENCH_MEMORY"]).write_text(re.search(r"VmHWM:\s*(\d+)", status)[1])
+    told["memory"] = int(re.search(r"VmHWM:\s*(\d+)", status)[1]) / 1024
+    pathlib.Path(os.environ["BENCH_TOLD"]).write_text(json.dumps(told))
+began = time.perf_counter()
+run = importlib.import_module(parts + "_spire.entry.run")
+told["imports"] = time.perf_counter() - began
+timed(run, "read_entries", "reading src")
+timed(run, "wanted_entries", "checking it")
+timed(importlib.import_module(parts + "_process").LocalProcess, "run", "spire-server")
+codec = importlib.import_module(parts + "_spire.codec")
+timed(codec, "loads", "parsing its answer")
+timed(codec, "read_list", "reading the entries in it")
+timed(run, "plan_present", "planning")
 atexit.register(tell)
 runpy.run_path(sys.argv.pop(1), run_name="__main__")
 """
 
 
-def peak_memory(folder: Path, options: dict[str, Any]) -> float:
-    """Run the module by itself, with its arguments as Ansible hands them, and return the most memory it held, in MB."""
-    told = folder / "memory"
+def module_by_itself(folder: Path, options: dict[str, Any]) -> dict[str, float]:
+    """Run the module without Ansible around it: the seconds of its parts, and the most ``memory`` it held, in MB."""
+    told = folder / "told.json"
     done = subprocess.run(
-        [sys.executable, "-c", MEMORY_PROGRAM, str(ROOT / "plugins" / "modules" / "spire_entry.py")],
+        [sys.executable, "-c", MODULE_PROGRAM, str(ROOT / "plugins" / "modules" / "spire_entry.py")],
         input=json.dumps({"ANSIBLE_MODULE_ARGS": {**options, "_ansible_diff": True}}),
-        env={**os.environ, "PYTHONPATH": str(ROOT / ".ansible" / "collections"), "BENCH_MEMORY": str(told)},
+        env={**os.environ, "PYTHONPATH": str(ROOT / ".ansible" / "collections"), "BENCH_TOLD": str(told)},
         text=True,
         capture_output=True,
         check=False,
     )
     if done.returncode:
         raise SystemExit(f"The module failed: {done.stdout[-2000:]}{done.stderr[-2000:]}")
-    return int(told.read_text()) / 1024
+    parts: dict[str, float] = json.loads(told.read_text())
+    return parts
 
 
 # The controller manager

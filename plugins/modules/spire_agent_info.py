@@ -32,15 +32,16 @@ options:
     elements: str
   attestation_type:
     description:
-      - Agents that were attested in this way, such as V(join_token), V(k8s_psat) or V(x509pop).
+      - Agents that this node attestor attested, such as V(join_token), V(k8s_psat) or V(x509pop).
     type: str
   banned:
     description:
-      - Agents that are banned, or that are not.
+      - V(true) means agents that are banned, V(false) agents that are not.
     type: bool
   can_reattest:
     description:
-      - Agents that can attest again after they are evicted, or that cannot.
+      - V(true) means agents that can attest again after they are evicted, V(false) agents that cannot, such as those
+        that joined by token.
     type: bool
   expires_before:
     description:

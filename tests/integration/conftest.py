@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -206,7 +207,41 @@ def run_module(name: str, args: dict[str, Any], check: bool = False, diff: bool 
         out, err = module.communicate()
     assert out.strip(), err
     result: dict[str, Any] = json.loads(out)
+    if not result.get("failed"):
+        wrong = list(differences({key: value for key, value in result.items() if key not in COMMON}, documented(name)))
+        assert not wrong, f"{name} and its documentation (RETURN) differ: {wrong}"
     return result
+
+
+# What Ansible adds to every result, and to one that names a file as dest or path.
+COMMON = {"changed", "diff", "warnings", "deprecations", "invocation", "exception"}
+COMMON |= {"uid", "gid", "owner", "group", "mode", "size", "state", "secontext"}
+TYPES = {"str": str, "int": int, "float": (int, float), "bool": bool, "list": list, "dict": dict}
+
+
+@cache
+def documented(module: str) -> dict[str, Any]:
+    """What a module's documentation says of the values that it returns."""
+    source = (MODULES / f"{module}.py").read_text()
+    values: dict[str, Any] = yaml.safe_load(source.partition('RETURN = r"""')[2].partition('"""')[0])
+    return values
+
+
+def differences(values: dict[str, Any], fields: dict[str, Any], place: str = "") -> Iterator[str]:
+    """Where values are not what the documentation says of them."""
+    for name in values.keys() - fields.keys():
+        yield f"{place}{name} is not documented"
+    for name, said in fields.items():
+        if name not in values:
+            if said["returned"] == "always":
+                yield f"{place}{name} is missing"
+            continue
+        value = values[name]
+        if value is not None and not isinstance(value, TYPES[said["type"]]):
+            yield f"{place}{name} is {value!r}, and not of the type {said['type']}"
+        for one in value if isinstance(value, list) else [value]:
+            if "contains" in said and isinstance(one, dict):
+                yield from differences(one, said["contains"], f"{place}{name}.")
 
 
 def start_module(name: str, args: dict[str, Any], check: bool = False, diff: bool = True) -> subprocess.Popen[str]:

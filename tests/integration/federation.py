@@ -102,5 +102,7 @@ def running_site(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site
         web.socket = context.wrap_socket(web.socket, server_side=True)
         threading.Thread(target=web.serve_forever, daemon=True).start()
         site.url = f"https://127.0.0.1:{web.server_address[1]}"
-        yield site
-        web.shutdown()
+        try:
+            yield site
+        finally:
+            web.shutdown()

@@ -28,12 +28,6 @@ ENTRY = {
 HEAVY_SELECTOR = {"type": "k8s", "value": f"pod-label:{'x' * 40000}"}
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with running_server() as one:
-        yield one
-
-
 def failure(server: Server, **options: Any) -> str:
     """Run a task that would change nothing on an empty server, and return why it failed: it must not pass for done."""
     args = {**server.connection, "entries": [ENTRY], "state": "absent", **options}

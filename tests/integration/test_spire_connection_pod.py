@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import TRUST_DOMAIN, Server, binary, free_port, run_module, running_server
+from .conftest import TRUST_DOMAIN, Server, binary, free_port, run_module
 from .kubernetes_api import Api, kubeconfig, running_api
 
 NAMESPACE = "spire-server"
@@ -40,12 +40,6 @@ def api() -> Iterator[Api]:
             in_it = ("--namespace", NAMESPACE)
             one.kubectl("create", "role", name, "--verb=get,list", f"--resource={resources}", *in_it)
             one.kubectl("create", "rolebinding", name, f"--role={name}", f"--user={name}", *in_it)
-        yield one
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with running_server() as one:
         yield one
 
 

@@ -8,21 +8,14 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .conftest import Server, run_module, running_server
+from .conftest import Server, run_module
 from .entries import PARENT, clear, entry, predicted, refused, run
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with running_server() as one:
-        yield one
 
 
 @pytest.fixture(autouse=True)

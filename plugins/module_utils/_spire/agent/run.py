@@ -84,6 +84,8 @@ def _check_input(params: Mapping[str, Any]) -> Wanted:
             raise InputError(
                 f"{name}: the list is empty, and an empty list would mean no agent or all of them. Name one."
             )
+    if params["attestation_type"] == "":
+        raise InputError("attestation_type: it is empty, which no agent has. Give a value, or leave the option out.")
     wanted = Wanted(
         agent_ids=tuple(check_agent_id(f"spiffe_ids[{i}]", one) for i, one in enumerate(params["spiffe_ids"] or ())),
         aliases=tuple(check_alias(f"aliases[{i}]", one) for i, one in enumerate(params["aliases"] or ())),

@@ -15,7 +15,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
@@ -152,7 +152,7 @@ class Wanted:
     source: str = "entries"
     """The option that the list stands in."""
 
-    @property
+    @cached_property
     def target_id(self) -> str:
         return self.entry_id or self.key.id_for(self.owner)
 
@@ -170,9 +170,9 @@ def wanted_entries(
     wanted: list[Wanted] = []
     by_key: dict[Key, int] = {}
     trust_domain: str | None = None
+    reader = _Reader(source, acknowledge_privileged, owner)
     for index, item in enumerate(items):
-        reader = _Reader(index, source, acknowledge_privileged, owner)
-        one = reader.read(item)
+        one = reader.read(index, item)
         own = trust_domain_part(one.key.spiffe_id)
         if trust_domain is not None and own != trust_domain:
             raise reader.refuse(
@@ -263,29 +263,31 @@ def same(name: str, left: Any, right: Any) -> bool:
     return bool(left == right)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Reader:
-    """Reads one item of the user's list."""
+    """Reads the items of the user's list."""
 
-    index: int
     source: str
     acknowledge_privileged: bool
     owner: str | None
+    index: int = 0
+    """The place of the item at hand."""
 
     def refuse(self, name: str, why: str) -> InputError:
         return InputError(f"{self.source}[{self.index}].{name}: {why}", index=self.index, field=name)
 
-    def read(self, item: Mapping[str, Any]) -> Wanted:
+    def read(self, index: int, item: Mapping[str, Any]) -> Wanted:
+        self.index = index
         refuse = self.refuse
         spiffe_id, parent_id, trust_domain = _ids(item, refuse)
         selectors = _selectors(item.get("selectors") or [], refuse)
-        named = {name: item[name] for name in FIELDS if item.get(name) is not None}
+        named = {name: value for name, value in item.items() if value is not None and name in FIELDS}
         if named:
             self._check(named, spiffe_id, trust_domain, selectors)
         entry_id = item.get("entry_id")
         if entry_id is not None:
             self._check_entry_id(entry_id)
-        return Wanted(self.index, Key(spiffe_id, parent_id, selectors), named, entry_id, self.owner, self.source)
+        return Wanted(index, Key(spiffe_id, parent_id, selectors), named, entry_id, self.owner, self.source)
 
     def _check(self, named: dict[str, Any], spiffe_id: str, trust_domain: str, selectors: Sequence[str]) -> None:
         refuse = self.refuse

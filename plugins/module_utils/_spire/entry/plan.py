@@ -213,6 +213,9 @@ class _Index:
             return sorted(self._twins[key], key=_age)
         return [self._one[key]] if key in self._one else []
 
+    def has(self, key: Key) -> bool:
+        return key in self._one
+
     def single(self, key: Key) -> Entry | None:
         """The entry of this key if there is exactly one."""
         return None if key in self._twins else self._one.get(key)
@@ -229,10 +232,28 @@ class _Matcher:
         self.server = server
         self.rules = rules
         self.plan = plan
-        # The entries that are a wanted one by their id, whatever key they have by now: ids, and whose they are. A
-        # single entry of the key is the one that is meant, so that ids need not be worked out for most.
-        unclear = (one for one in wanted if one.entry_id is None and server.single(one.key) is None)
-        self.claims = {one.target_id: one for one in unclear if one.target_id in server.by_id}
+        self.claims = self._claims()
+
+    def _claims(self) -> dict[str, Wanted]:
+        """The entries that are a wanted one by their id alone: ids, and whose they are.
+
+        An entry of the wanted key is the one that is meant; only without one the id tells. The one whose key an entry
+        had that way loses it, and may in turn be known by its id.
+        """
+        claims: dict[str, Wanted] = {}
+        pending = [one for one in self.wanted if one.entry_id is None and not self.server.has(one.key)]
+        by_key: dict[Key, Wanted] = {}
+        while pending:
+            one = pending.pop()
+            strayed = self.server.by_id.get(one.target_id)
+            if strayed is None:
+                continue
+            claims[strayed.entry_id] = one
+            by_key = by_key or {other.key: other for other in self.wanted}
+            loser = by_key.get(strayed.key)
+            if loser and loser.entry_id is None and all(e.entry_id in claims for e in self.server.of(loser.key)):
+                pending.append(loser)
+        return claims
 
     def match(self, one: Wanted) -> Entry | None:
         """The entry that is the wanted one, or nothing. Twins are noted in the plan."""

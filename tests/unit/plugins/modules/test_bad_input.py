@@ -289,6 +289,7 @@ OWN: dict[str, tuple[Case, ...]] = {
         ({"aliases": [NODE, AGENT]}, ("aliases[1]", "cannot be an alias")),
         ({"selectors": ["k8s_psat"]}, ("selectors[0]", "type:value")),
         ({"state": "purged", "expired_for": -1}, ("expired_for: -1", "Give a number of seconds")),
+        ({"state": "purged", "attestation_type": ""}, ("attestation_type:", "which no agent has")),
         ({"state": "purged", "expired_for": "1d"}, ("expired_for", "int")),
     ),
     "spire_agent_info": (

@@ -165,6 +165,24 @@ def test_an_update_comes_before_a_create_whose_key_it_sets_free() -> None:
     assert not plan_present([a, b], apply(plan, [existing("b", entry_id=b.key.entry_id)])).changed
 
 
+def test_an_entry_is_never_two_wanted_ones_when_keys_were_moved_in_a_circle() -> None:
+    a, b, c = wanted({"name": "a"}, {"name": "b"}, {"name": "c"})
+    current = [existing("a", entry_id=b.key.entry_id), existing("c", entry_id=a.key.entry_id)]
+    plan = plan_present([a, b, c], current)
+    assert {step.entry.entry_id: step.entry.key for step in plan.steps} == {
+        one.key.entry_id: one.key for one in (a, b, c)
+    }
+    assert verbs(plan) == ["update", "update", "create"]
+    assert not plan_present([a, b, c], apply(plan, current)).changed
+
+
+def test_an_id_tells_nothing_where_an_entry_has_the_key() -> None:
+    a, b = wanted({"name": "a"}, {"name": "b"})
+    twin = existing("a", entry_id="twin")
+    current = [existing("b", entry_id=a.key.entry_id), existing("a", entry_id=b.key.entry_id), twin]
+    assert not plan_present([a, b], current).changed
+
+
 def test_many_twins_give_few_warnings() -> None:
     names = [f"n{number}" for number in range(30)]
     current = [existing(name, f"{name}-{copy}") for name in names for copy in "ab"]
