@@ -228,6 +228,8 @@ def test_a_server_keeps_its_data_in_a_volume_of_its_own(rendered: Rendered, case
 
 def test_a_program_beside_the_server_has_its_socket_and_no_other_power(rendered: Rendered) -> None:
     server = rendered.one("registrar", "spire_server", "StatefulSet")
+    assert pod(server)["shareProcessNamespace"] is True, "the server refuses callers whose process it cannot see"
+    assert "shareProcessNamespace" not in pod(rendered.one("packages", "spire_server", "StatefulSet"))
     beside, itself = containers(server)["spire-controller-manager"], containers(server)["spire-server"]
     assert beside["securityContext"] == itself["securityContext"]
     mounts = {item["mountPath"]: item["name"] for item in beside["volumeMounts"]}
