@@ -39,10 +39,10 @@ UNFINISHED := $(VENV)/.unfinished
 
 SUITES := lint unit sanity integration molecule
 
-.PHONY: help setup setup-dev link blue_green down clean test $(SUITES) build bench drill
+.PHONY: help setup setup-dev link blue_green down clean test $(SUITES) build bench bench_entries drill
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z_-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z_-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 blue_green: setup ## Two clusters, from nothing to a verified quote: needs root or sudo
 	$(SUDO) ansible-playbook playbooks/blue_green.yml $(ARGS)
@@ -82,6 +82,10 @@ build: setup ## The collection's artifact, for ansible-galaxy collection install
 
 bench: setup ## From no clusters to the quote: the playbook against a plain parallel shell script
 	$(SUDO) python bench/zero_to_quote.py --pairs $(PAIRS)
+
+bench_entries: setup ## Registration entries at scale: tasks against the bare command
+	$(SUDO) ansible-playbook playbooks/toolchain.yml
+	python bench/entries.py
 
 drill: setup ## Kill the playbook at many moments and see that it converges
 	$(SUDO) python tests/drills/interrupt.py

@@ -100,11 +100,14 @@ def first_quote(request: str, folder: str) -> float:
 
 KINDS = (
     "namespaces,serviceaccounts,configmaps,services,deployments,statefulsets,daemonsets,roles,rolebindings,"
-    "clusterroles,clusterrolebindings"
+    "clusterroles,clusterrolebindings,customresourcedefinitions"
 )
 MESH_KINDS = (
     "peerauthentications.security.istio.io,authorizationpolicies.security.istio.io,destinationrules.networking.istio.io"
 )
+REGISTRAR_KINDS = "clusterspiffeids.spire.spiffe.io,clusterstaticentries.spire.spiffe.io"
+OURS = "trustmesh."
+"""How the ids of entries begin that the playbook made. The controller manager makes its own again."""
 APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
@@ -122,7 +125,7 @@ def objects(cluster: str, kinds: str) -> list[dict[str, Any]]:
                         wanted["nodePort"] = given["nodePort"]
             found.append(item)
     # What others need comes first.
-    first = ("Namespace", "ServiceAccount")
+    first = ("Namespace", "ServiceAccount", "CustomResourceDefinition")
     return sorted(found, key=lambda item: [item["kind"] != kind for kind in first])
 
 
@@ -131,7 +134,11 @@ def part_of(item: dict[str, Any], cluster: str) -> str:
     name, namespace = item["metadata"]["name"], item["metadata"].get("namespace", "")
     if name == "spire-bundle":  # in blue the server writes into it and does not start without it
         return "spire_server" if cluster == BLUE else "spire_agent"
-    if "spire-server" in (name, namespace) or name == "spire-server-bundle":
+    if (
+        "spire-server" in (name, namespace)
+        or name in ("spire-server-bundle", "spire-controller-manager")
+        or name.endswith(".spire.spiffe.io")
+    ):
         return "spire_server"
     if "spire-agent" in name or "spire-system" in (name, namespace):
         return "spire_agent"
@@ -160,7 +167,7 @@ def write_objects(name: str, items: list[dict[str, Any]], addresses: Mapping[str
 
 
 def entries(server: list[str]) -> list[dict[str, Any]]:
-    """Return the entries that the server has, as `entry create -data` takes them. Tokens bring their own."""
+    """Return the entries that the playbook made, as `entry create -data` takes them."""
     shown = json.loads(ask(*server, "entry", "show", "-output", "json"))["entries"]
 
     def spiffe_id(value: Mapping[str, str]) -> str:
@@ -173,7 +180,7 @@ def entries(server: list[str]) -> list[dict[str, Any]]:
             "selectors": entry["selectors"],
         }
         for entry in shown
-        if "/join_token/" not in entry["parent_id"]["path"]
+        if entry["id"].startswith(OURS)
     ]
 
 
@@ -200,6 +207,7 @@ def prepare_script(engine: str, server_command: str) -> dict[str, str]:
             own = [i for i in found_here if i["kind"] == "Namespace" or part_of(i, cluster) == part]
             write_objects(f"{cluster}.{part}", own, addresses)
     write_objects(f"{BLUE}.istio_objects", objects(BLUE, MESH_KINDS), addresses)
+    write_objects(f"{BLUE}.registrar_objects", objects(BLUE, REGISTRAR_KINDS), addresses)
     namespace = "spire-server"
     server = ["kubectl", "--kubeconfig", kubeconfig(BLUE, "clusters"), "-n", namespace]
     server += ["exec", "-i", "statefulset/spire-server", "--", server_command]

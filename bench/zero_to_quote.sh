@@ -61,6 +61,7 @@ green_address=$(address "$GREEN")
 spire_in_blue() {
   fill "$BLUE.spire_server" | b apply --filename - > /dev/null
   b --namespace "$SPIRE_NAMESPACE" rollout status statefulset/spire-server --timeout=180s > /dev/null
+  fill "$BLUE.registrar_objects" | b apply --filename - > /dev/null
   fill "$BLUE.spire_agent" | b apply --filename - > /dev/null
 }
 istio_in_blue() {

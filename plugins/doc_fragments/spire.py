@@ -14,41 +14,66 @@ options:
   binary:
     description:
       - The spire-server program. It is run where the server's socket is, here or in O(pod), and talks to that socket.
-      - The default is C(spire-server), looked up on PATH, or C(/opt/spire/bin/spire-server) when O(pod) is given.
+      - The default is C(spire-server), looked up on PATH, or C(/opt/spire/bin/spire-server) for a server in a pod.
     type: str
   socket_path:
     description:
-      - The server's API socket, as the place where O(binary) runs sees it.
+      - The absolute path of the server's API socket, as the place where O(binary) runs sees it. It may have 107 bytes.
       - Whoever can open it rules the trust domain, so do not share it; run the task as the server's user instead.
     type: str
     default: /tmp/spire-server/private/api.sock
   pod:
     description:
       - The pod that the server runs in, by name or as kind and name such as C(statefulset/spire-server).
-      - When it is given, O(binary) is run there through C(kubectl exec); else it is run on the target host.
+      - When it or O(pod_selector) is given, O(binary) is run there through C(kubectl exec); else it is run on the
+        target host.
+      - Mutually exclusive with O(pod_selector).
+    type: str
+  pod_selector:
+    description:
+      - The pod that the server runs in, by labels as C(kubectl get --selector) takes them, such as
+        C(app.kubernetes.io/name=spire-server). The first ready pod in the order of their names is taken.
+      - It costs one more call of kubectl in each task. It has nothing to do with the selectors of registration entries.
+      - Mutually exclusive with O(pod).
     type: str
   namespace:
     description:
-      - The namespace of O(pod).
+      - The namespace of the pod.
     type: str
     default: spire-server
   container:
     description:
-      - The container of O(pod) that the server runs in. Kubernetes takes the pod's default container when it is not
+      - The container of the pod that the server runs in. Kubernetes takes the pod's default container when it is not
         given.
     type: str
   timeout:
     description:
-      - Seconds that one call may take. A large change is made in several calls.
+      - Seconds that one call may take, from V(1). A large change is made in several calls.
     type: int
     default: 30
   wait_timeout:
     description:
-      - Seconds for which a server that cannot be reached is tried again, such as one whose pod is just starting. A
-        request that was delivered is never sent twice.
+      - Seconds for which a server that cannot be reached is tried again, such as one whose pod is just starting. V(0)
+        means that it is tried once. A request that may have been delivered is never sent twice.
     type: int
     default: 0
 requirements:
-  - SPIRE 1.15 or later
-  - kubectl, when O(pod) is given
+  - SPIRE 1.14.6 or later (tested with 1.15.3). Before it, two agents could join with one token.
+  - kubectl, when O(pod) or O(pod_selector) is given
+"""
+
+    # For modules that create or update entries.
+    REGISTRAR = r"""
+options:
+  check_registrar:
+    description:
+      - Whether to look, before entries are created or updated on a server in a pod, for a C(spire-controller-manager)
+        that serves the same server and would delete them. It deletes entries that it did not make, unless its
+        configuration has an C(entryIDPrefix) that theirs do not begin with. If there is one, the task fails and changes
+        nothing.
+      - It costs one call of kubectl, and only when something would change. The user of the kubeconfig needs get and
+        list on the pods and ConfigMaps of the namespace.
+      - Beside a server of the target host none can be found.
+    type: bool
+    default: true
 """

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._private import without_private_values
 
 
 @dataclass
@@ -26,6 +27,8 @@ class ArgumentSpec:
     required_one_of: list[tuple[str, ...]] = field(default_factory=list)
     required_if: list[tuple[Any, ...]] = field(default_factory=list)
     required_by: dict[str, Any] = field(default_factory=dict)
+    public: list[str] = field(default_factory=list)
+    """Options for public values only: a key or password in one is taken out before anything is logged or returned."""
 
     def merge(self, *others: ArgumentSpec) -> ArgumentSpec:
         """Return a new spec holding everything of this one and of ``others``."""
@@ -37,11 +40,12 @@ class ArgumentSpec:
             merged.required_one_of += spec.required_one_of
             merged.required_if += spec.required_if
             merged.required_by.update(spec.required_by)
+            merged.public += spec.public
         return merged
 
     def create_module(self, supports_check_mode: bool = True) -> AnsibleModule:
         """Return the AnsibleModule of this spec."""
-        module = _Module(
+        module = type("_Module", (_Module,), {"public": tuple(self.public)})(
             argument_spec=self.options,
             mutually_exclusive=self.mutually_exclusive,
             required_together=self.required_together,
@@ -58,11 +62,15 @@ class _Module(AnsibleModule):
     """Names the item of a list that was refused; AnsibleModule by itself names only the list."""
 
     input_checked = False
+    public: tuple[str, ...] = ()
     given: dict[str, Any]
     """The options as the user gave them, before AnsibleModule puts defaults and its own reading in their place."""
 
     def _load_params(self) -> None:
         super()._load_params()
+        for name in self.public:
+            if name in self.params:
+                self.params[name] = without_private_values(self.params[name])
         self.given = dict(self.params)
 
     def fail_json(self, msg: str, **kwargs: Any) -> NoReturn:
@@ -72,10 +80,18 @@ class _Module(AnsibleModule):
 
 
 def _refused_item(options: dict[str, dict[str, Any]], params: dict[str, Any]) -> str | None:
-    """Return the place, such as ``entries[3]``, of the first item that its option's own spec refuses."""
+    """Return the place, such as ``entries[3]``, of the first item that its option's own spec refuses.
+
+    For an option that is no list of mappings at all it is the option's name.
+    """
     for name, option in options.items():
         items = params.get(name)
-        if option.get("elements") != "dict" or "options" not in option or not isinstance(items, list):
+        if option.get("elements") != "dict" or "options" not in option or items is None:
+            continue
+        if not isinstance(items, list):
+            shape = {"type": "list", "elements": "dict"}
+            if ArgumentSpecValidator({name: shape}).validate({name: items}).error_messages:
+                return name
             continue
         validator = ArgumentSpecValidator(option["options"])
         for index, item in enumerate(items):

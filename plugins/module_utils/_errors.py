@@ -34,5 +34,9 @@ class ProcessTimeout(ProcessError):
     """A command did not end within its limit and was stopped."""
 
 
+class NotReachedError(ProcessError):
+    """A request was not delivered at all, so that sending it again is safe, whatever it asks for."""
+
+
 class WaitTimeout(TrustmeshError):
     """A condition did not hold within its limit. The message names the condition and what was seen last."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,10 +34,12 @@ class SecretFile:
             raise InputError(f"{target.parent} cannot be written: {error.strerror}.") from error
         return cls(target, Path(temporary), descriptor)
 
-    def commit(self, text: str) -> None:
-        """Write ``text`` and put the file in its place."""
+    def commit(self, text: str, modified_at: float | None = None) -> None:
+        """Write ``text`` and put the file in its place, with another time of modification where one is given."""
         os.write(self._descriptor, text.encode())
         os.fsync(self._descriptor)
+        if modified_at is not None:
+            os.utime(self._temporary, (time.time(), modified_at))
         self._temporary.replace(self.path)
 
     def close(self) -> None:

@@ -11,12 +11,14 @@ children. Nothing here knows Ansible.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import ProcessError, ProcessTimeout
@@ -64,10 +66,7 @@ class LocalProcess:
 
     def run(self, argv: Sequence[str], stdin: str | None = None, timeout: float | None = None) -> Completed:
         if shutil.which(argv[0]) is None:
-            raise ProcessError(
-                f"{argv[0]} was not found or is not executable. Give its full path, or put it on PATH.",
-                cmd=list(argv),
-            )
+            raise ProcessError(_unusable(argv[0]), cmd=list(argv))
         try:
             process = subprocess.Popen(
                 list(argv),
@@ -78,7 +77,7 @@ class LocalProcess:
                 start_new_session=True,
             )
         except OSError as exc:
-            raise ProcessError(f"{argv[0]} could not be started: {exc.strerror or exc}.", cmd=list(argv)) from exc
+            raise ProcessError(_unstarted(argv[0], exc), cmd=list(argv)) from exc
         try:
             out, err = process.communicate(None if stdin is None else stdin.encode(), timeout)
         except subprocess.TimeoutExpired as exc:
@@ -89,7 +88,9 @@ class LocalProcess:
         except BaseException:
             _stop(process)
             raise
-        return Completed(tuple(argv), process.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
+        # What a program prints is data: bytes that are not UTF-8 stay recognizable for who reads it.
+        words = err.decode(errors="replace")
+        return Completed(tuple(argv), process.returncode, out.decode(errors="surrogateescape"), words)
 
 
 @dataclass(frozen=True)
@@ -109,18 +110,51 @@ class PodProcess:
     context: str | None = None
     local: Process = field(default_factory=LocalProcess)
 
-    def run(self, argv: Sequence[str], stdin: str | None = None, timeout: float | None = None) -> Completed:
+    @property
+    def kubectl_argv(self) -> list[str]:
+        """How every kubectl command about this namespace begins."""
         command = [self.kubectl]
         if self.kubeconfig:
             command += ["--kubeconfig", self.kubeconfig]
         if self.context:
             command += ["--context", self.context]
-        command += ["--namespace", self.namespace, "exec", self.pod]
+        return [*command, "--namespace", self.namespace]
+
+    def run(self, argv: Sequence[str], stdin: str | None = None, timeout: float | None = None) -> Completed:
+        command = [*self.kubectl_argv, "exec", self.pod]
+        if "/" in self.pod and timeout is not None:
+            # kubectl waits a minute for a workload's first pod. It must give up before we do, and so say that nothing
+            # was run, which we could not know.
+            command.append(f"--pod-running-timeout={max(timeout / 2, 0.5):g}s")
         if stdin is not None:
             command.append("-i")
         if self.container:
             command += ["--container", self.container]
         return self.local.run([*command, "--", *argv], stdin, timeout)
+
+
+def _unusable(program: str) -> str:
+    """Say why a program cannot be run, and what to do."""
+    path = Path(program)
+    if "/" not in program:
+        return f"{program} was not found on PATH. Give its full path, or put it on PATH."
+    if path.is_dir():
+        return f"{program} is a folder. Give the path of the program in it."
+    if path.exists():
+        return f"{program} is not executable for this user. Mend its mode (chmod +x), or run as another user."
+    return f"{program} was not found. Install the program there, or give the path where it is."
+
+
+def _unstarted(program: str, error: OSError) -> str:
+    """Say why a program did not start, and what to do."""
+    if error.errno == errno.ENOEXEC:
+        return (
+            f"{program} cannot be run here: it is no program, or one for another kind of processor than this host's "
+            f"({os.uname().machine})."
+        )
+    if error.errno == errno.ENOENT:  # the file is there, so it is what the file needs that is not
+        return f"{program} cannot be run here: its interpreter or loader was not found."
+    return f"{program} could not be started: {error.strerror or error}."
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -14,11 +14,14 @@ description:
   - An entry is known by its SPIFFE ID, its parent and the set of its selectors. All other fields can change in place.
   - The server is read once, the changes are worked out from that, and check mode and diff show exactly these changes.
   - Only fields that are named are changed. The others keep the value that the server holds.
+  - Entries carry who made them in their ids, so that several tasks, people and programs can register workloads at one
+    server without harming each other.
 author:
   - The trustmesh.spiffe authors (@trustmesh)
 extends_documentation_fragment:
   - trustmesh.spiffe.attributes
   - trustmesh.spiffe.spire
+  - trustmesh.spiffe.spire.registrar
   - trustmesh.spiffe.kubectl
 attributes:
   check_mode:
@@ -30,10 +33,12 @@ attributes:
 options:
   entries:
     description:
-      - The entries. All must be of the server's own trust domain, and each key may appear once.
+      - The entries. All must be of the server's own trust domain, and no two may have the same SPIFFE ID, parent and
+        selectors.
+      - Ansible copies and checks them one by one. From about a thousand entries on, O(src) is much quicker.
+      - One of O(entries) and O(src) is required.
     type: list
     elements: dict
-    required: true
     suboptions:
       spiffe_id:
         description:
@@ -53,11 +58,11 @@ options:
         required: true
       x509_svid_ttl:
         description:
-          - Seconds that an X509-SVID is valid. V(0) means the server's default.
+          - Seconds that an X509-SVID is valid, up to V(2147483647). V(0) means the server's default.
         type: int
       jwt_svid_ttl:
         description:
-          - Seconds that a JWT-SVID is valid. V(0) means the server's default.
+          - Seconds that a JWT-SVID is valid, up to V(2147483647). V(0) means the server's default.
         type: int
       federates_with:
         description:
@@ -98,25 +103,98 @@ options:
             that check mode already names it.
           - An entry that carries this id but has another SPIFFE ID, parent or selectors is changed in place.
         type: str
+  src:
+    description:
+      - A file with the entries, on the host where the module runs. It holds a list of entries, or a mapping with the
+        one key C(entries), with the same fields as O(entries).
+      - A name that ends in C(.json) means JSON, any other YAML, which needs PyYAML on that host and is ten times
+        slower.
+      - Fields must have the types of O(entries) as they are written; a number in quotes is refused. So are unknown
+        keys, and a key that stands twice.
+    type: path
   state:
     description:
-      - V(present) creates and updates, V(absent) deletes every entry of the same SPIFFE ID, parent and selectors.
+      - V(present) creates and updates.
+      - V(absent) deletes every entry of the same SPIFFE ID, parent and selectors, and one that carries the id which
+        the entry has or would get.
     type: str
     choices:
       - present
       - absent
     default: present
+  owner:
+    description:
+      - A name for whoever keeps these entries, such as a team, a repository or a playbook. 1 to 63 lower case letters,
+        digits and dashes.
+      - Entries that are created get ids that begin with C(trustmesh.) and this name. No task changes or deletes
+        entries of another owner; two owners that want one entry get an error that names both.
+      - Without it, ids begin with C(trustmesh.) alone, and O(purge) is not possible. An id never changes, so an entry
+        that was made without an owner counts as made by others when an owner is named later.
+    type: str
+  purge:
+    description:
+      - V(owned) deletes the entries whose ids carry O(owner) and that are not in the list. Nothing else is ever
+        deleted, and so no entry that was adopted.
+    type: str
+    choices:
+      - none
+      - owned
+    default: none
+  allow_empty:
+    description:
+      - Allows O(purge=owned) with an empty list, which deletes all entries of O(owner).
+    type: bool
+    default: false
+  adopt:
+    description:
+      - Whether an entry of the list that somebody else has made, by hand or with another program, is taken over. It is
+        then changed, or deleted, in place like any other, and keeps its id. O(purge) never deletes it.
+      - With V(false) the task fails and names it, before anything is changed.
+      - Entries of another owner are never taken over.
+    type: bool
+    default: true
+  on_refusal:
+    description:
+      - What becomes of the other entries when the server refuses one. The task fails in both cases, and
+        RV(failed_entries) and RV(actions) say what was done and what was not.
+      - V(stop) changes nothing when the refusal can be foreseen, as of an entry that federates with a trust domain
+        whose bundle is missing. When it cannot, the requests after it are not made; entries of the same request may
+        be.
+      - V(continue) makes all other changes.
+    type: str
+    choices:
+      - stop
+      - continue
+    default: stop
+  return_entries:
+    description:
+      - Which entries RV(entries) holds. V(all) those of the list, V(changed) those of them that changed.
+      - V(auto) means V(all) for up to 1000 entries, else V(none). Ansible copies, prints and stores what is returned,
+        which takes longer than the task itself when it is much.
+    type: str
+    choices:
+      - auto
+      - all
+      - changed
+      - none
+    default: auto
   acknowledge_privileged:
     description:
       - Says that O(entries[].admin) and O(entries[].downstream) are meant. Without it such entries are refused.
     type: bool
     default: false
 notes:
-  - The input is checked as a whole before the server is asked. The server then judges each entry for itself. When it
-    refuses one, the others of the same batch are made, the task fails, and RV(failed_entries) and RV(actions) say what
-    was done and what was not.
+  - The input is checked as a whole before the server is asked.
+  - When somebody else changes the same entries meanwhile, the server is read again, and what is then still to be done
+    is done. Of two tasks that want different things the later one wins.
+  - When the connection breaks during a change, the server is read again if it answers, so that RV(actions) is exact.
+    If it does not answer, the message says how many changes may have been made. In every case, running the task again
+    completes it.
+  - spire-server reads 500 entries at once, and an answer may have 4 MiB. Entries so large that the list could not be
+    read any more are refused.
   - An entry reaches the agents within about ten seconds.
 seealso:
+  - module: trustmesh.spiffe.spire_entry_info
   - module: trustmesh.spiffe.spire_join_token
 """
 
@@ -124,7 +202,7 @@ EXAMPLES = r"""
 - name: Register two workloads of a Kubernetes cluster
   trustmesh.spiffe.spire_entry:
     pod: statefulset/spire-server
-    kubeconfig: build/blue/kubeconfig
+    kubeconfig: build/clusters/blue.kubeconfig
     entries:
       - spiffe_id: spiffe://example.org/ns/shop/sa/cart
         parent_id: spiffe://example.org/node/blue
@@ -143,6 +221,19 @@ EXAMPLES = r"""
   check_mode: true
   diff: true
 
+- name: Keep exactly the entries of a file, and delete those that left it
+  trustmesh.spiffe.spire_entry:
+    src: /etc/trustmesh/shop.json
+    owner: shop
+    purge: owned
+
+- name: Delete all entries of an owner
+  trustmesh.spiffe.spire_entry:
+    entries: []
+    owner: shop
+    purge: owned
+    allow_empty: true
+
 - name: Delete an entry
   trustmesh.spiffe.spire_entry:
     state: absent
@@ -159,7 +250,7 @@ entries:
       when O(state=absent).
   type: list
   elements: dict
-  returned: success
+  returned: success, as O(return_entries) says
   contains:
     entry_id:
       description: The id of the entry.
@@ -182,22 +273,118 @@ entries:
       elements: str
       returned: always
       sample: ["k8s:ns:shop", "k8s:sa:cart"]
-actions:
-  description: What was done, or would be done in check mode, in order. When the task fails, only what was done.
+    x509_svid_ttl:
+      description: Seconds that an X509-SVID is valid. V(0) means the server's default.
+      type: int
+      returned: always
+    jwt_svid_ttl:
+      description: Seconds that a JWT-SVID is valid. V(0) means the server's default.
+      type: int
+      returned: always
+    federates_with:
+      description: The foreign trust domains.
+      type: list
+      elements: str
+      returned: always
+    dns_names:
+      description: The DNS names.
+      type: list
+      elements: str
+      returned: always
+    admin:
+      description: Whether the workload may use the server's whole API.
+      type: bool
+      returned: always
+    downstream:
+      description: Whether the workload is a SPIRE server that gets a signing certificate.
+      type: bool
+      returned: always
+    store_svid:
+      description: Whether the agent stores the SVID.
+      type: bool
+      returned: always
+    hint:
+      description: The hint. Empty means none.
+      type: str
+      returned: always
+    expires_at:
+      description: When the server drops the entry, in seconds since 1970. V(0) means never.
+      type: int
+      returned: always
+counts:
+  description:
+    - How many entries were, or would be, created, updated and deleted, and how many of the list stayed as they are.
+  type: dict
+  returned: success
+  contains:
+    created:
+      description: Entries created.
+      type: int
+      returned: always
+    updated:
+      description: Entries changed in place.
+      type: int
+      returned: always
+    deleted:
+      description: Entries deleted.
+      type: int
+      returned: always
+    unchanged:
+      description: Entries of the list that were as they should be.
+      type: int
+      returned: always
+    adopted:
+      description: Entries of the list that others made, changed or not. O(purge) never deletes them.
+      type: int
+      returned: always
+twins:
+  description:
+    - Where the server holds several entries of the same SPIFFE ID, parent and selectors, which only an update by hand
+      can bring about. When such an entry is in the list, the first id is the one that is managed, and a warning names
+      the others.
   type: list
   elements: dict
-  returned: always
+  returned: success
+  contains:
+    spiffe_id:
+      description: The SPIFFE ID.
+      type: str
+      returned: always
+    parent_id:
+      description: The parent.
+      type: str
+      returned: always
+    selectors:
+      description: The selectors.
+      type: list
+      elements: str
+      returned: always
+    ids:
+      description: The ids of the entries.
+      type: list
+      elements: str
+      returned: always
+actions:
+  description: What was done, or would be done in check mode, in order. When a change failed, only what was done.
+  type: list
+  elements: dict
+  returned: success, and when a change failed
   sample: [{"verb": "create", "id": "trustmesh.4f0c…", "spiffe_id": "spiffe://example.org/ns/shop/sa/cart"}]
 failed_entries:
-  description: The entries that the server refused, each with its place in O(entries), and the reason.
+  description: The entries that the server refused, or would refuse in check mode, each with its place and the reason.
   type: list
   elements: dict
   returned: when the server refused an entry
   contains:
     index:
-      description: Its place in O(entries), from 0.
+      description: Its place in O(entries) or O(src), from 0. Null for an entry that was to be purged.
       type: int
       returned: always
+    field:
+      description: The field that the server refused, when that can be known, else null.
+      type: str
+      returned: always
+      sample: federates_with
     verb:
       description: What was tried.
       type: str
@@ -220,10 +407,20 @@ failed_entries:
       description: Why the server refused it.
       type: str
       returned: always
+conflicts:
+  description: The entries that others hold, each with its place in the list and the id that stands in the way.
+  type: list
+  elements: dict
+  returned: when an entry belongs to another owner, or may not be adopted
+  sample: [{"index": 3, "entry_id": "trustmesh.billing.4f0c1d4bfcb1fbd0b44c7ff0a5b3e2d1"}]
+unknown:
+  description: How many changes may or may not have been made.
+  type: int
+  returned: when the connection broke during a change and the server does not answer
 """
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import run_module
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.run_entry import entry_spec, run_entry
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.run import entry_spec, run_entry
 
 
 def main() -> None:

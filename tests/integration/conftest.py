@@ -14,28 +14,30 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import LocalProcess
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.client import SpireServer
+from playbook import ROOT, play
 
-ROOT = Path(__file__).resolve().parents[2]
 MODULES = ROOT / "plugins" / "modules"
 TRUST_DOMAIN = "example.org"
 
 
 def binary(name: str) -> str:
-    """Return the path of a SPIRE program. The tests need the real ones, so a missing one is a failure."""
+    """Return the path of a program. The tests need the real ones, so a missing one is a failure."""
     folder = os.environ.get("TRUSTMESH_BIN_DIR")
     if not folder:
-        pytest.fail("TRUSTMESH_BIN_DIR is not set: it names the folder that holds spire-server and spire-agent.")
-    path = Path(folder) / name
+        pytest.fail("TRUSTMESH_BIN_DIR is not set: it names the folder that holds spire-server and the other programs.")
+    path = Path(folder).resolve() / name  # some are started from other folders
     if not os.access(path, os.X_OK):
-        pytest.fail(f"{path} is missing or not executable: TRUSTMESH_BIN_DIR must hold spire-server and spire-agent.")
+        pytest.fail(f"{path} is missing or not executable. These tests need the real program.")
     return str(path)
 
 
@@ -57,6 +59,7 @@ class Server:
     folder: Path
     port: int
     process: subprocess.Popen[bytes] | None = None
+    env: dict[str, str] = field(default_factory=dict)
 
     @property
     def socket_path(self) -> str:
@@ -78,7 +81,8 @@ class Server:
     def start(self) -> None:
         log = (self.folder / "server.log").open("ab")
         argv = [binary("spire-server"), "run", "-config", str(self.folder / "server.conf")]
-        self.process = subprocess.Popen(argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        environment = {**os.environ, **self.env}
+        self.process = subprocess.Popen(argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment)
         check = [binary("spire-server"), "healthcheck", "-socketPath", self.socket_path]
         wait_until(
             f"spire-server becomes healthy (log: {self.folder}/server.log)",
@@ -93,20 +97,32 @@ class Server:
 
 
 @contextlib.contextmanager
-def running_server(agent_ttl: str = "1h") -> Iterator[Server]:
+def running_server(
+    agent_ttl: str = "1h",
+    trust_domain: str = TRUST_DOMAIN,
+    extra: str = "",
+    env: dict[str, str] | None = None,
+    plugins: str = "",
+) -> Iterator[Server]:
+    """A running server.
+
+    ``extra`` goes into the server block of its configuration, ``plugins`` beside its plugins, ``env`` into its
+    environment.
+    """
     # A short path: a socket's path may have 108 bytes at most.
     folder = Path(tempfile.mkdtemp(prefix="tm-", dir="/tmp"))
-    server = Server(folder, free_port())
+    server = Server(folder, free_port(), env=env or {})
     (folder / "server.conf").write_text(
         f"""
         server {{
           bind_address = "127.0.0.1"
           bind_port = "{server.port}"
-          trust_domain = "{TRUST_DOMAIN}"
+          trust_domain = "{trust_domain}"
           data_dir = "{folder}"
           socket_path = "{server.socket_path}"
           ca_ttl = "24h"
           agent_ttl = "{agent_ttl}"
+          {extra}
         }}
         plugins {{
           DataStore "sql" {{
@@ -117,6 +133,7 @@ def running_server(agent_ttl: str = "1h") -> Iterator[Server]:
           }}
           KeyManager "disk" {{ plugin_data {{ keys_path = "{folder}/keys.json" }} }}
           NodeAttestor "join_token" {{ plugin_data {{}} }}
+          {plugins}
         }}
         """
     )
@@ -141,8 +158,16 @@ def server() -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def running_agent(server: Server, token: str, name: str = "agent") -> Iterator[subprocess.Popen[bytes]]:
-    """A spire-agent that joins ``server`` with the token in a file, and with the server's bundle pinned."""
+def running_agent(
+    server: Server,
+    token: str,
+    name: str = "agent",
+    attestor: str = 'NodeAttestor "join_token" { plugin_data {} }',
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A spire-agent that joins ``server`` with the token in a file, and with the server's bundle pinned.
+
+    Without a token it attests by the plugin ``attestor``.
+    """
     folder = server.folder / name
     folder.mkdir(exist_ok=True)
     (folder / "bundle.pem").write_text(server.client.show_bundle().pem)
@@ -157,11 +182,11 @@ def running_agent(server: Server, token: str, name: str = "agent") -> Iterator[s
           server_port = "{server.port}"
           trust_domain = "{TRUST_DOMAIN}"
           trust_bundle_path = "{folder}/bundle.pem"
-          join_token_file = "{folder}/token"
+          {f'join_token_file = "{folder}/token"' if token else ""}
         }}
         plugins {{
           KeyManager "disk" {{ plugin_data {{ directory = "{folder}" }} }}
-          NodeAttestor "join_token" {{ plugin_data {{}} }}
+          {attestor}
           WorkloadAttestor "unix" {{ plugin_data {{}} }}
         }}
         """
@@ -178,14 +203,83 @@ def running_agent(server: Server, token: str, name: str = "agent") -> Iterator[s
 
 def run_module(name: str, args: dict[str, Any], check: bool = False, diff: bool = True) -> dict[str, Any]:
     """Run a module as a process with its arguments as JSON on standard input, as Ansible's own wrapper hands them."""
-    internal = {"_ansible_check_mode": check, "_ansible_diff": diff, "_ansible_verbosity": 4}
-    done = subprocess.run(
-        [sys.executable, str(MODULES / f"{name}.py")],
-        input=json.dumps({"ANSIBLE_MODULE_ARGS": {**args, **internal}}),
-        text=True,
-        capture_output=True,
-        check=False,
-    )
-    assert done.stdout.strip(), done.stderr
-    result: dict[str, Any] = json.loads(done.stdout)
+    with start_module(name, args, check, diff) as module:
+        out, err = module.communicate()
+    assert out.strip(), err
+    result: dict[str, Any] = json.loads(out)
+    if not result.get("failed"):
+        wrong = list(differences({key: value for key, value in result.items() if key not in COMMON}, documented(name)))
+        assert not wrong, f"{name} and its documentation (RETURN) differ: {wrong}"
     return result
+
+
+# What Ansible adds to every result, and to one that names a file as dest or path.
+COMMON = {"changed", "diff", "warnings", "deprecations", "invocation", "exception"}
+COMMON |= {"uid", "gid", "owner", "group", "mode", "size", "state", "secontext"}
+TYPES = {"str": str, "int": int, "float": (int, float), "bool": bool, "list": list, "dict": dict}
+
+
+@cache
+def documented(module: str) -> dict[str, Any]:
+    """What a module's documentation says of the values that it returns."""
+    source = (MODULES / f"{module}.py").read_text()
+    values: dict[str, Any] = yaml.safe_load(source.partition('RETURN = r"""')[2].partition('"""')[0])
+    return values
+
+
+def differences(values: dict[str, Any], fields: dict[str, Any], place: str = "") -> Iterator[str]:
+    """Where values are not what the documentation says of them."""
+    for name in values.keys() - fields.keys():
+        yield f"{place}{name} is not documented"
+    for name, said in fields.items():
+        if name not in values:
+            if said["returned"] == "always":
+                yield f"{place}{name} is missing"
+            continue
+        value = values[name]
+        if value is not None and not isinstance(value, TYPES[said["type"]]):
+            yield f"{place}{name} is {value!r}, and not of the type {said['type']}"
+        for one in value if isinstance(value, list) else [value]:
+            if "contains" in said and isinstance(one, dict):
+                yield from differences(one, said["contains"], f"{place}{name}.")
+
+
+def start_module(name: str, args: dict[str, Any], check: bool = False, diff: bool = True) -> subprocess.Popen[str]:
+    """Start a module as :func:`run_module` does, and leave it running."""
+    internal = {"_ansible_check_mode": check, "_ansible_diff": diff, "_ansible_verbosity": 4}
+    with tempfile.TemporaryFile("w+") as given:
+        json.dump({"ANSIBLE_MODULE_ARGS": {**args, **internal}}, given)
+        given.seek(0)
+        argv = [sys.executable, str(MODULES / f"{name}.py")]
+        return subprocess.Popen(argv, stdin=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def run_playbook(tasks: list[dict[str, Any]], folder: Path, *words: str, **keywords: Any) -> str:
+    """Run ``tasks`` on this host as a user does, with more words of the command line and more keywords of the play.
+
+    Returns all that was printed. Raises when they fail.
+    """
+    done = play([{"hosts": "localhost", "tasks": tasks, **keywords}], folder, *words)
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output
+    return output
+
+
+def example_tasks(
+    module: str, server: Server, texts: Mapping[str, str], others: Mapping[str, Server] | None = None
+) -> list[dict[str, Any]]:
+    """The examples in a module's documentation, for ``server``; ``texts`` are replaced in them.
+
+    An example for a cluster whose kubeconfig is in ``others`` gets that server.
+    """
+    text = (MODULES / f"{module}.py").read_text().partition('EXAMPLES = r"""')[2].partition('"""')[0]
+    for there, here in texts.items():
+        text = text.replace(there, here)
+    tasks: list[dict[str, Any]] = yaml.safe_load(text)
+    for task in tasks:
+        for action in [name for name in task if name.startswith("trustmesh.spiffe.spire_")]:
+            options = task[action] or {}
+            there = (others or {}).get(options.pop("kubeconfig", ""), server)
+            options.pop("pod", None)
+            task[action] = {**options, **there.connection}
+    return tasks

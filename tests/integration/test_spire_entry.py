@@ -8,48 +8,19 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .conftest import Server, run_module, running_server
-
-PARENT = "spiffe://example.org/node/blue"
-
-
-def entry(name: str, **fields: Any) -> dict[str, Any]:
-    return {
-        "spiffe_id": f"spiffe://example.org/{name}",
-        "parent_id": PARENT,
-        "selectors": ["k8s:ns:shop", f"k8s:sa:{name}"],
-        **fields,
-    }
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with running_server() as one:
-        yield one
+from .conftest import Server, run_module
+from .entries import PARENT, clear, entry, predicted, refused, run
 
 
 @pytest.fixture(autouse=True)
 def empty(server: Server) -> None:
-    ids = [one.entry_id for one in server.client.list_entries()]
-    for results in server.client.delete_entries(ids):
-        assert all(result.ok for result in results)
-
-
-def run(server: Server, entries: list[dict[str, Any]], check: bool = False, **options: Any) -> dict[str, Any]:
-    result = run_module("spire_entry", {**server.connection, "entries": entries, **options}, check=check)
-    assert not result.get("failed"), result
-    return result
-
-
-def predicted(result: dict[str, Any]) -> dict[str, Any]:
-    return {name: result[name] for name in ("changed", "diff", "actions", "entries")}
+    clear(server)
 
 
 def test_check_mode_predicts_the_run_and_a_second_run_changes_nothing(server: Server) -> None:
@@ -158,19 +129,46 @@ def test_absent(server: Server) -> None:
     assert not run(server, [entry("cart"), entry("never")], state="absent")["changed"]
 
 
-def test_one_bad_of_many_is_named_with_its_reason(server: Server) -> None:
+def test_one_bad_of_many_is_named_and_nothing_is_changed_unless_asked(server: Server) -> None:
     many = [entry(f"w{number}") for number in range(20)]
     many[7]["federates_with"] = ["unknown.org"]
-    result = run_module("spire_entry", {**server.connection, "entries": many})
-    assert result["failed"]
+    for check in (True, False):
+        result = refused(server, many, check=check)
+        assert (result["changed"], result["actions"]) == (False, [])
+        assert "entries[7] (spiffe://example.org/w7), federates_with" in result["msg"]
+        assert "no bundle of unknown.org" in result["msg"]
+        (bad,) = result["failed_entries"]
+        assert (bad["index"], bad["field"], bad["spiffe_id"]) == (7, "federates_with", "spiffe://example.org/w7")
+    assert server.client.list_entries() == []
+    check_result = refused(server, many, check=True, on_refusal="continue")
+    result = refused(server, many, on_refusal="continue")
     assert result["changed"]
-    assert "entries[7]" in result["msg"]
-    assert "federates_with" in result["msg"]
-    (bad,) = result["failed_entries"]
-    assert (bad["index"], bad["spiffe_id"], bad["code"]) == (7, "spiffe://example.org/w7", 13)
+    assert check_result["actions"] == result["actions"]
+    assert check_result["failed_entries"] == result["failed_entries"]
     assert len(result["actions"]) == len(server.client.list_entries()) == 19
     many[7]["federates_with"] = []
     assert [action["spiffe_id"] for action in run(server, many)["actions"]] == ["spiffe://example.org/w7"]
+
+
+def test_a_refusal_that_cannot_be_foreseen_stops_the_batches_after_it(server: Server, tmp_path: Path) -> None:
+    # A stand-in for the program that lets the server refuse one entry, as a database with a fault of its own would: it
+    # gives that entry a parent of another trust domain on the way.
+    program = tmp_path / "spire-server"
+    real = server.connection["binary"]
+    change = "s#example.org/node/bad#other.org/node/bad#g"
+    program.write_text(f'#!/bin/sh\ncase "$*" in *create*) sed "{change}" | {real} "$@";; *) exec {real} "$@";; esac\n')
+    program.chmod(0o755)
+    many = [entry(f"w{number}") for number in range(250)]
+    many[7]["parent_id"] = "spiffe://example.org/node/bad"
+    result = refused(server, many, binary=str(program))
+    (bad,) = result["failed_entries"]
+    assert (bad["index"], bad["field"], bad["code"]) == (7, "parent_id", 3)
+    assert result["changed"]
+    assert len(result["actions"]) == len(server.client.list_entries()) == 199
+    result = refused(server, many, binary=str(program), on_refusal="continue")
+    assert len(result["actions"]) == 50
+    assert len(server.client.list_entries()) == 249
+    assert len(run(server, many)["actions"]) == 1
 
 
 @pytest.mark.parametrize(
@@ -211,8 +209,8 @@ def test_connection_errors_have_their_own_messages(server: Server, tmp_path: Pat
 
     (tmp_path / "file").touch()
     assert "there is no socket at" in message(socket_path=str(tmp_path / "none"))
-    assert "nobody answers at" in message(socket_path=str(tmp_path / "file"))
-    assert "was not found or is not executable" in message(binary="/nonexistent")
+    assert "is not a socket" in message(socket_path=str(tmp_path / "file"))
+    assert "was not found. Install the program" in message(binary="/nonexistent")
     assert "printed nothing" in message(binary="/bin/true")
     assert "not JSON" in message(binary="/bin/echo")
     with closing(socket.socket(socket.AF_UNIX)) as silent:
@@ -236,7 +234,10 @@ def test_through_kubectl_exec(server: Server, tmp_path: Path) -> None:
     # A stand-in for kubectl that runs what stands after «--»: it proves arguments, standard input and output.
     kubectl = tmp_path / "kubectl"
     seen = tmp_path / "seen"
-    kubectl.write_text(f'#!/bin/sh\necho "$*" >> {seen}\nwhile [ "$1" != -- ]; do shift; done\nshift\nexec "$@"\n')
+    # It knows no other pods nor ConfigMaps, and so no other registrar.
+    empty = """case "$*" in *" get "*) echo '{"kind":"List","items":[]}'; exit;; esac"""
+    rest = 'while [ "$1" != -- ]; do shift; done\nshift\nexec "$@"'
+    kubectl.write_text(f'#!/bin/sh\necho "$*" >> {seen}\n{empty}\n{rest}\n')
     kubectl.chmod(0o755)
     pod = {"kubectl": str(kubectl), "pod": "statefulset/spire-server", "context": "blue", "kubeconfig": "/k"}
     assert run(server, [entry("cart")], **pod)["changed"]
@@ -247,7 +248,7 @@ def test_through_kubectl_exec(server: Server, tmp_path: Path) -> None:
     gone.write_text("#!/bin/sh\necho 'Error from server (NotFound): pods \"spire-server-0\" not found' >&2\nexit 1\n")
     gone.chmod(0o755)
     result = run_module("spire_entry", {"kubectl": str(gone), "pod": "spire-server-0", "entries": [entry("cart")]})
-    assert "the pod, or its namespace, was not found" in result["msg"]
+    assert "the pod, or what is to lead to it, was not found" in result["msg"]
 
 
 def test_diff_and_results_are_json_for_ansible(server: Server) -> None:

@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import ROOT, Server, run_module, running_agent, running_server, wait_until
+from .conftest import Server, run_module, run_playbook, running_agent, running_server, wait_until
 
 ALIAS = "spiffe://example.org/node/green"
 
@@ -123,6 +121,97 @@ def test_another_alias_does_not_count(server: Server) -> None:
         assert run(server, spiffe_id="spiffe://example.org/node/other")["changed"]
 
 
+def test_a_token_in_the_file_that_is_still_good_is_kept(server: Server, tmp_path: Path) -> None:
+    dest = tmp_path / "token"
+    options = {"dest": str(dest), "ttl": 60}
+    first = run(server, **options)
+    token = dest.read_text()
+    assert dest.stat().st_mtime == first["expires_at"]
+    for check in (True, False):
+        kept = run(server, check=check, **options)
+        assert not kept["changed"]
+        assert "still good" in kept["reason"]
+    assert (dest.read_text(), len(server.client.list_entries())) == (token, 1)
+
+    # Less than half of its life is left, or the file tells nothing: a new one.
+    os.utime(dest, (time.time(), time.time() + 29))
+    assert run(server, **options)["changed"]
+    dest.write_text("not a token\n")
+    assert run(server, **options)["changed"]
+
+    # What was minted is good: the agent joins with it, and then the file does not matter.
+    kept_token = dest.read_text()
+    with running_agent(server, kept_token):
+        attested(server)
+        assert run(server, **options)["agent"]["state"] == "alive"
+    # Its agent is forgotten, so that the token in the file is a used one, although its time has not come.
+    server.client.evict_agent(server.client.list_agents()[0].spiffe_id)
+    assert run(server, **options)["changed"]
+    assert dest.read_text() != kept_token
+
+
+def test_many_nodes_in_one_task(server: Server, tmp_path: Path) -> None:
+    def node(name: str, **options: Any) -> dict[str, Any]:
+        return {"spiffe_id": f"spiffe://example.org/node/{name}", "dest": str(tmp_path / name), **options}
+
+    def many(tokens: list[dict[str, Any]], check: bool = False, **options: Any) -> dict[str, Any]:
+        result = run_module("spire_join_token", {**server.connection, "tokens": tokens, **options}, check=check)
+        assert not result.get("failed"), result
+        return result
+
+    nodes = [node("one"), node("two", ttl=60), {"spiffe_id": "spiffe://example.org/node/three"}]
+    check = many(nodes, check=True)
+    assert list(tmp_path.iterdir()) == []
+    real = many(nodes)
+    assert (check["diff"], check["actions"]) == (real["diff"], real["actions"])
+    assert [one["spiffe_id"] for one in real["tokens"]] == [one["spiffe_id"] for one in nodes]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+    assert real["tokens"][1]["expires_at"] - time.time() < 61 < real["tokens"][0]["expires_at"] - time.time()
+    assert "token" not in real["tokens"][0]
+    assert all(path.read_text() not in str(real) for path in tmp_path.iterdir())
+    with running_agent(server, real["tokens"][2]["token"]):
+        attested(server)
+        again = many(nodes)
+        assert (again["changed"], again["actions"], again["diff"]) == (False, [], [])
+        # One of many was lost.
+        nodes[2]["force"] = True
+        forced = many(nodes)
+        assert [action["verb"] for action in forced["actions"]] == ["evict", "mint"]
+    assert not many([])["changed"]
+
+
+def test_what_was_done_before_a_failure_is_told(server: Server, tmp_path: Path) -> None:
+    """A stand-in for the program that refuses the second mint, which a healthy server never does."""
+    program = tmp_path / "spire-server"
+    real = server.connection["binary"]
+    program.write_text(
+        f'#!/bin/sh\ncase "$*" in *node/two*) echo "rpc error: code = Internal" >&2; exit 1;; esac\nexec {real} "$@"\n'
+    )
+    program.chmod(0o755)
+    tokens = [
+        {"spiffe_id": f"spiffe://example.org/node/{name}", "dest": str(tmp_path / name)} for name in ("one", "two")
+    ]
+    result = run_module("spire_join_token", {**server.connection, "binary": str(program), "tokens": tokens})
+    assert result["failed"]
+    assert result["changed"]
+    assert result["actions"] == [{"verb": "mint", "id": "", "spiffe_id": "spiffe://example.org/node/one"}]
+    # The file of the first holds its token, and nothing half made is left beside it.
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "spire-server"]
+    assert (tmp_path / "one").read_text() not in str(result)
+
+
+def test_an_alias_that_others_have_is_refused(server: Server) -> None:
+    server.cli("entry", "create", "-node", "-spiffeID", ALIAS, "-selector", "k8s_psat:cluster:blue", "-entryID", "psat")
+    for options in ({}, {"force": True}):
+        result = run_module("spire_join_token", {**server.connection, "spiffe_id": ALIAS, **options})
+        assert result["failed"]
+        assert "node alias" in result["msg"]
+        assert result["entry_id"] == "psat"
+    server.cli("entry", "delete", "-entryID", "psat")
+    assert run(server)["changed"]
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -134,52 +223,51 @@ def test_another_alias_does_not_count(server: Server) -> None:
         ({"dest": "/nonexistent/token"}, "does not exist"),
         ({"container": "spire-server"}, "without pod"),
         ({"timeout": 0}, "timeout: 0"),
+        ({"tokens": []}, "mutually exclusive"),
+        ({"spiffe_id": None}, "one of the following is required"),
+        ({"spiffe_id": None, "tokens": [{"spiffe_id": ALIAS}], "dest": "/tmp/x"}, "mutually exclusive"),
+        ({"spiffe_id": None, "tokens": [{"spiffe_id": ALIAS}, {"spiffe_id": "x"}]}, "tokens[1].spiffe_id: 'x'"),
+        (
+            {"spiffe_id": None, "tokens": [{"spiffe_id": ALIAS}] * 2},
+            "tokens[1].spiffe_id: spiffe://example.org/node/green",
+        ),
+        ({"spiffe_id": None, "tokens": [{"spiffe_id": ALIAS, "ttl": 0}]}, "tokens[0].ttl: 0"),
+        ({"spiffe_id": None, "tokens": [{"spiffe_id": ALIAS, "dest": "/nonexistent/t"}]}, "tokens[0].dest: the folder"),
+        ({"spiffe_id": None, "tokens": [{"dest": "/tmp/t"}]}, "tokens[0]: missing required arguments: spiffe_id"),
+        ({"spiffe_id": None, "tokens": [{"spiffe_id": ALIAS, "tll": 5}]}, "tokens[0]: Unsupported parameters"),
     ],
 )
 def test_bad_input_is_refused_before_the_server_is_asked(options: dict[str, Any], words: str) -> None:
     args = {"binary": "/nonexistent/spire-server", "spiffe_id": ALIAS, **options}
-    result = run_module("spire_join_token", args)
+    result = run_module("spire_join_token", {name: value for name, value in args.items() if value is not None})
     assert result["failed"]
     assert words in result["msg"]
 
 
 def test_no_output_of_ansible_holds_the_token_at_the_highest_verbosity(server: Server, tmp_path: Path) -> None:
-    dest = tmp_path / "token"
-    playbook = tmp_path / "play.yml"
-    connection = "".join(f"        {name}: {value}\n" for name, value in server.connection.items())
-    playbook.write_text(
-        f"""
-- hosts: localhost
-  gather_facts: false
-  tasks:
-    - trustmesh.spiffe.spire_join_token:
-        spiffe_id: {ALIAS}
-        dest: {dest}
-{connection}
-    - trustmesh.spiffe.spire_join_token:
-        spiffe_id: {ALIAS}
-{connection}
-      register: minted
-      no_log: true
-    - ansible.builtin.copy:
-        content: "{{{{ minted.token }}}}"
-        dest: {tmp_path}/returned
-        mode: "0600"
-      no_log: true
-"""
+    dest, many = tmp_path / "token", tmp_path / "many"
+    module = "trustmesh.spiffe.spire_join_token"
+    output = run_playbook(
+        [
+            {module: {**server.connection, "spiffe_id": ALIAS, "dest": str(dest)}},
+            {module: {**server.connection, "tokens": [{"spiffe_id": f"{ALIAS}2", "dest": str(many)}]}},
+            {module: {**server.connection, "spiffe_id": ALIAS}, "register": "minted", "no_log": True},
+            {
+                "ansible.builtin.copy": {
+                    "content": "{{ minted.token }}",
+                    "dest": f"{tmp_path}/returned",
+                    "mode": "0600",
+                },
+                "no_log": True,
+            },
+        ],
+        tmp_path,
+        "-vvvv",
+        "--diff",
     )
-    done = subprocess.run(
-        [str(Path(sys.executable).with_name("ansible-playbook")), "-vvvv", "--diff", str(playbook)],
-        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_PYTHON_INTERPRETER": sys.executable},
-        cwd=ROOT,
-        text=True,
-        capture_output=True,
-        check=False,
-    )
-    output = done.stdout + done.stderr
-    assert done.returncode == 0, output
-    tokens = [dest.read_text(), (tmp_path / "returned").read_text()]
-    assert len(set(tokens)) == 2
+    tokens = [path.read_text() for path in (dest, many, tmp_path / "returned")]
+    assert len(set(tokens)) == 3
     for token in tokens:
         assert len(token) == 36
         assert token not in output
+    assert "no_log for tokens" not in output

@@ -447,6 +447,25 @@ def test_action_groups_name_modules_that_exist() -> None:
     broken(places, "meta/runtime.yml names a module that does not exist.")
 
 
+@pytest.mark.parametrize("module", [name for name in modules() if name.startswith("spire_")])
+def test_every_spire_module_has_the_one_connection(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # What spire_spec says of pod_selector is the sign of its options and of the constraint between them.
+    package = "ansible_collections.trustmesh.spiffe.plugins"
+    shared = importlib.import_module(f"{package}.module_utils._spire.connection").spire_spec()
+    loaded = importlib.import_module(f"{package}.modules.{module}")
+    specs: list[Any] = []
+    monkeypatch.setattr(loaded, "run_module", lambda spec, _use_case: specs.append(spec))
+    loaded.main()
+    places = [name for name, option in shared.options.items() if specs[0].options.get(name) != option]
+    places += [
+        f"not exclusive: {names}" for names in shared.mutually_exclusive if names not in specs[0].mutually_exclusive
+    ]
+    used = yaml.safe_load(loaded.DOCUMENTATION)["extends_documentation_fragment"]
+    places += [name for name in ("trustmesh.spiffe.spire", "trustmesh.spiffe.kubectl") if name not in used]
+    broken(places, f"{module}: merge spire_spec() into its options, and use the two doc fragments that go with it.")
+    assert module in data("meta/runtime.yml")["action_groups"]["spire"]
+
+
 PURE = files("plugins/module_utils/**/model.py", "plugins/module_utils/**/plan.py", "plugins/module_utils/**/codec.py")
 EFFECTS = re.compile(
     r"(ansible|http|io|os|pathlib|shutil|socket|ssl|subprocess|tempfile|time|urllib\.(request|error))(\.|$)"

@@ -12,14 +12,18 @@ it drops without a word.
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
+import re
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import ProcessError
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.model import Entry, canonical_selectors
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.model import Entry, canonical_selectors
+
+T = TypeVar("T")
 
 MAX_MESSAGE_BYTES = 3 * 1024 * 1024
 """What one batch may weigh. gRPC refuses messages over 4 MiB in both directions, and a reply is heavier than its
@@ -29,7 +33,19 @@ REPLY_EXTRA = 320
 """What a reply adds to an item: times, revision, status and the longest error message seen."""
 
 MAX_BATCH_ITEMS = 2000
-"""A batch of this size takes a few seconds on SQLite, well within the time limit of one call."""
+"""A batch of this size takes a few seconds on SQLite. Where the server is slower, who sends them asks for fewer."""
+
+MATCHES = ("exact", "any", "superset", "subset")
+"""How a set can be compared with the one that a filter names; SPIRE's own words."""
+
+MAX_PAGE_BYTES = 4 * 1024 * 1024
+"""What gRPC lets one answer weigh."""
+
+NOT_FOUND, ALREADY_EXISTS, FAILED_PRECONDITION = 5, 6, 9
+"""gRPC's status codes that a module has an answer to."""
+
+PAGE_ITEMS = 500
+"""So many entries stand in one answer when ``entry show`` reads them (cmd/spire-server/cli/entry/show.go)."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +55,6 @@ class ItemResult:
     code: int
     message: str
     entry_id: str
-    entry: Entry | None = None
 
     @property
     def ok(self) -> bool:
@@ -82,6 +97,29 @@ class Authority:
     pem: str
     tainted: bool
 
+    @property
+    def der(self) -> bytes:
+        return base64.b64decode("".join(line for line in self.pem.splitlines() if not line.startswith("-")))
+
+    @property
+    def sha256(self) -> str:
+        """The fingerprint: digest over the DER form."""
+        return hashlib.sha256(self.der).hexdigest()
+
+
+@dataclass(frozen=True)
+class JwtAuthority:
+    """One JWT authority of a bundle: a public key, as DER of its SubjectPublicKeyInfo."""
+
+    key_id: str
+    public_key: bytes
+    expires_at: int = 0
+    tainted: bool = False
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.public_key).hexdigest()
+
 
 @dataclass(frozen=True)
 class Bundle:
@@ -91,6 +129,7 @@ class Bundle:
     x509_authorities: tuple[Authority, ...]
     sequence_number: int
     refresh_hint: int
+    jwt_authorities: tuple[JwtAuthority, ...] = ()
 
     @property
     def pem(self) -> str:
@@ -111,45 +150,81 @@ class X509Svid:
 
 
 def loads(text: str, doing: str, secret: bool = False) -> dict[str, Any]:
-    """Read what spire-server printed. Lines before the JSON (warnings) are passed over.
+    """Read what spire-server printed: one JSON object. Lines before it that are no JSON (warnings) are passed over.
 
     ``secret`` keeps the output out of the error message.
     """
     if not text.strip():
-        raise ProcessError(f"{doing} failed: the command ended well but printed nothing.")
-    lines = text.splitlines(keepends=True)
-    start = next((number for number, line in enumerate(lines) if line.lstrip().startswith("{")), None)
-    shown = f"{len(text)} characters, not shown" if secret else repr(text[:300])
-    if start is not None:
+        raise ProcessError(
+            f"{doing} failed: the command ended well but printed nothing. Is binary the program spire-server?"
+        )
+    shown = f"It has {len(text)} characters" + (", not shown." if secret else f" and starts with: {text[:300]!r}.")
+    if not text.isascii():
         try:
-            value = json.loads("".join(lines[start:]))
-        except ValueError as error:
-            raise ProcessError(
-                f"{doing} failed: the output is not whole JSON ({error.msg}). It starts with: {shown}."  # type: ignore[attr-defined]
-            ) from None
-        if isinstance(value, dict):
-            return value
-    raise ProcessError(f"{doing} failed: the output is not JSON. It starts with: {shown}.")
+            text.encode()
+        except UnicodeEncodeError:
+            raise ProcessError(f"{doing} failed: the output is not UTF-8. {shown} Run it again.") from None
+    start = 0 if text.startswith("{") else _JSON_LINE.search(text)
+    if start is None:
+        raise ProcessError(f"{doing} failed: the output is not JSON. {shown} Is binary the program spire-server?")
+    try:
+        value, end = _DECODER.raw_decode(text, start if isinstance(start, int) else start.start(1))
+    except (ValueError, RecursionError) as error:
+        reason = f"({error.msg})" if isinstance(error, json.JSONDecodeError) else "(too deep)"
+        raise ProcessError(
+            f"{doing} failed: the output is not whole JSON {reason}; it was cut off on the way, or something was "
+            f"printed into it. {shown} Run it again."
+        ) from None
+    if _JSON_LINE.search(text, end) or not isinstance(value, dict):
+        # Which of two would be the answer cannot be known: a program may also write its log as JSON.
+        raise ProcessError(f"{doing} failed: the output is not one JSON object. {shown} Is something else printing?")
+    return value
+
+
+_JSON_LINE = re.compile(r"^[ \t]*([{\[])", re.MULTILINE)
+_DECODER = json.JSONDecoder()
+
+
+def read_list(reply: Mapping[str, Any], name: str, read: Callable[[Any], T], doing: str) -> list[T]:
+    """Read the list ``name`` of a reply, item by item. A reply without it is no empty list but a failure."""
+    items = reply.get(name)
+    if not isinstance(items, list):
+        held = ", ".join(sorted(reply)) or "nothing"
+        raise ProcessError(
+            f"{doing} failed: the answer has no list {name}; it has {held}. Is binary the program spire-server, and of "
+            "the server's version?"
+        )
+    try:
+        return [read(item) for item in items]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise ProcessError(
+            f"{doing} failed: an item of {name} in the answer has an unknown shape. Is binary the program "
+            "spire-server, and of the server's version?"
+        ) from None
 
 
 def entry_from_server(data: Mapping[str, Any]) -> Entry:
     """Read an entry as spire-server prints it."""
+    get = data.get
+    federates_with, dns_names = get("federates_with"), get("dns_names")
+    # Fields in the order of Entry: this runs for each entry of the server in every task.
     return Entry(
-        spiffe_id=id_from_server(data.get("spiffe_id")),
-        parent_id=id_from_server(data.get("parent_id")),
-        selectors=selectors_from_server(data.get("selectors")),
-        entry_id=data.get("id", ""),
-        x509_svid_ttl=int(data.get("x509_svid_ttl", 0)),
-        jwt_svid_ttl=int(data.get("jwt_svid_ttl", 0)),
-        federates_with=tuple(name.removeprefix("spiffe://") for name in data.get("federates_with") or ()),
-        dns_names=tuple(data.get("dns_names") or ()),
-        admin=bool(data.get("admin", False)),
-        downstream=bool(data.get("downstream", False)),
-        store_svid=bool(data.get("store_svid", False)),
-        hint=data.get("hint", ""),
-        expires_at=int(data.get("expires_at", 0)),
-        created_at=int(data.get("created_at", 0)),
-        additional_attributes=data.get("additional_attributes") or {},
+        id_from_server(get("spiffe_id")),
+        id_from_server(get("parent_id")),
+        selectors_from_server(get("selectors")),
+        get("id", ""),
+        get("x509_svid_ttl", 0),
+        get("jwt_svid_ttl", 0),
+        tuple([name.removeprefix("spiffe://") for name in federates_with]) if federates_with else (),
+        tuple(dns_names) if dns_names else (),
+        get("admin", False),
+        get("downstream", False),
+        get("store_svid", False),
+        get("hint", ""),
+        int(get("expires_at", 0)),
+        int(get("created_at", 0)),
+        get("additional_attributes") or {},
+        int(get("revision_number", 0)),
     )
 
 
@@ -184,18 +259,17 @@ def results_from_server(reply: Mapping[str, Any], expected: int, doing: str) -> 
     if not isinstance(results, list) or len(results) != expected:
         found = len(results) if isinstance(results, list) else "no"
         raise ProcessError(f"{doing} failed: {expected} items were sent and {found} results came back. Run it again.")
-    return [_item_result(result) for result in results]
+    return read_list(reply, "results", _item_result, doing)
 
 
 def _item_result(result: Mapping[str, Any]) -> ItemResult:
     status = result.get("status") or {}
-    entry = entry_from_server(result["entry"]) if result.get("entry") else None
-    # A result without a status is no success: only a printed code 0 is one.
+    # A result without a status is no success: only a printed code 0 is one. Beside a refusal spire-server prints the
+    # entry that was sent, never the one that stood in the way.
     return ItemResult(
         code=int(status.get("code", -1)),
         message=str(status.get("message") or "the server gave no reason"),
-        entry_id=entry.entry_id if entry else str(result.get("id", "")),
-        entry=entry,
+        entry_id=str((result.get("entry") or result).get("id", "")),
     )
 
 
@@ -221,6 +295,15 @@ def bundle_from_server(data: Mapping[str, Any]) -> Bundle:
         ),
         sequence_number=int(data.get("sequence_number", 0)),
         refresh_hint=int(data.get("refresh_hint", 0)),
+        jwt_authorities=tuple(
+            JwtAuthority(
+                str(key.get("key_id", "")),
+                base64.b64decode(key.get("public_key", "")),
+                int(key.get("expires_at", 0)),
+                bool(key.get("tainted", False)),
+            )
+            for key in data.get("jwt_authorities") or ()
+        ),
     )
 
 
@@ -230,6 +313,13 @@ def svid_from_server(data: Mapping[str, Any]) -> X509Svid:
         key_pem=pem("PRIVATE KEY", data["private_key"]),
         bundle_pem="".join(pem("CERTIFICATE", der) for der in data.get("root_cas") or ()),
     )
+
+
+def set_filter(flag: str, values: Sequence[str] | None, match_flag: str, match: str | None) -> list[str]:
+    """Return the words of a filter by a set, such as selectors. Without values it filters nothing."""
+    if not values:
+        return []
+    return [*(word for value in values for word in (flag, value)), match_flag, match or "superset"]
 
 
 def id_from_server(data: Mapping[str, str] | None) -> str:
@@ -246,20 +336,28 @@ def pem(label: str, der: str) -> str:
     return f"-----BEGIN {label}-----\n{body}\n-----END {label}-----\n"
 
 
-def batches(items: Sequence[Any], name: str) -> Iterator[tuple[int, str]]:
+def batches(
+    items: Iterable[Any], name: str, limit: Callable[[], int] = lambda: MAX_BATCH_ITEMS
+) -> Iterator[tuple[int, str]]:
     """Cut ``items`` into requests ``{name: [...]}`` and yield how many each holds, and its text.
 
-    A single item that is too heavy still goes out alone: the server then says so.
+    ``limit`` is asked for the most items of a batch while that is filled, so it can follow how fast the server is. A
+    single item that is too heavy still goes out alone: the server then says so.
     """
     texts: list[str] = []
     weight = 0
     for item in items:
         text = json.dumps(item, separators=(",", ":"))
-        cost = len(text.encode()) + REPLY_EXTRA
-        if texts and (len(texts) >= MAX_BATCH_ITEMS or weight + cost > MAX_MESSAGE_BYTES):
+        cost = len(text) + REPLY_EXTRA  # json.dumps escapes all that is not ASCII
+        if texts and (len(texts) >= min(limit(), MAX_BATCH_ITEMS) or weight + cost > MAX_MESSAGE_BYTES):
             yield len(texts), f'{{"{name}":[{",".join(texts)}]}}'
             texts, weight = [], 0
         texts.append(text)
         weight += cost
     if texts:
         yield len(texts), f'{{"{name}":[{",".join(texts)}]}}'
+
+
+def entry_weight(entry: Entry) -> int:
+    """The bytes that an entry takes in an answer at most: as JSON it is heavier than on the wire."""
+    return len(json.dumps(entry_to_server(entry), ensure_ascii=False).encode()) + 32  # its times and revision

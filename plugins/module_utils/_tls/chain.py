@@ -15,13 +15,14 @@ from typing import Any
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import TrustmeshError
 
 try:
+    import cryptography
     from cryptography import x509
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.serialization import Encoding
 except ImportError as error:
     MISSING: str | None = str(error)
 else:
-    MISSING = None
+    MISSING = None if hasattr(x509.Certificate, "not_valid_after_utc") else f"it is {cryptography.__version__}"
 
 MAX_DEPTH = 8
 
@@ -53,10 +54,10 @@ class Judgement:
 
 
 def require_cryptography() -> None:
-    """Raise when the library that reads certificates is not there."""
+    """Raise when the library that reads certificates is not there, or too old."""
     if MISSING:
         raise TrustmeshError(
-            f"The Python package cryptography is needed where this runs, and cannot be imported: {MISSING}."
+            f"The Python package cryptography 42 or later is needed where this runs: {MISSING}."
             " Install it for the Python named by ansible_python_interpreter."
         )
 
@@ -91,7 +92,7 @@ def judge(chain: Sequence[x509.Certificate], expected: Expectation, now: datetim
         problems.append(f"it carries {len(ids)} URI SANs, an X509-SVID carries exactly one")
     elif ids[0] != expected.spiffe_id:
         problems.append(f"it is {ids[0]}, expected {expected.spiffe_id}")
-    if _is_authority(leaf):
+    if is_authority(leaf):
         problems.append("it is a CA certificate, a workload must present a leaf")
     remaining = (leaf.not_valid_after_utc - now).total_seconds()
     if now < leaf.not_valid_before_utc:
@@ -147,7 +148,7 @@ def _leads_to(
 
 def _signed(certificate: x509.Certificate, issuer: x509.Certificate, now: datetime.datetime, below: int) -> bool:
     """Whether ``issuer`` may sign and did sign. ``below`` counts the intermediates between it and the leaf."""
-    if not _is_authority(issuer, below) or not issuer.not_valid_before_utc <= now <= issuer.not_valid_after_utc:
+    if not is_authority(issuer, below) or not issuer.not_valid_before_utc <= now <= issuer.not_valid_after_utc:
         return False
     try:
         certificate.verify_directly_issued_by(issuer)
@@ -156,7 +157,8 @@ def _signed(certificate: x509.Certificate, issuer: x509.Certificate, now: dateti
     return True
 
 
-def _is_authority(certificate: x509.Certificate, below: int = 0) -> bool:
+def is_authority(certificate: x509.Certificate, below: int = 0) -> bool:
+    """Whether it may sign certificates, with ``below`` intermediates between it and the leaf."""
     try:
         basic = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
     except (x509.ExtensionNotFound, ValueError):

@@ -8,16 +8,16 @@ from __future__ import annotations
 import copy
 import json
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from playbook import play
 
-from ..conftest import ROOT, run_module, wait_until
-from .conftest import Api, program
+from ..conftest import binary, run_module, wait_until
+from ..kubernetes_api import Api
 
 OVERLAY: dict[str, Any] = {
     "spec": {
@@ -42,8 +42,8 @@ VALIDATOR = ("validatingwebhookconfiguration", "istiod-default-validator")
 def install(api: Api, overlay: dict[str, Any] | None = None, *, check: bool = False, **more: Any) -> dict[str, Any]:
     args = {
         "overlay": OVERLAY if overlay is None else overlay,
-        "istioctl": program("istioctl"),
-        "kubectl": program("kubectl"),
+        "istioctl": binary("istioctl"),
+        "kubectl": binary("kubectl"),
         "kubeconfig": api.kubeconfig,
         "wait": False,
         **more,
@@ -223,7 +223,7 @@ def test_a_cached_rendering_gives_the_same_and_a_broken_one_is_made_anew(install
 
 def test_the_istio_of_another_tool_is_refused_before_anything_is_written(bare: Api) -> None:
     manifest = subprocess.run(
-        [program("istioctl"), "manifest", "generate", "-f", "-"],
+        [binary("istioctl"), "manifest", "generate", "-f", "-"],
         input=json.dumps({"apiVersion": "install.istio.io/v1alpha1", "kind": "IstioOperator", **OVERLAY}),
         text=True,
         capture_output=True,
@@ -270,12 +270,6 @@ def test_a_missing_program_is_named(api: Api) -> None:
     assert "/nowhere/istioctl was not found" in install(api, istioctl="/nowhere/istioctl")["msg"]
 
 
-PLAY = """
-- hosts: localhost
-  connection: local
-  gather_facts: false
-  roles: [trustmesh.spiffe.istio]
-"""
 WORKLOADS = """
 apiVersion: apps/v1
 kind: Deployment
@@ -310,22 +304,20 @@ spec:
 """
 
 
-def play(api: Api, folder: Path, **variables: Any) -> subprocess.CompletedProcess[str]:
+def role(api: Api, folder: Path, **variables: Any) -> subprocess.CompletedProcess[str]:
     """Run the role with the variables that the roles before it would leave."""
-    (folder / "play.yml").write_text(PLAY)
     settings = {
-        "toolchain_bin": {"istioctl": program("istioctl"), "kubectl": program("kubectl")},
+        "toolchain_bin": {"istioctl": binary("istioctl"), "kubectl": binary("kubectl")},
         "cluster_kubeconfig": api.kubeconfig,
         "cluster_context": "test",
         "images_refs": {"istio_pilot": "registry.test/pilot:1", "istio_proxyv2": "registry.test/proxyv2:1"},
         "images_stock_envoy": True,
         "istio_wait": False,
-        "ansible_python_interpreter": sys.executable,
         "istio_cache_dir": str(folder / "cache"),
         **variables,
     }
-    words = ["ansible-playbook", "-i", "localhost,", "-e", json.dumps(settings), str(folder / "play.yml")]
-    return subprocess.run(words, cwd=ROOT, text=True, capture_output=True, check=False)
+    plays = [{"hosts": "localhost", "roles": ["trustmesh.spiffe.istio"]}]
+    return play(plays, folder, "--extra-vars", json.dumps(settings))
 
 
 POLICY = {
@@ -347,7 +339,7 @@ POLICY = {
 def test_every_proxy_gets_the_socket_of_spire_and_cannot_do_without(
     bare: Api, tmp_path: Path, delivery: str, volume: dict[str, Any]
 ) -> None:
-    done = play(bare, tmp_path, trustmesh_socket_delivery=delivery)
+    done = role(bare, tmp_path, trustmesh_socket_delivery=delivery)
     assert done.returncode == 0, done.stdout
     injector = bare.get("configmap", "istio-sidecar-injector", "-n", "istio-system")["data"]
     (tmp_path / "config").write_text(injector["config"])
@@ -358,7 +350,7 @@ def test_every_proxy_gets_the_socket_of_spire_and_cannot_do_without(
     words = ["kube-inject", "--kubeconfig", bare.kubeconfig, "--injectConfigFile", str(tmp_path / "config")]
     words += ["--meshConfigFile", str(tmp_path / "mesh"), "--valuesFile", str(tmp_path / "values")]
     injected = subprocess.run(
-        [program("istioctl"), *words, "-f", str(tmp_path / "apps.yml")],
+        [binary("istioctl"), *words, "-f", str(tmp_path / "apps.yml")],
         text=True,
         capture_output=True,
         check=True,
@@ -381,9 +373,9 @@ def test_every_proxy_gets_the_socket_of_spire_and_cannot_do_without(
 
 
 def test_the_role_twice_and_then_without_a_policy(bare: Api, tmp_path: Path) -> None:
-    first = play(bare, tmp_path, istio_authorization_policies=[POLICY])
+    first = role(bare, tmp_path, istio_authorization_policies=[POLICY])
     assert first.returncode == 0, first.stdout
-    again = play(bare, tmp_path, istio_authorization_policies=[POLICY])
+    again = role(bare, tmp_path, istio_authorization_policies=[POLICY])
     assert "changed=0" in again.stdout, again.stdout
     assert bare.get("peerauthentication", "default", "-n", "istio-system")["spec"] == {"mtls": {"mode": "STRICT"}}
     assert bare.get("authorizationpolicy", "default-deny", "-n", "istio-system").get("spec", {}) == {}
@@ -397,10 +389,10 @@ def test_the_role_twice_and_then_without_a_policy(bare: Api, tmp_path: Path) -> 
             }
         ],
     }
-    without = play(bare, tmp_path, istio_authorization_policies=[{**POLICY, "state": "absent"}])
+    without = role(bare, tmp_path, istio_authorization_policies=[{**POLICY, "state": "absent"}])
     assert without.returncode == 0, without.stdout
     assert bare.get("authorizationpolicy")["items"] == []
-    gone = play(bare, tmp_path, istio_state="absent")
+    gone = role(bare, tmp_path, istio_state="absent")
     assert gone.returncode == 0, gone.stdout
 
 
@@ -423,7 +415,7 @@ def test_the_role_twice_and_then_without_a_policy(bare: Api, tmp_path: Path) -> 
 def test_bad_settings_are_refused_before_anything_is_touched(
     api: Api, tmp_path: Path, variables: dict[str, Any], words: str
 ) -> None:
-    failed = play(api, tmp_path, **variables)
+    failed = role(api, tmp_path, **variables)
     assert failed.returncode != 0
     assert words in failed.stdout.replace("\n", " ").replace("        ", " ")
     assert "Install |" not in failed.stdout

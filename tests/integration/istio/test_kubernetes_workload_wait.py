@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from ..conftest import run_module
-from .conftest import Api, program
+from ..conftest import binary, run_module
+from ..kubernetes_api import Api
 
 READY = {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1}
 
 
 def wait(api: Api, *workloads: dict[str, str], check: bool = False, **more: Any) -> dict[str, Any]:
-    args = {"kubectl": program("kubectl"), "kubeconfig": api.kubeconfig, "timeout": 1, "workloads": [*workloads]}
+    args = {"kubectl": binary("kubectl"), "kubeconfig": api.kubeconfig, "timeout": 1, "workloads": [*workloads]}
     return run_module("kubernetes_workload_wait", {**args, **more}, check=check)
 
 

@@ -15,7 +15,6 @@ import signal
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,8 @@ from typing import Any
 
 import pytest
 
-TRUST_DOMAIN = "example.org"
+from ..conftest import TRUST_DOMAIN, binary, free_port, wait_until
+
 BLUE = f"spiffe://{TRUST_DOMAIN}/ns/default/sa/gateway"
 GREEN = f"spiffe://{TRUST_DOMAIN}/green/envoy"
 
@@ -57,30 +57,6 @@ class Site:
     open: str
     nobody: str
     spire: Callable[..., str]
-
-
-def binary(name: str) -> str:
-    folder = os.environ.get("TRUSTMESH_BIN_DIR")
-    if not folder:
-        pytest.fail("TRUSTMESH_BIN_DIR is not set: name the folder with spire-server, spire-agent and envoy.")
-    path = Path(folder).resolve() / name  # the programs are started from other folders too
-    if not os.access(path, os.X_OK):
-        pytest.fail(f"{path} is missing or not executable. These tests need the real program.")
-    return str(path)
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-def until(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            pytest.fail(f"waited {seconds:g} s for {what}")
-        time.sleep(0.1)
 
 
 def answers(port: int) -> bool:
@@ -136,7 +112,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         (folder / "server.conf").write_text(_server_conf(folder, server_port))
         start("server", server, "run", "-config", str(folder / "server.conf"))
         healthy = [server, "healthcheck", "-socketPath", server_socket]
-        until(lambda: subprocess.run(healthy, capture_output=True, check=False).returncode == 0, "spire-server")
+        wait_until(
+            "spire-server starts", lambda: subprocess.run(healthy, capture_output=True, check=False).returncode == 0, 30
+        )
 
         token = json.loads(spire("token", "generate", "-ttl", "600", "-output", "json"))["value"]
         (folder / "bundle.pem").write_text(spire("bundle", "show"))
@@ -147,7 +125,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             selector = f"unix:uid:{os.getuid()}"
             spire("entry", "create", "-spiffeID", spiffe_id, "-parentID", parent, "-selector", selector)
         start("agent", agent, "run", "-config", str(folder / "agent.conf"))
-        until(Path(agent_socket).exists, "spire-agent")
+        wait_until("spire-agent starts", Path(agent_socket).exists, 30)
 
         ports = {name: free_port() for name in ("admin", "blue", "strict", "rbac_only", "open", "nobody")}
         config = _envoy_conf(agent_socket, quote.server_address[1], ports)
@@ -164,7 +142,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             "error",
         )
         for name in ("blue", "strict"):
-            until(lambda port=ports[name]: answers(port), f"Envoy's listener {name}")
+            wait_until(f"Envoy's listener {name} answers", lambda port=ports[name]: answers(port), 30)
 
         kubectl = folder / "kubectl"
         kubectl.write_text(_KUBECTL)

@@ -6,19 +6,17 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from playbook import play
 
 from .conftest import BLUE, GREEN, TRUST_DOMAIN, Site
 
-ROOT = Path(__file__).parents[3]
 LET_IN = {"name": "Blue is let in", "type": "accepted_handshake", "to": "green", "client_spiffe_id": BLUE}
 QUOTE = {"name": "a quote for sleep", "type": "request", "from": "sleep", "to": "blue", "json_key": "quote"}
 SAW = {
@@ -39,7 +37,9 @@ STRANGER = {
 FROM_POD = {**STRANGER, "name": "from a pod", "client": "none", "from": "sleep"}
 
 
-def play(site: Site, folder: Path, checks: list[dict[str, Any]], *more: str, green: str | None = None) -> Any:
+def verify(
+    site: Site, folder: Path, checks: list[dict[str, Any]], *more: str, green: str | None = None
+) -> subprocess.CompletedProcess[str]:
     variables = {
         "verify_scenario": "site",
         "verify_trust_domain": TRUST_DOMAIN,
@@ -61,34 +61,12 @@ def play(site: Site, folder: Path, checks: list[dict[str, Any]], *more: str, gre
             },
         },
     }
-    playbook = folder / "play.yml"
-    playbook.write_text(
-        json.dumps(
-            [
-                {
-                    "hosts": "localhost",
-                    "connection": "local",
-                    "gather_facts": False,
-                    "vars": variables,
-                    "roles": ["trustmesh.spiffe.verify"],
-                }
-            ]
-        )
-    )
-    return subprocess.run(
-        [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "localhost,", str(playbook), *more],
-        cwd=folder,
-        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return play([{"hosts": "localhost", "vars": variables, "roles": ["trustmesh.spiffe.verify"]}], folder, *more)
 
 
 def test_a_healthy_site(site: Site, tmp_path: Path) -> None:
     for _twice in range(2):
-        done = play(site, tmp_path, [QUOTE, LET_IN, SAW, STRANGER, FROM_POD])
+        done = verify(site, tmp_path, [QUOTE, LET_IN, SAW, STRANGER, FROM_POD])
         assert done.returncode == 0, done.stdout + done.stderr
         assert "changed=0" in done.stdout
     assert "site: 5 checks passed" in done.stdout
@@ -104,13 +82,13 @@ def test_a_healthy_site(site: Site, tmp_path: Path) -> None:
     groups = [g.get("class") for g in picture.iter("{http://www.w3.org/2000/svg}g")]
     assert groups == ["verified", "verified", "verified", "refused", "refused"]
     assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", page), "the page loads nothing"
-    done = play(site, tmp_path, [QUOTE], "-e", "verify_state=absent")
+    done = verify(site, tmp_path, [QUOTE], "-e", "verify_state=absent")
     assert done.returncode == 0, done.stdout + done.stderr
     assert list((tmp_path / "reports").iterdir()) == []
 
 
 def test_a_failed_check_fails_the_play_after_the_report(site: Site, tmp_path: Path) -> None:
-    done = play(site, tmp_path, [LET_IN, STRANGER], green=site.open)
+    done = verify(site, tmp_path, [LET_IN, STRANGER], green=site.open)
     assert done.returncode != 0
     assert "site: 1 of 2 checks FAILED" in done.stdout
     assert "a stranger (negative): expected refused: TLS alert; observed let in: HTTP 200" in done.stdout
@@ -120,7 +98,7 @@ def test_a_failed_check_fails_the_play_after_the_report(site: Site, tmp_path: Pa
 
 
 def test_check_mode_says_that_nothing_was_tried(site: Site, tmp_path: Path) -> None:
-    done = play(site, tmp_path, [LET_IN], "--check", green=site.nobody)
+    done = verify(site, tmp_path, [LET_IN], "--check", green=site.nobody)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "the 1 checks are well-formed. In check mode none of them is made" in done.stdout
     assert "changed=0" in done.stdout
@@ -136,7 +114,7 @@ def test_check_mode_says_that_nothing_was_tried(site: Site, tmp_path: Path) -> N
     ],
 )
 def test_a_typing_mistake_is_named(site: Site, tmp_path: Path, check: dict[str, Any], words: str) -> None:
-    done = play(site, tmp_path, [check])
+    done = verify(site, tmp_path, [check])
     assert done.returncode != 0
     assert words in done.stdout
     assert "checks[0]" in done.stdout
@@ -153,7 +131,7 @@ def test_a_typing_mistake_is_named(site: Site, tmp_path: Path, check: dict[str, 
 def test_a_setting_that_cannot_work_is_refused_before_any_attempt(
     site: Site, tmp_path: Path, setting: str, words: str
 ) -> None:
-    done = play(site, tmp_path, [LET_IN], "-e", setting, green=site.nobody)
+    done = verify(site, tmp_path, [LET_IN], "-e", setting, green=site.nobody)
     assert done.returncode != 0
     assert words in done.stdout
     assert not (tmp_path / "reports").exists()

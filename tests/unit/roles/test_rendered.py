@@ -226,6 +226,50 @@ def test_a_server_keeps_its_data_in_a_volume_of_its_own(rendered: Rendered, case
     assert "env" not in containers(server)["spire-server"]
 
 
+def test_a_program_beside_the_server_has_its_socket_and_no_other_power(rendered: Rendered) -> None:
+    server = rendered.one("registrar", "spire_server", "StatefulSet")
+    assert pod(server)["shareProcessNamespace"] is True, "the server refuses callers whose process it cannot see"
+    assert "shareProcessNamespace" not in pod(rendered.one("packages", "spire_server", "StatefulSet"))
+    beside, itself = containers(server)["spire-controller-manager"], containers(server)["spire-server"]
+    assert beside["securityContext"] == itself["securityContext"]
+    mounts = {item["mountPath"]: item["name"] for item in beside["volumeMounts"]}
+    assert mounts == {"/tmp": "private", "/etc/spire-controller-manager": "spire-controller-manager"}
+    assert volume(server, "spire-controller-manager")["configMap"] == {"name": "spire-controller-manager"}
+    files = rendered.one("registrar", "spire_server", "ConfigMap", "spire-controller-manager")
+    assert files["data"] == {"config.yml": "entryIDPrefix: one"}
+
+
+def test_the_controller_manager_minds_only_its_own_entries(rendered: Rendered) -> None:
+    config = yaml.safe_load(rendered.text("registrar", "spire_controller_manager", "config"))
+    assert config["entryIDPrefix"] == "cluster-test"
+    assert "entryIDPrefixCleanup" not in config
+    ignored = re.compile("|".join(config["ignoreNamespaces"]))
+    assert ignored.search("kube-system")
+    assert not ignored.search("my-kube-system"), "a name is meant, not a part of one"
+    assert config["gcInterval"] == 10 * 10**9
+
+
+def test_the_controller_manager_may_change_nothing_but_what_it_reports(rendered: Rendered) -> None:
+    role = rendered.one("registrar", "spire_controller_manager", "ClusterRole")
+    reads = {"get", "list", "watch"}
+    writes = {resource for rule in role["rules"] for resource in rule["resources"] if not set(rule["verbs"]) <= reads}
+    assert writes == {"clusterspiffeids/status", "clusterstaticentries/status"}
+
+
+def test_resources_of_the_controller_manager_are_checked_before_they_are_applied(rendered: Rendered) -> None:
+    found = rendered.value("registrar", "spire_controller_manager", "resources")
+    assert [(item["name"], item["state"]) for item in found] == [
+        ("ClusterSPIFFEID demo", "present"),
+        ("ClusterSPIFFEID boss", "present"),
+        ("ClusterSPIFFEID gone", "absent"),
+        ("ClusterSPIFFEID lost", "present"),
+    ]
+    template = found[0]["object"]["spec"]["spiffeIDTemplate"]
+    assert template == "spiffe://{{ .TrustDomain }}/pod/{{ .PodMeta.Name }}"
+    assert rendered.value("registrar", "spire_controller_manager", "privileged") == ["ClusterSPIFFEID boss"]
+    assert rendered.value("registrar", "spire_controller_manager", "incomplete") == ["ClusterSPIFFEID lost"]
+
+
 @pytest.mark.parametrize("case", ["postgres", "mysql"])
 def test_the_connection_of_a_database_is_in_a_secret_alone(rendered: Rendered, case: str) -> None:
     assert PASSWORD not in rendered.text(case, "spire_server", "objects")

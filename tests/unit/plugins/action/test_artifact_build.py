@@ -6,15 +6,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from playbook import play
 
-ROOT = Path(__file__).resolve().parents[4]
 STEPS = [
     {"name": "first", "label": "the first", "commands": [["sh", "-c", "echo $WORD > @out@/a"]], "inputs": ["source"]},
     {"name": "second", "label": "the second", "commands": [["cp", "@out:first@/a", "@out@/b"]], "needs": ["first"]},
@@ -36,27 +34,16 @@ def task(tmp_path: Path) -> dict[str, Any]:
     }
 
 
-def play(folder: Path, task: dict[str, Any], *words: str) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
+def build(folder: Path, task: dict[str, Any], *words: str) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
     """Run the action as the only task of a play; return how it ended and what it returned."""
-    playbook, result = folder / "play.yml", folder / "result.json"
+    result = folder / "result.json"
     result.unlink(missing_ok=True)
     keep = {"content": "{{ result | to_json }}", "dest": str(result), "mode": "0600"}
     tasks = [
         {"trustmesh.spiffe.artifact_build": task, "register": "result", "ignore_errors": True},
         {"ansible.builtin.copy": keep, "check_mode": False, "changed_when": False},
     ]
-    playbook.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
-    python = f"ansible_python_interpreter={sys.executable}"
-    program = str(Path(sys.executable).with_name("ansible-playbook"))
-    done = subprocess.run(
-        [program, "-i", "localhost,", "-c", "local", "-e", python, str(playbook), *words],
-        cwd=ROOT,
-        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    done = play([{"hosts": "localhost", "tasks": tasks}], folder, *words)
     assert result.exists(), done.stdout + done.stderr
     return done, json.loads(result.read_text())
 
@@ -64,12 +51,12 @@ def play(folder: Path, task: dict[str, Any], *words: str) -> tuple[subprocess.Co
 def test_check_mode_predicts_what_a_run_does_and_a_second_run_does_nothing(
     tmp_path: Path, task: dict[str, Any]
 ) -> None:
-    done, predicted = play(tmp_path, task, "--check")
+    done, predicted = build(tmp_path, task, "--check")
     assert "building" not in done.stdout
     assert not (tmp_path / "cache" / "artifacts").exists()
     assert not (tmp_path / "bin").exists()
 
-    done, real = play(tmp_path, task)
+    done, real = build(tmp_path, task)
     assert "  to build: the first, the second\n" in done.stdout
     assert "  [1/2] 0:00 building the first\n" in done.stdout
     assert "  [2/2 done] 0:00 built the second in 0 s\n" in done.stdout
@@ -81,7 +68,7 @@ def test_check_mode_predicts_what_a_run_does_and_a_second_run_does_nothing(
     assert (Path(real["artifacts"]["second"]["path"]) / "b").is_file()
     assert set(json.loads((tmp_path / "times.json").read_text())) == {"first", "second"}
 
-    done, again = play(tmp_path, task)
+    done, again = build(tmp_path, task)
     assert (again["changed"], again["built"], again["linked"]) == (False, [], [])
     assert "changed=0" in done.stdout
     assert "building" not in done.stdout
@@ -89,7 +76,7 @@ def test_check_mode_predicts_what_a_run_does_and_a_second_run_does_nothing(
 
 def test_a_failure_says_which_step_and_where_its_log_is(tmp_path: Path, task: dict[str, Any]) -> None:
     task["steps"] = [{**STEPS[0], "commands": [["sh", "-c", "echo broken source; exit 2"]]}, STEPS[1]]
-    _done, result = play(tmp_path, task)
+    _done, result = build(tmp_path, task)
     assert result["failed"]
     assert "building the first failed: sh ended with code 2" in result["msg"]
     assert "broken source" in result["msg"]
@@ -98,6 +85,6 @@ def test_a_failure_says_which_step_and_where_its_log_is(tmp_path: Path, task: di
 
 def test_a_bad_step_is_refused_before_anything_is_built(tmp_path: Path, task: dict[str, Any]) -> None:
     task["goals"] = ["third"]
-    _done, result = play(tmp_path, task)
+    _done, result = build(tmp_path, task)
     assert result["msg"].endswith("build goal third is not a step; the steps are first, second.")
     assert not (tmp_path / "cache").exists()

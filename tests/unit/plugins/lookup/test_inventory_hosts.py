@@ -6,12 +6,10 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[4]
+from playbook import play
+
 INVENTORY = """
 [clusters]
 blue
@@ -35,17 +33,7 @@ def test_hosts_come_with_all_their_groups_and_a_missing_file_is_named(tmp_path: 
         found = f"{{{{ query('trustmesh.spiffe.inventory_hosts', {terms}) | to_json }}}}"
         keep = {"content": found, "dest": str(results[name]), "mode": "0600"}
         tasks.append({"ansible.builtin.copy": keep, "ignore_errors": True})
-    (tmp_path / "play.yml").write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
-    play = str(Path(sys.executable).with_name("ansible-playbook"))
-    done = subprocess.run(
-        [play, "-i", "localhost,", "-c", "local", "-e", f"ansible_python_interpreter={sys.executable}", "play.yml"],
-        cwd=tmp_path,
-        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "COLUMNS": "1000"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    done = play([{"hosts": "localhost", "tasks": tasks}], tmp_path)
     blue = {"name": "blue", "groups": ["clusters", "spire_server", "mesh"]}
     green, red = ({"name": name, "groups": ["clusters"]} for name in ("green", "red"))
     assert json.loads(results["one"].read_text()) == [blue, green], done.stdout + done.stderr

@@ -25,9 +25,33 @@ def test_without_input_standard_input_is_empty() -> None:
     assert LocalProcess().run(["cat"], timeout=5).check("Reading").stdout == ""
 
 
-def test_a_missing_program_is_named_with_what_to_do() -> None:
-    with pytest.raises(ProcessError, match="/nonexistent/x was not found or is not executable"):
-        LocalProcess().run(["/nonexistent/x"])
+def test_a_program_that_cannot_be_run_is_named_with_what_to_do(tmp_path: Path) -> None:
+    def words(program: str) -> str:
+        with pytest.raises(ProcessError) as caught:
+            LocalProcess().run([program])
+        assert program in caught.value.message
+        return caught.value.message
+
+    plain, wrong, lost = tmp_path / "plain", tmp_path / "wrong", tmp_path / "lost"
+    for path, content in ((plain, b""), (wrong, _FOREIGN_ELF), (lost, b"#!/nonexistent/interpreter\n")):
+        path.write_bytes(content)
+    wrong.chmod(0o755)
+    lost.chmod(0o755)
+    assert "was not found on PATH. Give its full path" in words("nonexistent-program")
+    assert "was not found. Install the program there" in words("/nonexistent/x")
+    assert "is a folder" in words(str(tmp_path))
+    assert "is not executable for this user" in words(str(plain))
+    assert "another kind of processor" in words(str(wrong))
+    assert "its interpreter or loader was not found" in words(str(lost))
+
+
+# The first bytes of a program for a processor that no host of ours has (SPARC, big-endian).
+_FOREIGN_ELF = b"\x7fELF\x01\x02\x01" + bytes(9) + b"\x00\x02\x00\x02\x00\x00\x00\x01" + bytes(64)
+
+
+def test_bytes_that_are_not_utf_8_stay_recognizable() -> None:
+    done = LocalProcess().run(["printf", r"a\377"], timeout=5)
+    assert done.stdout.encode(errors="surrogateescape") == b"a\xff"
 
 
 def test_at_the_limit_the_command_and_its_children_are_stopped(tmp_path: Path) -> None:
@@ -51,6 +75,8 @@ def test_in_a_pod_the_command_goes_through_kubectl_exec(tmp_path: Path) -> None:
     assert pod.run(["x", "-y"], "in").stdout == (
         "--kubeconfig /k --context ctx --namespace ns exec statefulset/s -i --container c -- x -y\n"
     )
+    # kubectl itself gives up on a workload without pods before we stop it.
+    assert "exec statefulset/s --pod-running-timeout=15s -i " in pod.run(["x"], "in", 30).stdout
     plain = PodProcess("s", "ns", kubectl=str(kubectl))
     assert plain.run(["x"]).stdout == "--namespace ns exec s -- x\n"
     assert os.access(kubectl, os.X_OK)

@@ -10,7 +10,7 @@ import json
 import pytest
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import ProcessError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire import codec
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.model import Entry
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.model import Entry
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,8 +53,18 @@ def test_an_entry_is_read_and_written_in_the_two_forms_of_the_server() -> None:
     }
 
 
-def test_warnings_before_the_json_are_passed_over() -> None:
-    assert codec.loads('Warning: use a newer one\nanother\n{"entries":[]}\n', "Reading") == {"entries": []}
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"entries":[]}',
+        'Warning: use a newer one\nanother\n{"entries":[]}\n',
+        'time="now" level=warning msg="{odd}"\n  {"entries":\n[]}\n',
+        '{"entries":[]}\nWarning: at the end\n',
+        '\ufeff\n{"entries":[]}',
+    ],
+)
+def test_warnings_around_the_json_are_passed_over(text: str) -> None:
+    assert codec.loads(text, "Reading") == {"entries": []}
 
 
 @pytest.mark.parametrize(
@@ -63,13 +73,32 @@ def test_warnings_before_the_json_are_passed_over() -> None:
         ("", "printed nothing"),
         (" \n", "printed nothing"),
         ("Found 0 entries", "not JSON"),
+        ("null", "not JSON"),
         ('{"entries":[', "not whole JSON"),
-        ("[]", "not JSON"),
+        ('{"entries":[]', "not whole JSON"),
+        ('{"entries":["\n{"entries":[]}', "not whole JSON"),
+        ("{" * 100_000, "not whole JSON"),
+        ('{"a":' * 100_000, "not whole JSON"),
+        ("[]", "not one JSON object"),
+        ('[{"entries":[]}]', "not one JSON object"),
+        ('{"level":"warn"}\n{"entries":[]}', "not one JSON object"),
+        ('{"entries":[]}\n{"entries":[]}', "not one JSON object"),
+        ('{"entries":["\udcff"]}', "not UTF-8"),
     ],
 )
 def test_other_output_is_an_error_with_its_own_words(text: str, words: str) -> None:
-    with pytest.raises(ProcessError, match=words):
+    with pytest.raises(ProcessError, match=words) as caught:
         codec.loads(text, "Reading")
+    assert len(caught.value.message) < 1000
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [{}, {"entries": None}, {"entries": {}}, {"entries": "x"}, {"entries": [None]}, {"entries": [{"selectors": 1}]}],
+)
+def test_a_list_of_another_shape_is_never_an_empty_one(reply: dict[str, object]) -> None:
+    with pytest.raises(ProcessError, match=r"^Reading failed: .*Is binary the program spire-server"):
+        codec.read_list(reply, "entries", codec.entry_from_server, "Reading")
 
 
 def test_a_secret_is_not_shown_in_errors() -> None:
@@ -106,6 +135,31 @@ def test_batches_keep_order_and_weight(sizes: list[int]) -> None:
 
 def test_a_batch_has_a_limit_of_items() -> None:
     assert [count for count, _text in codec.batches(["x"] * 4500, "ids")] == [2000, 2000, 500]
+
+
+def test_a_limit_that_changes_holds_from_the_next_batch_on() -> None:
+    limits = iter([3, 1, 4, 4])
+    limit = [2]
+    found = []
+    for count, _text in codec.batches(list("abcdefghij"), "ids", lambda: limit[0]):
+        found.append(count)
+        limit[0] = next(limits)
+    assert found == [2, 3, 1, 4]
+
+
+@given(
+    st.text(max_size=300),
+    st.lists(st.text(min_size=1, max_size=50).map(lambda text: f"k8s:{text}"), max_size=20),
+    st.lists(st.text(max_size=30), max_size=5),
+)
+def test_the_weight_of_an_entry_is_never_less_than_what_gets_on_the_wire(
+    hint: str, selectors: list[str], names: list[str]
+) -> None:
+    entry = Entry("spiffe://td/a", "spiffe://td/n", tuple(selectors), "id", 1, 2, (), tuple(names), hint=hint)
+    # In protobuf a text has its bytes, a tag and a length; a selector is two texts within such a frame.
+    texts = [*names, hint, "id", "/a", "td", "/n", "td"]
+    wire = sum(len(text.encode()) + 4 for text in texts) + sum(len(one.encode()) + 9 for one in selectors) + 30
+    assert codec.entry_weight(entry) >= wire
 
 
 def test_secrets_do_not_show_in_repr() -> None:

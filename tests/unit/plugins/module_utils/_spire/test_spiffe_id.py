@@ -127,3 +127,41 @@ def test_redact_hides_join_tokens_and_nothing_else() -> None:
     assert shown.startswith("spiffe://td/spire/agent/join_token/sha256:")
     assert shown.endswith('"spiffe://td/spire/agent/k8s_psat/c/1"')
     assert redact(shown) == redact(redact(shown))
+
+
+# The vectors that go-spiffe publishes for its own parser (spiffeid/id_test.go, trustdomain_test.go), as facts: every
+# sign up to 255 at the end of a trust domain and of a path, and texts that are refused or taken.
+@pytest.mark.parametrize(
+    "sign", [chr(number) for number in range(256) if chr(number) != "/"], ids=lambda sign: hex(ord(sign))
+)
+def test_each_sign_is_taken_where_go_spiffe_takes_it(sign: str) -> None:
+    for text, allowed in (
+        (f"spiffe://trustdomain{sign}/path", TRUST_DOMAIN_SIGNS),
+        (f"spiffe://trustdomain/path{sign}", SEGMENT_SIGNS),
+    ):
+        if sign in allowed:
+            assert str(SpiffeId.parse(text)) == text
+        else:
+            with pytest.raises(SpiffeIdError):
+                SpiffeId.parse(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [f"spiffe://trustdomain{path}" for path in ("", "/path", "/.path", "/..path", "/...")],
+)
+def test_taken_by_go_spiffe(text: str) -> None:
+    assert str(SpiffeId.parse(text)) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "s", "spiffe:/", "Spiffe://", "spiffe://", "spiffe:///", "spiffe:///path", "spiffe:/trustdomain/path"]
+    + [f"spiffe://trustdomain{path}" for path in ("/", "//", "//path", "/path/", "/.", "/./path", "/path/./other")]
+    + [f"spiffe://trustdomain{path}" for path in ("/path/..", "/..", "/../path", "/path/../other", "/path$")]
+    + ["spiffe://%F0%9F%A4%AF/path", "spiffe://trustdomain/%F0%9F%A4%AF", "spiffe://%62%61%64/path"]
+    + ["spiffe://trustdomain/%62%61%64", "spiffe://trust$domain", "SPIFFE://trustdomain"],
+)
+def test_refused_by_go_spiffe(text: str) -> None:
+    with pytest.raises(SpiffeIdError):
+        SpiffeId.parse(text)

@@ -10,8 +10,13 @@ from typing import Any
 
 import pytest
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.model import Entry, Wanted, wanted_entries
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.plan import Plan, plan_absent, plan_present
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.model import Entry, Wanted, wanted_entries
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.plan import (
+    Plan,
+    Rules,
+    plan_absent,
+    plan_present,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,7 +57,7 @@ def test_nothing_to_do() -> None:
     plan = plan_present(wanted({"name": "a"}), [existing("a", hint="h", dns_names=("x",))])
     assert not plan.changed
     assert plan.diff() == {"before": {}, "after": {}}
-    assert plan.entries == [existing("a", hint="h", dns_names=("x",))]
+    assert plan.entries == {0: existing("a", hint="h", dns_names=("x",))}
 
 
 def test_update_carries_the_whole_entry_and_shows_only_what_differs() -> None:
@@ -151,3 +156,105 @@ def test_after_the_plan_a_second_plan_is_empty_and_others_are_untouched(
     assert all(entry in after for entry in untouched)
     gone = apply(plan_absent(ours, after), after)
     assert sorted(entry.entry_id for entry in gone) == sorted(entry.entry_id for entry in untouched)
+
+
+def test_an_update_comes_before_a_create_whose_key_it_sets_free() -> None:
+    a, b = wanted({"name": "b"}, {"name": "a"})
+    plan = plan_present([a, b], [existing("b", entry_id=b.key.entry_id)])
+    assert verbs(plan) == ["update", "create"]
+    assert not plan_present([a, b], apply(plan, [existing("b", entry_id=b.key.entry_id)])).changed
+
+
+def test_an_entry_is_never_two_wanted_ones_when_keys_were_moved_in_a_circle() -> None:
+    a, b, c = wanted({"name": "a"}, {"name": "b"}, {"name": "c"})
+    current = [existing("a", entry_id=b.key.entry_id), existing("c", entry_id=a.key.entry_id)]
+    plan = plan_present([a, b, c], current)
+    assert {step.entry.entry_id: step.entry.key for step in plan.steps} == {
+        one.key.entry_id: one.key for one in (a, b, c)
+    }
+    assert verbs(plan) == ["update", "update", "create"]
+    assert not plan_present([a, b, c], apply(plan, current)).changed
+
+
+def test_an_id_tells_nothing_where_an_entry_has_the_key() -> None:
+    a, b = wanted({"name": "a"}, {"name": "b"})
+    twin = existing("a", entry_id="twin")
+    current = [existing("b", entry_id=a.key.entry_id), existing("a", entry_id=b.key.entry_id), twin]
+    assert not plan_present([a, b], current).changed
+
+
+def test_many_twins_give_few_warnings() -> None:
+    names = [f"n{number}" for number in range(30)]
+    current = [existing(name, f"{name}-{copy}") for name in names for copy in "ab"]
+    plan = plan_present(wanted(*({"name": name} for name in names)), current)
+    assert len(plan.twins) == 30
+    assert len(plan.warnings()) == 11
+    assert "20 more keys" in plan.warnings()[-1]
+
+
+# Entries in the hands of several: some ours, some of another owner, some of nobody, with keys moved about by hand.
+OWNERS = ("us", "them", None)
+keys = st.sampled_from("abcd")
+makers = st.sampled_from([*OWNERS, "hand"])
+
+
+def of_owner(name: str, owner: str | None) -> str:
+    return existing(name).key.id_for(owner)
+
+
+@st.composite
+def servers(draw: st.DrawFn) -> list[Entry]:
+    made = draw(st.lists(st.tuples(keys, makers, keys), max_size=8, unique_by=lambda one: one[:2]))
+    # The last is the key that an update by hand has given the entry since.
+    return [
+        existing(now, f"hand-{name}" if maker == "hand" else of_owner(name, maker), created_at=position)
+        for position, (name, maker, now) in enumerate(made)
+    ]
+
+
+@given(servers(), st.lists(keys, unique=True), st.booleans(), st.booleans())
+def test_whatever_the_server_holds_an_owners_plan_converges_and_leaves_others_alone(
+    current: list[Entry], names: list[str], adopt: bool, purge: bool
+) -> None:
+    rules = Rules("us", adopt, purge)
+    items = [
+        {"spiffe_id": f"spiffe://td/{n}", "parent_id": "spiffe://td/n", "selectors": ["k8s:ns:x"], "hint": "h"}
+        for n in names
+    ]
+    ours = wanted_entries(items, owner="us")
+    try:
+        plan = plan_present(ours, current, rules)
+    except InputError as error:
+        assert error.details["conflicts"]  # never without the entries that stand in the way
+        return
+    after = apply(plan, current)
+    again = plan_present(ours, after, rules)
+    assert not again.changed
+    assert {entry.key for entry in again.entries.values()} == {one.key for one in ours}
+    assert all(entry.hint == "h" for entry in again.entries.values())
+    them = [entry for entry in current if ".them." in entry.entry_id]
+    assert [entry for entry in after if ".them." in entry.entry_id] == them
+    kept = {entry.entry_id for entry in again.entries.values()}
+    if purge:
+        assert all(entry.entry_id in kept for entry in after if ".us." in entry.entry_id)
+    if not adopt or not names:
+        foreign = [entry for entry in current if ".us." not in entry.entry_id]
+        assert [entry for entry in after if ".us." not in entry.entry_id] == foreign
+    # Nothing that is not ours is ever deleted.
+    assert {e.entry_id for e in current if ".us." not in e.entry_id} <= {e.entry_id for e in after}
+
+
+@given(servers(), st.lists(keys, unique=True), st.booleans())
+def test_absent_leaves_no_entry_of_the_keys_and_none_of_others_goes(
+    current: list[Entry], names: list[str], adopt: bool
+) -> None:
+    items = [{"spiffe_id": f"spiffe://td/{n}", "parent_id": "spiffe://td/n", "selectors": ["k8s:ns:x"]} for n in names]
+    ours = wanted_entries(items, owner="us")
+    try:
+        after = apply(plan_absent(ours, current, Rules("us", adopt)), current)
+    except InputError as error:
+        assert error.details["conflicts"]
+        return
+    assert not {entry.key for entry in after} & {one.key for one in ours}
+    assert not {entry.entry_id for entry in after} & {one.target_id for one in ours}
+    assert [e for e in after if ".them." in e.entry_id] == [e for e in current if ".them." in e.entry_id]

@@ -9,7 +9,16 @@ from typing import Any
 
 import pytest
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.model import Key, same, wanted_entries
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.model import (
+    Key,
+    check_owner,
+    owner_of,
+    owner_prefix,
+    same,
+    wanted_entries,
+)
+from hypothesis import given
+from hypothesis import strategies as st
 
 
 def item(**fields: Any) -> dict[str, Any]:
@@ -122,3 +131,50 @@ def test_sameness_follows_what_a_field_means() -> None:
     assert same("dns_names", ("a", "b", "c"), ("a", "c", "b"))
     assert not same("dns_names", ("a", "b"), ("b", "a"))
     assert not same("hint", "a", "b")
+
+
+def test_the_id_of_an_owners_entry_never_changes_with_a_release() -> None:
+    key = Key("spiffe://example.org/m1", "spiffe://example.org/node", ("unix:uid:5",))
+    assert key.id_for("shop") == "trustmesh.shop.015e9751f3094589a1db94b50ed400c1"
+
+
+@given(st.from_regex(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True))
+def test_an_owner_is_told_by_the_ids_that_it_gives(owner: str) -> None:
+    check_owner(owner)
+    key = Key("spiffe://td/a", "spiffe://td/n", ("k8s:ns:x",))
+    assert owner_of(key.id_for(owner)) == owner
+    assert owner_of(key.id_for(None)) == ""
+    assert key.id_for(owner).startswith(owner_prefix(owner))
+    assert not key.id_for(owner + "x").startswith(owner_prefix(owner))
+
+
+@given(st.text())
+def test_any_text_is_an_owner_or_is_refused(text: str) -> None:
+    try:
+        check_owner(text)
+    except InputError as error:
+        assert error.message.startswith("owner: ")
+    else:
+        assert owner_of(f"{owner_prefix(text)}x") == text
+
+
+@pytest.mark.parametrize("entry_id", ["", "theirs", "trustmeshx.a.b", "x.trustmesh.a.b", "TRUSTMESH.a.b"])
+def test_an_id_that_is_none_of_ours(entry_id: str) -> None:
+    assert owner_of(entry_id) is None
+
+
+def test_an_id_that_is_written_out_may_not_be_one_that_another_entry_gets() -> None:
+    taken = Key("spiffe://td/a", "spiffe://td/n", ("k8s:ns:x",)).entry_id
+    with pytest.raises(InputError, match=r"entries\[1\].entry_id: .* is the id that entries\[0\]"):
+        wanted_entries([item(), item(spiffe_id="spiffe://td/b", entry_id=taken)])
+
+
+def test_the_option_that_the_list_stands_in_is_named() -> None:
+    with pytest.raises(InputError, match=r"src\[0\].hint"):
+        wanted_entries([item(hint="x" * 2000)], source="src")
+
+
+def test_text_that_cannot_be_sent_is_refused() -> None:
+    for field, value in (("hint", "\ud800"), ("selectors", ["a:\ud800"]), ("hint", "a\0")):
+        with pytest.raises(InputError, match=rf"entries\[0\].{field}"):
+            wanted_entries([item(**{field: value})])

@@ -1,0 +1,250 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to this collection: it may change in any release.
+"""The use case of spire_authority: read, plan, one step, and again until nothing is left to do.
+
+The server is read before each step, so that a step is taken from what is, not from what an earlier run left: its own
+rotation goes on beside ours.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, TrustmeshError, WaitTimeout
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.authority.codec import authorities_from_server
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.authority.model import (
+    JWT,
+    UPSTREAM,
+    X509,
+    Authorities,
+)
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.authority.plan import (
+    ACTIVATE,
+    PREPARE,
+    REVOKE,
+    TAINT,
+    Plan,
+    Step,
+    check_type,
+    plan_rotation,
+    plan_rotations,
+    plan_step,
+    targets,
+)
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.client import SpireServer
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.connection import connect, spire_spec
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id import redact
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls.chain import require_cryptography
+
+ROTATED = "rotated"
+SINGLE = ("prepared", "activated", "tainted", "revoked")
+STATUS = {"activated": "active"}
+"""What an authority is called in the state of the same meaning, where the words differ."""
+
+DEFAULT_REFRESH_HINT = 300
+_POLL_S = 0.5
+_ID = re.compile(r"[A-Za-z0-9_-]{1,128}\Z")
+_KEY_ID = re.compile(r"[0-9a-f]{40}\Z")
+
+
+def authority_spec() -> ArgumentSpec:
+    """The options of spire_authority."""
+    return ArgumentSpec(
+        options={
+            "type": {"type": "str", "choices": [X509, JWT, UPSTREAM], "default": X509},
+            "state": {"type": "str", "choices": [ROTATED, *SINGLE], "required": True},
+            "authority_id": {"type": "str"},
+            "older_than": {"type": "int"},
+            "propagation": {"type": "int", "default": 30},
+            "renewal_timeout": {"type": "int", "default": 600},
+        },
+        mutually_exclusive=[("authority_id", "older_than")],
+        required_if=[
+            ("state", ROTATED, ("authority_id", "older_than"), True),
+            *(("state", state, ("authority_id",)) for state in SINGLE if state != "prepared"),
+        ],
+    ).merge(spire_spec())
+
+
+def run_authority(params: Mapping[str, Any], check_mode: bool) -> Outcome:
+    """Bring an authority where ``params`` want it."""
+    _check_input(params)
+    require_cryptography()
+    rotation = Rotation(connect(params), params["type"], params["propagation"], params["renewal_timeout"])
+    state = rotation.read()
+    check_type(state)
+    authority_id = params["authority_id"] or ""
+    work: list[Callable[[Authorities], Plan]]
+    if params["state"] == ROTATED:
+        ids = targets(state, authority_id, params["older_than"], time.time())
+        plan = plan_rotations(state, ids)
+        work = [partial(plan_rotation, authority_id=one) for one in ids]
+    else:
+        wanted = STATUS.get(params["state"], params["state"])
+        plan = plan_step(state, wanted, authority_id)
+        work = [partial(plan_step, wanted=wanted, authority_id=authority_id)]
+    outcome = Outcome(changed=plan.changed, diff=plan.diff(), warnings=rotation.warnings(plan))
+    outcome.result = {"reason": plan.reason, "actions": plan.actions(), "authorities": state.public()}
+    if plan.changed and not check_mode:
+        for make_plan in work:
+            rotation.carry_out(make_plan, one_step=params["state"] != ROTATED)
+        outcome.result["authorities"] = rotation.read().public()
+    return outcome
+
+
+@dataclass
+class Rotation:
+    """A change of the authority of one type, with what was seen and done on the way."""
+
+    server: SpireServer
+    kind: str
+    propagation: int
+    renewal_timeout: int
+    done: list[Step] = field(default_factory=list)
+    serials: dict[str, str] | None = None
+
+    @property
+    def slots_kind(self) -> str:
+        """An upstream authority is changed by changing the local X.509 authority that it signed."""
+        return X509 if self.kind == UPSTREAM else self.kind
+
+    def read(self) -> Authorities:
+        return authorities_from_server(self.kind, self.server.authorities(self.slots_kind), self.server.show_bundle())
+
+    def carry_out(self, make_plan: Callable[[Authorities], Plan], one_step: bool) -> None:
+        """Take the steps of the plan, each from a fresh reading. On failure tell which were taken."""
+        self.serials = None
+        try:
+            while steps := make_plan(self.read()).steps:
+                if not one_step:
+                    self._wait_before(steps[0])
+                self._take(steps[0])
+                if one_step:
+                    return
+        except TrustmeshError as error:
+            error.details.update(changed=bool(self.done), actions=[step.action() for step in self.done])
+            raise
+
+    def warnings(self, plan: Plan) -> list[str]:
+        """Say when partners may learn of the new authority too late."""
+        verbs = [step.verb for step in plan.steps]
+        if ACTIVATE not in verbs or not self.server.list_relationships():
+            return []
+        hint = self.server.show_bundle().refresh_hint or DEFAULT_REFRESH_HINT
+        if self.propagation >= hint:
+            return []
+        return [
+            f"This trust domain federates with others, and they read its bundle every {hint} s. They refuse what the "
+            f"new authority signs until then. Set propagation to {hint} or more, or refresh the bundle at the partners."
+        ]
+
+    def _wait_before(self, step: Step) -> None:
+        if step.verb == ACTIVATE:
+            # What the new authority signs must be believed everywhere from the first moment on. The server cannot tell
+            # which agents and workloads have read the bundle; agents ask for it every few seconds.
+            time.sleep(self.propagation)
+        elif step.verb == REVOKE:
+            if self.kind != JWT:
+                self._wait_for_agents(step)
+            # The workloads' SVIDs are known to their agents only, which replace them within seconds once they know.
+            time.sleep(self.propagation)
+
+    def _take(self, step: Step) -> None:
+        if step.verb == PREPARE:
+            self.server.prepare_authority(self.slots_kind)
+            self._check_prepared()
+        elif step.verb == ACTIVATE:
+            self.server.change_authority(self.slots_kind, step.verb, step.authority_id)
+        else:
+            if step.verb == TAINT:
+                self.serials = self._living()
+            self.server.change_authority(self.kind, step.verb, step.authority_id)
+        self.done.append(step)
+
+    def _check_prepared(self) -> None:
+        state = self.read()
+        if self.kind == UPSTREAM and state.id_of(state.prepared) == state.id_of(state.active):
+            raise TrustmeshError(
+                f"The upstream authority still signs with {state.id_of(state.active)}, so that a new local authority "
+                "gets no other issuer. Let it sign with a new key first, then run again.",
+                authorities=state.public(),
+            )
+
+    def _living(self) -> dict[str, str]:
+        """The serial number of each agent that may renew its SVID."""
+        now = time.time()
+        return {agent.spiffe_id: agent.serial_number for agent in self.server.list_agents() if agent.is_alive(now)}
+
+    def _wait_for_agents(self, step: Step) -> None:
+        """Wait until each agent that lived when the authority was tainted uses another SVID, or lives no more.
+
+        An agent whose SVID is of a revoked authority is refused, and one that joined by token is then lost. When the
+        taint was an earlier run's work, an agent that renewed meanwhile cannot be told from one that did not, so that
+        each must renew once more.
+        """
+        resumed = self.serials is None
+        before = self._living() if self.serials is None else self.serials
+        deadline = time.monotonic() + self.renewal_timeout
+        while True:
+            now = self._living()
+            waiting = sorted(redact(one) for one, serial in before.items() if now.get(one) == serial)
+            if not waiting:
+                return
+            if time.monotonic() >= deadline:
+                raise _not_renewed(step, waiting, self.renewal_timeout, resumed)
+            time.sleep(_POLL_S)
+
+
+def _not_renewed(step: Step, waiting: list[str], seconds: int, resumed: bool) -> WaitTimeout:
+    more = f" (and {len(waiting) - 1} more, see agents_not_renewed)" if len(waiting) > 1 else ""
+    why = (
+        "The authority was tainted before this task, so that each agent has to renew once more, which happens after "
+        "half of the life of its SVID at the latest. "
+        if resumed
+        else ""
+    )
+    return WaitTimeout(
+        f"The authority {step.authority_id} is tainted but was not revoked: within {seconds} s the agent {waiting[0]}"
+        f"{more} did not use a new SVID. It may be down, and once the authority is revoked it cannot come back with "
+        f"the SVID it has. {why}Run again to go on waiting, or evict it with spire_agent, or give it up with "
+        f"state=revoked and authority_id={step.authority_id}, which does not wait.",
+        agents_not_renewed=waiting,
+    )
+
+
+def _check_input(params: Mapping[str, Any]) -> None:
+    authority_id = params["authority_id"]
+    if params["state"] == "prepared":
+        for name in ("authority_id", "older_than"):
+            if params[name] is not None:
+                raise InputError(f"{name}: state=prepared takes none, the server makes a new authority.")
+    if params["type"] == UPSTREAM and params["state"] in ("prepared", "activated"):
+        raise InputError(f"type=upstream: state={params['state']} is for the server's own authority. Use type=x509.")
+    if authority_id is not None:
+        pattern, form = (_ID, "letters, digits, - and _") if params["type"] == JWT else (_KEY_ID, "40 digits 0-9a-f")
+        if not pattern.match(authority_id):
+            raise InputError(
+                f"authority_id: {authority_id!r} is no id of an authority, which has {form}. spire_server_info shows "
+                "the ids."
+            )
+    if params["older_than"] is not None:
+        if params["state"] != ROTATED:
+            raise InputError("older_than: it goes with state=rotated only. Give authority_id.")
+        if params["type"] != X509:
+            raise InputError(
+                f"older_than: the server does not tell when a {params['type']} authority was made. Give authority_id."
+            )
+        if params["older_than"] < 0:
+            raise InputError(f"older_than: {params['older_than']} is negative. Give a number of seconds.")
+    for name in ("propagation", "renewal_timeout"):
+        if params[name] < 0:
+            raise InputError(f"{name}: {params[name]} is negative. Give a number of seconds.")

@@ -1,0 +1,130 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to this collection: it may change in any release.
+"""The use case of spire_federation_info: the relationships of a server, and how healthy each is."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.model import (
+    public,
+    same_content,
+    valid_authorities,
+    youngest,
+)
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.run import held_bundles
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import Bundle
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.connection import connect, spire_spec
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.endpoint import Served, fetch
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.model import Relationship
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id import SpiffeIdError, trust_domain_of
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls.chain import require_cryptography
+
+HEALTHY = "healthy"
+NO_BUNDLE = "no_bundle"
+EXPIRED = "expired"
+DIFFER = "bundles_differ"
+UNREACHABLE = "unreachable"
+NOT_PROBED = "not_probed"
+
+PROBES_AT_ONCE = 8
+
+
+def federation_info_spec() -> ArgumentSpec:
+    """The options of spire_federation_info."""
+    return ArgumentSpec(
+        options={
+            "trust_domains": {"type": "list", "elements": "str"},
+            "probe": {"type": "bool", "default": False},
+            "probe_timeout": {"type": "int", "default": 5},
+        }
+    ).merge(spire_spec())
+
+
+def run_federation_info(params: Mapping[str, Any], _check_mode: bool) -> Outcome:
+    """Read the relationships and judge each."""
+    require_cryptography()
+    if params["probe_timeout"] < 1:
+        raise InputError(f"probe_timeout: {params['probe_timeout']} is not a positive number of seconds.")
+    names = _names(params["trust_domains"])
+    server = connect(params)
+    relationships = sorted(server.list_relationships(), key=lambda relationship: relationship.trust_domain)
+    relationships = [one for one in relationships if names is None or one.trust_domain in names]
+    held = held_bundles(server)
+    served: dict[str, Served] = {}
+    if params["probe"] and relationships:
+        own = server.show_bundle()
+        there = {**held, own.trust_domain: own}
+        with ThreadPoolExecutor(PROBES_AT_ONCE) as pool:
+            answers = pool.map(
+                lambda one: fetch(one, there.get(one.endpoint_trust_domain or ""), params["probe_timeout"]),
+                relationships,
+            )
+            served = {one.trust_domain: answer for one, answer in zip(relationships, answers, strict=True)}
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return Outcome(
+        result={
+            "relationships": [
+                report(one, held.get(one.trust_domain), served.get(one.trust_domain), now) for one in relationships
+            ]
+        }
+    )
+
+
+def _names(given: list[str] | None) -> set[str] | None:
+    if given is None:
+        return None
+    names = set()
+    for index, text in enumerate(given):
+        try:
+            names.add(trust_domain_of(text))
+        except SpiffeIdError as error:
+            raise InputError(f"trust_domains[{index}]: {error}", index=index, field="trust_domains") from None
+    return names
+
+
+def report(one: Relationship, held: Bundle | None, served: Served | None, now: datetime.datetime) -> dict[str, Any]:
+    """What is told of a relationship. Pure."""
+    health, error = judged(one, held, served, now)
+    newest = youngest(held) if held else None
+    return {
+        **one.public(),
+        "health": health,
+        "error": error,
+        "age": int((now - newest).total_seconds()) if newest else None,
+        "bundle": public(held) if held else None,
+        "served_bundle": public(served.bundle) if served and served.bundle else None,
+    }
+
+
+def judged(
+    one: Relationship, held: Bundle | None, served: Served | None, now: datetime.datetime
+) -> tuple[str, str | None]:
+    """One word on the health of a relationship, and what is wrong. The worst comes first."""
+    failed = served.error if served and served.bundle is None else ""
+    seen = f" Its endpoint {one.bundle_endpoint_url} gave none: {failed}." if failed else ""
+    if held is None:
+        return NO_BUNDLE, (
+            f"The server holds no bundle of {one.trust_domain}, so that nobody of it can be believed, and entries that "
+            f"federate with it are refused.{seen}"
+        )
+    if not valid_authorities(held, now):
+        return EXPIRED, f"No X.509 authority in the bundle that the server holds is valid now.{seen}"
+    if served is None:
+        return NOT_PROBED, None
+    if failed:
+        return UNREACHABLE, f"The bundle endpoint {one.bundle_endpoint_url} gave no bundle: {failed}."
+    if not same_content(held, served.bundle):
+        return DIFFER, (
+            "The endpoint serves other authorities than the server holds. The server fetches them at its next refresh; "
+            "spire_federation with refresh does so now."
+        )
+    return HEALTHY, None

@@ -1,0 +1,191 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to this collection: it may change in any release.
+"""What must happen so that the server has the wanted federation relationships. Pure.
+
+The order is what keeps entries valid: all bundles come before all relationships, and go after them. An entry that
+federates with a trust domain is refused as long as its bundle is not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.model import (
+    Wanted,
+    public,
+    same_content,
+    share_authority,
+)
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.plan import (
+    RESTRICT,
+    BundleStep,
+    plan_delete,
+    refuse_own,
+)
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import Bundle
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.model import Entry
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.model import Relationship
+
+
+@dataclass(frozen=True)
+class RelationshipStep:
+    """One thing to do: ``create`` (no before), ``update`` or ``delete`` (no after) a relationship."""
+
+    one: Wanted
+    before: Relationship | None
+    after: Relationship | None
+
+    def action(self) -> dict[str, str]:
+        verb = "delete" if self.after is None else "update" if self.before else "create"
+        return {"verb": verb, "id": self.one.trust_domain}
+
+
+@dataclass(frozen=True)
+class RefreshStep:
+    """Have the server fetch the bundle now."""
+
+    one: Wanted
+    relationship: Relationship
+
+    def action(self) -> dict[str, str]:
+        return {"verb": "refresh", "id": self.one.trust_domain}
+
+
+Step: TypeAlias = "BundleStep | RelationshipStep | RefreshStep"
+
+
+@dataclass
+class Plan:
+    """The steps, the relationships as they will stand, and the bundles of other trust domains before and after.
+
+    ``after`` is what the steps themselves lead to. What a refresh brings is known only from the bundle endpoint; it is
+    put in with :meth:`refreshed`, from the server after a run, from the endpoint in check mode.
+    """
+
+    steps: list[Step] = field(default_factory=list)
+    relationships: list[Relationship] = field(default_factory=list)
+    before: dict[str, Bundle] = field(default_factory=dict)
+    after: dict[str, Bundle] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def refreshes(self) -> list[RefreshStep]:
+        return [step for step in self.steps if isinstance(step, RefreshStep)]
+
+    def refreshed(self, bundles: Mapping[str, Bundle]) -> None:
+        """Say what the refreshes brought, or would bring. SPIRE keeps no sequence number of what it fetches."""
+        for step in self.refreshes:
+            bundle = bundles.get(step.one.trust_domain)
+            if bundle is not None:
+                self.after[step.one.trust_domain] = replace(bundle, sequence_number=0)
+
+    @property
+    def changed(self) -> bool:
+        return bool(self._changed_bundles()) or any(isinstance(step, RelationshipStep) for step in self.steps)
+
+    def actions(self) -> list[dict[str, str]]:
+        return [step.action() for step in self.steps]
+
+    def diff(self) -> dict[str, Any]:
+        """Before and after of each relationship and bundle that changes."""
+        changes = [step for step in self.steps if isinstance(step, RelationshipStep)]
+        names = self._changed_bundles()
+        return {
+            "before": {
+                "relationships": {step.one.trust_domain: step.before.public() for step in changes if step.before},
+                "bundles": {name: public(self.before[name]) for name in names if name in self.before},
+            },
+            "after": {
+                "relationships": {step.one.trust_domain: step.after.public() for step in changes if step.after},
+                "bundles": {name: public(self.after[name]) for name in names if name in self.after},
+            },
+        }
+
+    def _changed_bundles(self) -> list[str]:
+        touched = [step.one.trust_domain for step in self.steps if not isinstance(step, RelationshipStep)]
+        names = dict.fromkeys(touched)
+        return [name for name in names if not same_content(self.before.get(name), self.after.get(name))]
+
+
+def plan_present(
+    wanted: Sequence[tuple[Wanted, Relationship]],
+    current: Iterable[Relationship],
+    held: Mapping[str, Bundle],
+    own: Bundle,
+    refresh: bool,
+) -> Plan:
+    """Plan so that each wanted relationship exists. ``held`` are the bundles of other trust domains."""
+    refuse_own([one for one, _relationship in wanted], own.trust_domain)
+    now = {relationship.trust_domain: relationship for relationship in current}
+    plan = Plan(before=dict(held), after=dict(held))
+    for one, _relationship in wanted:
+        if one.bundle and one.trust_domain not in held:
+            plan.steps.append(BundleStep(one, None, one.bundle))
+            plan.after[one.trust_domain] = one.bundle
+        elif one.bundle and not share_authority(one.bundle, held[one.trust_domain]):
+            plan.warnings.append(
+                f"{one.where(one.source)}: the server holds a bundle of {one.trust_domain} already, which has no "
+                "authority in common with this one, and is kept: a bundle given here is only the first one. If the "
+                "other side was set up anew, set its bundle with spire_bundle."
+            )
+    for one, relationship in wanted:
+        _check_endpoint_bundle(one, relationship, {own.trust_domain, *plan.after})
+        before = now.get(one.trust_domain)
+        if relationship != before:
+            plan.steps.append(RelationshipStep(one, before, relationship))
+        plan.relationships.append(relationship)
+    if refresh:
+        plan.steps += [RefreshStep(one, relationship) for one, relationship in wanted]
+    return plan
+
+
+def _check_endpoint_bundle(one: Wanted, relationship: Relationship, there: set[str]) -> None:
+    needed = relationship.endpoint_trust_domain
+    if needed is None or needed in there:
+        return
+    give = (
+        "Give bundle or src" if needed == one.trust_domain else f"Set that bundle with spire_bundle, or give {needed}"
+    )
+    raise one.refused(
+        "bundle",
+        f"the profile is https_spiffe, and the server holds no bundle of {needed}, by which the endpoint is to be "
+        f"authenticated, so that nothing could ever be fetched. {give}, got over a channel that you trust. There is no "
+        "falling back to https_web.",
+    )
+
+
+def plan_absent(
+    wanted: Sequence[Wanted],
+    current: Iterable[Relationship],
+    held: Mapping[str, Bundle],
+    own: str,
+    *,
+    delete_bundles: bool,
+    entries: Iterable[Entry],
+) -> Plan:
+    """Plan so that none of these relationships exists, and none of these bundles when that is asked."""
+    refuse_own(wanted, own)
+    now = {relationship.trust_domain: relationship for relationship in current}
+    plan = Plan(before=dict(held), after=dict(held))
+    plan.steps += [RelationshipStep(one, now[one.trust_domain], None) for one in wanted if one.trust_domain in now]
+    if not delete_bundles:
+        return plan
+    gone = {one.trust_domain for one in wanted}
+    for relationship in now.values():
+        needed = relationship.endpoint_trust_domain
+        if relationship.trust_domain not in gone and needed in gone:
+            one = next(one for one in wanted if one.trust_domain == needed)
+            raise one.refused(
+                "trust_domain",
+                f"the bundle endpoint of {relationship.trust_domain} is authenticated with this bundle, so it is not "
+                "deleted. Remove that relationship too, or leave delete_bundles out.",
+            )
+    bundle_plan = plan_delete(wanted, held, own, RESTRICT, entries)
+    plan.steps += bundle_plan.steps
+    for step in bundle_plan.steps:
+        del plan.after[step.one.trust_domain]
+    return plan

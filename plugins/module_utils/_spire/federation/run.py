@@ -1,0 +1,233 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to this collection: it may change in any release.
+"""The use case of spire_federation: read, plan, apply, refresh, report."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import (
+    InputError,
+    ProcessError,
+    ProcessTimeout,
+    WaitTimeout,
+)
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.model import wanted_names
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.plan import RESTRICT, BundleStep
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.run import (
+    apply_bundle,
+    content_options,
+    entries_federating_with,
+    held_bundles,
+    read_wanted,
+    refused_by_server,
+)
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.carry_out import carry_out
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.client import SpireServer
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import NOT_FOUND, Bundle
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.connection import connect, spire_spec
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.endpoint import fetch
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.model import (
+    PROFILES,
+    wanted_relationship,
+)
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.plan import (
+    Plan,
+    RefreshStep,
+    RelationshipStep,
+    Step,
+    plan_absent,
+    plan_present,
+)
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls.chain import require_cryptography
+
+REFRESH_RETRY_S = 0.5
+PROBE_S = 5.0
+
+
+def federation_spec() -> ArgumentSpec:
+    """The options of spire_federation."""
+    return ArgumentSpec(
+        options={
+            "relationships": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": {
+                    "trust_domain": {"type": "str", "required": True},
+                    "bundle_endpoint_url": {"type": "str"},
+                    "bundle_endpoint_profile": {"type": "str", "choices": list(PROFILES)},
+                    "endpoint_spiffe_id": {"type": "str"},
+                    **content_options(),
+                },
+            },
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "refresh": {"type": "bool", "default": False},
+            "refresh_timeout": {"type": "int", "default": 30},
+            "delete_bundles": {"type": "bool", "default": False},
+        },
+        public=["relationships"],
+    ).merge(spire_spec())
+
+
+def run_federation(params: Mapping[str, Any], check_mode: bool) -> Outcome:
+    """Make the server have, or not have, the relationships of ``params``."""
+    require_cryptography()
+    if params["refresh_timeout"] < 1:
+        raise InputError(f"refresh_timeout: {params['refresh_timeout']} is not a positive number of seconds.")
+    items = params["relationships"]
+    wanted = wanted_names(items, "relationships")
+    present = params["state"] == "present"
+    if not present and params["refresh"]:
+        raise InputError("refresh: it is set with state=absent. What is removed cannot be refreshed; leave it out.")
+    if present and params["delete_bundles"]:
+        raise InputError("delete_bundles: it is set with state=present. It belongs to state=absent; leave it out.")
+    if present:
+        wanted = [read_wanted(one, item, required=False) for one, item in zip(wanted, items, strict=True)]
+        pairs = [(one, wanted_relationship(one, item)) for one, item in zip(wanted, items, strict=True)]
+    server = connect(params)
+    plan = Plan()
+    own: Bundle | None = None
+    if wanted:
+        own = server.show_bundle()
+        held, current = held_bundles(server), server.list_relationships()
+        if present:
+            plan = plan_present(pairs, current, held, own, params["refresh"])
+        else:
+            names = [one.trust_domain for one in wanted if params["delete_bundles"] and one.trust_domain in held]
+            entries = entries_federating_with(server, names)
+            plan = plan_absent(
+                wanted, current, held, own.trust_domain, delete_bundles=params["delete_bundles"], entries=entries
+            )
+    warnings = [words for one in wanted for words in one.warnings] + plan.warnings
+    if check_mode:
+        warnings += _foresee(plan, own)
+    else:
+        deadline = time.monotonic() + params["refresh_timeout"]
+        carry_out(plan.steps, lambda step: _apply(server, step, deadline))
+        if plan.refreshes:
+            plan.refreshed(_fresh(plan, held_bundles(server)))
+    return Outcome(
+        changed=plan.changed,
+        diff=plan.diff(),
+        warnings=warnings,
+        result={
+            "relationships": [relationship.public() for relationship in plan.relationships],
+            "actions": plan.actions(),
+        },
+    )
+
+
+def _apply(server: SpireServer, step: Step, deadline: float) -> None:
+    if isinstance(step, RefreshStep):
+        _refresh(server, step, deadline)
+    elif isinstance(step, BundleStep):
+        apply_bundle(server, step, RESTRICT)
+    elif isinstance(step, RelationshipStep) and step.after is None:
+        result = server.delete_relationship(step.one.trust_domain)
+        if not result.ok and result.code != NOT_FOUND:
+            raise refused_by_server(step.one, "delete the relationship", result)
+    elif step.after is not None:
+        result = server.set_relationship(step.after, create=step.before is None)
+        if not result.ok:
+            raise refused_by_server(step.one, "set the relationship", result)
+
+
+# What may pass by itself while the other side starts, moves or is busy. Anything else is told at once.
+_MAY_PASS = re.compile(
+    r"connection refused|connection reset|no route to host|network is unreachable|no such host|i/o timeout"
+    r"|EOF|unexpected status 5\d\d|unexpected status 429|TLS handshake timeout|server misbehaving"
+)
+
+_REMEDIES: tuple[tuple[str, str], ...] = (
+    (
+        r"maybe use https_spiffe instead|certificate contains SPIFFE ID",
+        "it shows an X509-SVID, so its profile is https_spiffe and not https_web. Set bundle_endpoint_profile and "
+        "endpoint_spiffe_id.",
+    ),
+    (r"certificate contains no URI SAN", "it shows an ordinary web certificate, so its profile is https_web."),
+    (r"unexpected ID", "it has another SPIFFE ID than endpoint_spiffe_id says."),
+    (
+        r"could not verify leaf certificate|signed by unknown authority",
+        "its certificate is not signed by an authority that the server trusts for it. With https_spiffe the bundle "
+        "that the server holds is out of date, or the endpoint is not what it should be: get the present bundle over "
+        "a channel that you trust and set it with spire_bundle. With https_web the host of the server must trust the "
+        "endpoint's web authority.",
+    ),
+    (r"x509: certificate|failed to verify certificate", "its web certificate is not believed by the server."),
+    (r"failed to decode bundle|missing use|unrecognized use|expected a single", "what it serves is no SPIFFE bundle."),
+    (r"unexpected status", "it answers, but not with a bundle. Is the path of the URL right?"),
+    (r"connection refused", "nobody listens there."),
+    (r"no such host|server misbehaving", "its host's name is not known where the server runs."),
+)
+
+
+def _refresh(server: SpireServer, step: RefreshStep, deadline: float) -> None:
+    """Have the bundle fetched, again until ``deadline`` as long as the endpoint is only not there yet."""
+    one, url = step.one, step.relationship.bundle_endpoint_url
+    while True:
+        left = max(deadline - time.monotonic(), 1.0)
+        try:
+            replace(server, timeout=min(server.timeout, left)).refresh_bundle(one.trust_domain)
+            return
+        except ProcessTimeout:
+            words, cause = "", "it takes the connection and does not answer."
+        except ProcessError as error:
+            words = str(error.details.get("stderr", ""))
+            if "failed to refresh bundle" not in words:
+                raise
+            # One line: the page that a web site answers with, and what kubectl adds, say no more.
+            words = words.rpartition("failed to refresh bundle: ")[2].strip().splitlines()[0]
+            cause = next((cause for pattern, cause in _REMEDIES if re.search(pattern, words)), "")
+            if not _MAY_PASS.search(words):
+                raise ProcessError(
+                    f"{one.where()}: the server could not fetch the bundle from {url}: {cause} It says: {words}",
+                    index=one.index,
+                    error=words,
+                ) from error
+        if time.monotonic() + REFRESH_RETRY_S >= deadline:
+            raise WaitTimeout(
+                f"{one.where()}: the server could not fetch the bundle from {url} within refresh_timeout: {cause}"
+                + (f" It says: {words}" if words else ""),
+                index=one.index,
+                error=words or cause,
+            )
+        time.sleep(REFRESH_RETRY_S)
+
+
+def _fresh(plan: Plan, held: Mapping[str, Bundle]) -> Mapping[str, Bundle]:
+    """Make sure that a refreshed bundle is there."""
+    for step in plan.refreshes:
+        if step.one.trust_domain not in held:
+            raise WaitTimeout(
+                f"{step.one.where()}: the server says that it refreshed the bundle, and holds none. Somebody else "
+                "deleted it meanwhile, or it is one of the server's own file; run again.",
+                changed=True,
+                actions=plan.actions(),
+            )
+    return held
+
+
+def _foresee(plan: Plan, own: Bundle | None) -> list[str]:
+    """In check mode: look at the endpoints, to tell what a refresh would bring."""
+    there = {**plan.after, **({own.trust_domain: own} if own else {})}
+    warnings, served = [], {}
+    for step in plan.refreshes:
+        answer = fetch(step.relationship, there.get(step.relationship.endpoint_trust_domain or ""), PROBE_S)
+        if answer.bundle is None:
+            warnings.append(
+                f"{step.one.where()}: what a refresh would bring is not known, since its endpoint "
+                f"{step.relationship.bundle_endpoint_url} gave no bundle to this module: {answer.error}."
+            )
+        else:
+            served[step.one.trust_domain] = answer.bundle
+    plan.refreshed(served)
+    return warnings

@@ -1,0 +1,69 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to this collection: it may change in any release.
+"""The use case of spire_server_info: several short questions, asked side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import ProcessError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.authority.codec import authorities_from_server
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.authority.model import JWT, X509
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.client import SpireServer
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.connection import connect
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls.chain import require_cryptography
+
+_JWT_DISABLED = "JWT functionality is disabled"
+
+
+def run_server_info(params: Mapping[str, Any], _check_mode: bool) -> Outcome:
+    """Read what the server is and holds."""
+    server = connect(params)
+    require_cryptography()
+    # The first call waits for a server that is starting; the others then find it.
+    healthy, words = server.health()
+    with ThreadPoolExecutor(4) as pool:
+        version = pool.submit(server.version)
+        bundle_read = pool.submit(server.show_bundle)
+        counts = {what: pool.submit(server.count, what) for what in ("agent", "entry", "bundle")}
+        federation = pool.submit(server.list_relationships)
+        x509_slots = pool.submit(server.authorities, X509)
+        jwt_slots = pool.submit(_jwt_slots, server)
+        bundle = bundle_read.result()
+        x509 = authorities_from_server(X509, x509_slots.result(), bundle)
+        jwt = jwt_slots.result()
+        info: dict[str, Any] = {
+            "version": version.result(),
+            "trust_domain": bundle.trust_domain,
+            "healthy": healthy,
+            "health": words,
+            "agents": counts["agent"].result(),
+            "entries": counts["entry"].result(),
+            # The server counts its own bundle too.
+            "federated_bundles": counts["bundle"].result() - 1,
+            "federation_relationships": len(federation.result()),
+            "bundle_sequence_number": bundle.sequence_number,
+            "bundle_refresh_hint": bundle.refresh_hint,
+            "ca_expires_at": x509.active.expires_at,
+            "upstream_authority": x509.signed_upstream,
+            "authorities": {
+                X509: x509.public(),
+                JWT: authorities_from_server(JWT, jwt, bundle).public() if jwt else {},
+            },
+        }
+    return Outcome(result={"server": info})
+
+
+def _jwt_slots(server: SpireServer) -> dict[str, Any] | None:
+    """A server may be set to sign no JWT-SVIDs; it then has no such authority."""
+    try:
+        return server.authorities(JWT)
+    except ProcessError as error:
+        if _JWT_DISABLED in str(error.details.get("stderr")):
+            return None
+        raise

@@ -1,0 +1,206 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: spire_authority
+short_description: Rotate the X.509 or JWT authority of a SPIRE server by force
+version_added: "0.1.0"
+description:
+  - A SPIRE server renews its authorities by itself, in time. This module does it now, such as after a key may have
+    leaked, and makes sure that nothing which the old authority signed is trusted any more.
+  - One rotation has four steps. V(prepare) makes a new key and puts it into the bundle, V(activate) signs with it from
+    now on, V(taint) makes agents and workloads replace what the old one signed, V(revoke) takes the old one out of the
+    bundle.
+  - O(state=rotated) takes all of them in order and waits in between. The server itself tells how far a rotation is, so
+    that one that was interrupted goes on where it stands when the task is run again.
+author:
+  - The trustmesh.spiffe authors (@trustmesh)
+extends_documentation_fragment:
+  - trustmesh.spiffe.attributes
+  - trustmesh.spiffe.spire
+  - trustmesh.spiffe.kubectl
+requirements:
+  - Python package cryptography 42 or later, where the module runs
+attributes:
+  check_mode:
+    support: full
+    details:
+      - The id of an authority that is not made yet is not known. It is empty in RV(actions), and C((new\)) stands for
+        it in the diff, in check mode and in the run alike.
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+    details:
+      - A rotation names what must go, by O(authority_id) or O(older_than), and does nothing once that is gone.
+options:
+  type:
+    description:
+      - V(x509) is the CA that signs X509-SVIDs, V(jwt) the key that signs JWT-SVIDs.
+      - V(upstream) is the upstream authority that signs the server's CA. The new key is made there, before this module
+        is run; the module then makes the server take a CA of the new key, and taints and revokes the old upstream one.
+    type: str
+    choices:
+      - x509
+      - jwt
+      - upstream
+    default: x509
+  state:
+    description:
+      - V(rotated) takes all steps until the authority that O(authority_id) or O(older_than) names is revoked.
+      - V(prepared), V(activated), V(tainted) and V(revoked) take one step and do not wait, so that a playbook can put
+        its own checks in between. V(prepared) does nothing when an authority is prepared already. The others name
+        theirs by O(authority_id), and do nothing when it is there or further.
+    type: str
+    choices:
+      - rotated
+      - prepared
+      - activated
+      - tainted
+      - revoked
+    required: true
+  authority_id:
+    description:
+      - The authority that the step is for. With O(state=rotated) the one that must go.
+      - M(trustmesh.spiffe.spire_server_info) shows the ids. For O(type=upstream) it is the subject key id of the
+        upstream authority, shown as C(upstream_authority_id).
+      - An id that is neither in use nor in the bundle counts as gone.
+    type: str
+  older_than:
+    description:
+      - Seconds, from V(0). With O(state=rotated) the active authority must go when it was made longer ago, and so must
+        an old one whose rotation was interrupted after V(taint).
+      - Only for O(type=x509), since the server does not tell when others were made.
+    type: int
+  propagation:
+    description:
+      - Seconds that O(state=rotated) waits after V(prepare), so that all agents and workloads know the new authority,
+        and again before V(revoke), so that all workloads have replaced their SVIDs.
+      - The server cannot tell this. Agents ask it every 5 seconds by default and pass news on at once. Raise the value
+        when agents have a longer C(sync_interval), when other trust domains federate with this one (above the refresh
+        hint of the bundle, 300 by default), and for JWT-SVIDs to their lifetime when those in flight must stay good.
+    type: int
+    default: 30
+  renewal_timeout:
+    description:
+      - Seconds that O(state=rotated) waits at most, after V(taint), until each living agent uses a new SVID. Not for
+        O(type=jwt).
+      - When an agent does not, such as one that is down, the task fails before V(revoke) and RV(agents_not_renewed)
+        names it, since the server would refuse it from then on.
+      - When the authority was tainted before the task, the module cannot know who renewed meanwhile. Each agent must
+        then renew once more, which takes half of the life of its SVID.
+    type: int
+    default: 600
+notes:
+  - The module changes the server that it talks to. Servers that share a trust domain and a database each have their own
+    authorities.
+  - An X.509 authority that an upstream authority has signed is not in the bundle and can be neither tainted nor
+    revoked. Only V(prepared) and V(activated) go with it.
+seealso:
+  - module: trustmesh.spiffe.spire_server_info
+"""
+
+EXAMPLES = r"""
+- name: Read which authority signs now
+  trustmesh.spiffe.spire_server_info:
+  register: before
+
+- name: Make it go
+  trustmesh.spiffe.spire_authority:
+    state: rotated
+    authority_id: "{{ before.server.authorities.x509.active.authority_id }}"
+
+- name: Rotate the CA when it is older than a week
+  trustmesh.spiffe.spire_authority:
+    state: rotated
+    older_than: 604800
+    propagation: 300
+
+- name: Rotate the JWT authority that may have leaked
+  trustmesh.spiffe.spire_authority:
+    type: jwt
+    state: rotated
+    authority_id: "{{ before.server.authorities.jwt.active.authority_id }}"
+
+- name: Only prepare a new CA, to look at it before it is used
+  trustmesh.spiffe.spire_authority:
+    state: prepared
+  register: next_ca
+
+- name: Use it
+  trustmesh.spiffe.spire_authority:
+    state: activated
+    authority_id: "{{ next_ca.authorities.prepared.authority_id }}"
+"""
+
+RETURN = r"""
+authorities:
+  description: The authorities of the server after the task. In check mode and when the task fails, as they were read.
+  type: dict
+  returned: success
+  contains:
+    active:
+      description: The one that signs.
+      type: dict
+      returned: always
+      contains:
+        authority_id:
+          description: Its id. For X.509 its subject key id.
+          type: str
+          returned: always
+          sample: b27e0aac27aa045aaa48f150d92e080ba58eda5a
+        expires_at:
+          description: When it expires, in seconds since 1970.
+          type: int
+          returned: always
+        upstream_authority_id:
+          description: The subject key id of the upstream authority that signed it, or empty.
+          type: str
+          returned: always
+        status:
+          description: V(active), V(prepared), V(old), V(tainted) or V(revoked).
+          type: str
+          returned: always
+    prepared:
+      description: The one that is in the bundle but signs nothing yet. Same fields.
+      type: dict
+      returned: when there is one
+    old:
+      description: The one that signed last. Same fields. It stays here after it was revoked.
+      type: dict
+      returned: when there is one
+reason:
+  description: Why something was done, or would be in check mode, or why not.
+  type: str
+  returned: success
+  sample: the authority b27e0aac27aa045aaa48f150d92e080ba58eda5a is active
+actions:
+  description: What was done, or would be done in check mode, in order. When a change failed, only what was done.
+  type: list
+  elements: dict
+  returned: success, and when a change failed
+  sample: [{"verb": "prepare", "id": ""}]
+agents_not_renewed:
+  description: The agents that still used an SVID of the tainted authority, or may have.
+  type: list
+  elements: str
+  returned: when renewal_timeout passed
+"""
+
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import run_module
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.authority.run import (
+    authority_spec,
+    run_authority,
+)
+
+
+def main() -> None:
+    run_module(authority_spec(), run_authority)
+
+
+if __name__ == "__main__":
+    main()

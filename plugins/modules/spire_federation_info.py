@@ -1,0 +1,209 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: spire_federation_info
+short_description: Read the federation relationships of a SPIRE server and their health
+version_added: "0.1.0"
+description:
+  - Returns each relationship with the bundle that the server holds, and, when asked, compares that with what the bundle
+    endpoint serves now.
+author:
+  - The trustmesh.spiffe authors (@trustmesh)
+extends_documentation_fragment:
+  - trustmesh.spiffe.attributes
+  - trustmesh.spiffe.attributes.info_module
+  - trustmesh.spiffe.spire
+  - trustmesh.spiffe.kubectl
+options:
+  trust_domains:
+    description:
+      - Only the relationships with these trust domains. All when it is not given.
+    type: list
+    elements: str
+  probe:
+    description:
+      - Whether to ask the bundle endpoints, from the target host, and compare.
+      - An endpoint is believed only as its profile says. V(https_web) takes the authorities that Python trusts on the
+        target host; the environment variable E(SSL_CERT_FILE) names others. V(https_spiffe) takes the SPIFFE ID and the
+        bundle that the server holds.
+    type: bool
+    default: false
+  probe_timeout:
+    description:
+      - Seconds that one endpoint may take, from V(1).
+    type: int
+    default: 5
+requirements:
+  - Python package cryptography 42 or later, where the module runs
+notes:
+  - Relationships in the server's own configuration file are not shown by the server.
+seealso:
+  - module: trustmesh.spiffe.spire_federation
+"""
+
+EXAMPLES = r"""
+- name: Read all relationships, and see whether their bundles are those that are served now
+  trustmesh.spiffe.spire_federation_info:
+    pod: statefulset/spire-server
+    kubeconfig: build/clusters/blue.kubeconfig
+    probe: true
+  register: federation
+
+- name: All must be healthy
+  ansible.builtin.assert:
+    that: federation.relationships | rejectattr('health', 'eq', 'healthy') | length == 0
+    fail_msg: "{{ federation.relationships | map(attribute='error') | select }}"
+"""
+
+RETURN = r"""
+relationships:
+  description: The relationships, by trust domain.
+  type: list
+  elements: dict
+  returned: success
+  contains:
+    trust_domain:
+      description: The other trust domain.
+      type: str
+      returned: always
+    bundle_endpoint_url:
+      description: Where its bundle is fetched from.
+      type: str
+      returned: always
+    bundle_endpoint_profile:
+      description: V(https_web) or V(https_spiffe).
+      type: str
+      returned: always
+    endpoint_spiffe_id:
+      description: The SPIFFE ID that the endpoint must show, or none with V(https_web).
+      type: str
+      returned: always
+    health:
+      description:
+        - V(healthy) when the endpoint serves the authorities that the server holds.
+        - V(bundles_differ) when it serves others. The server takes them over at its next refresh.
+        - V(unreachable) when the endpoint gave no bundle, or is not believed. RV(relationships[].error) says why.
+        - V(no_bundle) when the server holds no bundle of the trust domain.
+        - V(expired) when the server holds one without any X.509 authority that is valid now.
+        - V(not_probed) when it holds a valid bundle, and O(probe) is not set.
+      type: str
+      returned: always
+      sample: healthy
+    error:
+      description: What is wrong, and what to do. None when nothing is.
+      type: str
+      returned: always
+    age:
+      description:
+        - Seconds since the youngest X.509 authority that the server holds became valid, or none without a bundle. The
+          server does not tell when it last asked the endpoint; its bundle is from some time after that moment.
+      type: int
+      returned: always
+    served_bundle:
+      description: The bundle that the endpoint serves now, in the form of RV(relationships[].bundle), or none.
+      type: dict
+      returned: always
+    bundle:
+      description: The bundle that the server holds, or none.
+      type: dict
+      returned: always
+      contains:
+        trust_domain:
+          description: The trust domain.
+          type: str
+          returned: always
+        sequence_number:
+          description:
+            - The number of this version of the bundle. V(0) when the server knows none.
+            - SPIRE keeps none of a bundle that it fetched from a bundle endpoint.
+          type: int
+          returned: always
+        refresh_hint:
+          description: After how many seconds to look for a newer bundle. V(0) when there is no hint.
+          type: int
+          returned: always
+        x509_authorities:
+          description: The X.509 authorities, the oldest first.
+          type: list
+          elements: dict
+          returned: always
+          contains:
+            sha256:
+              description: The fingerprint, the SHA-256 digest of the certificate in DER form.
+              type: str
+              returned: always
+            subject:
+              description: The subject, as RFC 4514 writes it.
+              type: str
+              returned: always
+            not_before:
+              description: From when on it is valid.
+              type: str
+              returned: always
+              sample: "2026-11-21T12:30:29Z"
+            not_after:
+              description: Until when it is valid.
+              type: str
+              returned: always
+              sample: "2026-11-22T12:30:39Z"
+            tainted:
+              description: Whether the server calls it tainted. It tells so of its own authorities only.
+              type: bool
+              returned: always
+        jwt_authorities:
+          description: The JWT authorities, by key id.
+          type: list
+          elements: dict
+          returned: always
+          contains:
+            key_id:
+              description: The key id.
+              type: str
+              returned: always
+            sha256:
+              description: The SHA-256 digest of the public key in DER form.
+              type: str
+              returned: always
+            expires_at:
+              description: When it expires, in seconds since 1970. V(0) when the server does not know.
+              type: int
+              returned: always
+            tainted:
+              description: Whether the server calls it tainted.
+              type: bool
+              returned: always
+        expiry:
+          description: When the first and the last of the X.509 authorities expire.
+          type: dict
+          returned: always
+          contains:
+            earliest:
+              description: When the first one expires.
+              type: str
+              returned: always
+              sample: "2026-11-22T12:30:39Z"
+            latest:
+              description: When the last one expires. From then on nothing of the trust domain can be believed.
+              type: str
+              returned: always
+              sample: "2026-11-22T12:30:39Z"
+"""
+
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import run_module
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.info import (
+    federation_info_spec,
+    run_federation_info,
+)
+
+
+def main() -> None:
+    run_module(federation_info_spec(), run_federation_info)
+
+
+if __name__ == "__main__":
+    main()

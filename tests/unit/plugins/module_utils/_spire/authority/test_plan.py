@@ -1,0 +1,146 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where an authority stands, and the steps from there. Real servers: tests/integration/test_spire_authority.py."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import TrustmeshError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.authority.model import (
+    JWT,
+    UPSTREAM,
+    X509,
+    Authorities,
+    Slot,
+    Trusted,
+)
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.authority.plan import (
+    plan_rotation,
+    plan_rotations,
+    plan_step,
+    targets,
+)
+
+NOW = 1000
+PLAIN = Authorities(X509, Slot("a", 5), None, None, {"a": Trusted(False, 900), "f": Trusted(False, 100)})
+PREPARED = replace(PLAIN, prepared=Slot("p", 6), bundle={**PLAIN.bundle, "p": Trusted(False, 990)})
+AFTER = replace(PLAIN, old=Slot("o", 4), bundle={**PLAIN.bundle, "o": Trusted(False, 100)})
+TAINTED = replace(PLAIN, old=Slot("o", 4), bundle={**PLAIN.bundle, "o": Trusted(True, 100)})
+DONE = replace(PLAIN, old=Slot("o", 4))
+NESTED = Authorities(X509, Slot("a", 5, "root"), None, Slot("o", 4, "gone"), {"root": Trusted(False, 1)})
+
+
+def verbs(state: Authorities, authority_id: str) -> list[tuple[str, str]]:
+    return [(step.verb, step.authority_id) for step in plan_rotation(state, authority_id).steps]
+
+
+@pytest.mark.parametrize(
+    ("state", "authority_id", "steps"),
+    [
+        (PLAIN, "a", [("prepare", ""), ("activate", ""), ("taint", "a"), ("revoke", "a")]),
+        (PREPARED, "a", [("activate", "p"), ("taint", "a"), ("revoke", "a")]),
+        (AFTER, "o", [("taint", "o"), ("revoke", "o")]),
+        (TAINTED, "o", [("revoke", "o")]),
+        (DONE, "o", []),
+        (DONE, "never", []),
+        (DONE, "a", [("prepare", ""), ("activate", ""), ("taint", "a"), ("revoke", "a")]),
+    ],
+)
+def test_a_rotation_goes_on_where_it_stands(
+    state: Authorities, authority_id: str, steps: list[tuple[str, str]]
+) -> None:
+    assert verbs(state, authority_id) == steps
+
+
+@pytest.mark.parametrize(
+    ("state", "authority_id", "words"),
+    [
+        (PREPARED, "p", "signs nothing yet"),
+        (PLAIN, "f", "another server of the trust domain"),
+        (TAINTED, "a", "Finish first"),
+        (NESTED, "a", "type=upstream with authority_id=root"),
+    ],
+)
+def test_what_cannot_be_rotated_says_why(state: Authorities, authority_id: str, words: str) -> None:
+    with pytest.raises(TrustmeshError, match=words):
+        plan_rotation(state, authority_id)
+
+
+@pytest.mark.parametrize(
+    ("state", "older_than", "ids"),
+    [
+        (PLAIN, 99, ["a"]),
+        (PLAIN, 100, []),
+        (AFTER, 100, []),
+        # An interrupted rotation is finished, also when the active one is young, and first when it is not.
+        (TAINTED, 100, ["o"]),
+        (TAINTED, 99, ["o", "a"]),
+    ],
+)
+def test_age_chooses_what_must_go(state: Authorities, older_than: int, ids: list[str]) -> None:
+    assert targets(state, None, older_than, NOW) == ids
+    assert plan_rotations(state, ids).changed is bool(ids)
+
+
+def test_two_rotations_are_one_plan() -> None:
+    plan = plan_rotations(TAINTED, ["o", "a"])
+    assert [step.verb for step in plan.steps] == ["revoke", "prepare", "activate", "taint", "revoke"]
+    assert plan.after == {"o": "revoked", "a": "revoked", "(new)": "active"}
+
+
+@pytest.mark.parametrize(
+    ("state", "wanted", "authority_id", "steps"),
+    [
+        (PLAIN, "prepared", "", ["prepare"]),
+        (PREPARED, "prepared", "", []),
+        (PREPARED, "active", "p", ["activate"]),
+        (PLAIN, "active", "a", []),
+        (AFTER, "tainted", "o", ["taint"]),
+        (TAINTED, "tainted", "o", []),
+        (DONE, "tainted", "o", []),
+        (TAINTED, "revoked", "o", ["revoke"]),
+        (DONE, "revoked", "o", []),
+        (replace(AFTER, kind=JWT), "tainted", "o", ["taint"]),
+        (
+            replace(NESTED, kind=UPSTREAM, bundle={"root": Trusted(False), "gone": Trusted(False)}),
+            "tainted",
+            "gone",
+            ["taint"],
+        ),
+        (NESTED, "prepared", "", ["prepare"]),
+    ],
+)
+def test_single_steps(state: Authorities, wanted: str, authority_id: str, steps: list[str]) -> None:
+    assert [step.verb for step in plan_step(state, wanted, authority_id).steps] == steps
+
+
+@pytest.mark.parametrize(
+    ("state", "wanted", "authority_id", "words"),
+    [
+        (TAINTED, "prepared", "", "Finish first"),
+        (PLAIN, "active", "x", "and none is"),
+        (PREPARED, "active", "x", "which is p"),
+        (PLAIN, "tainted", "a", "use state=rotated"),
+        (PREPARED, "tainted", "p", "signs nothing yet"),
+        (AFTER, "revoked", "o", "Taint it first"),
+        (PLAIN, "tainted", "f", "Another server"),
+        (NESTED, "tainted", "o", "An upstream authority signs"),
+    ],
+)
+def test_a_step_out_of_order_says_what_comes_first(
+    state: Authorities, wanted: str, authority_id: str, words: str
+) -> None:
+    with pytest.raises(TrustmeshError, match=words):
+        plan_step(state, wanted, authority_id)
+
+
+def test_slots_are_shown_with_what_has_become_of_them() -> None:
+    assert [TAINTED.public()["old"]["status"], DONE.public()["old"]["status"], AFTER.public()["old"]["status"]] == [
+        "tainted",
+        "revoked",
+        "old",
+    ]
+    assert NESTED.public()["old"]["status"] == "old"
