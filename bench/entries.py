@@ -19,6 +19,7 @@ import json
 import math
 import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -312,7 +313,7 @@ def loop(bench: Bench) -> list[Row]:
 def manager(bench: Bench) -> list[Row]:
     """The task, against the controller manager's first pass over manifests in files, from its start on."""
     if bench.manager is None:
-        tell("  left out: --controller-manager names no program")
+        tell("  left out: there is no spire-controller-manager beside spire-server")
         return []
     program, entries = bench.manager, bench.set_of()
     entries.manifests  # noqa: B018 - they are written before anything is counted
@@ -364,16 +365,19 @@ def main() -> int:
         "--only", action="append", choices=list(MEASUREMENTS), help="measure only this; may be repeated"
     )
     parser.add_argument(
-        "--bin-dir", type=Path, default=ROOT / "build" / "bin", help="where spire-server is (default: build/bin)"
+        "--bin-dir",
+        type=Path,
+        default=ROOT / "build" / "bin",
+        help="where spire-server and spire-controller-manager are (default: build/bin)",
     )
-    parser.add_argument("--controller-manager", metavar="PATH", help="spire-controller-manager, to measure it too")
     options = parser.parse_args()
     if options.pairs < 1 or options.size < 100:
         parser.error("--pairs must be 1 or more, --size 100 or more")
     binary = options.bin_dir.resolve() / "spire-server"
-    for program in (binary, options.controller_manager):
-        if program is not None and not os.access(program, os.X_OK):
-            parser.error(f"{program} is missing or no program")
+    if not os.access(binary, os.X_OK):
+        parser.error(f"{binary} is missing or no program")
+    # Only the mode "packages" brings it.
+    manager = binary.with_name("spire-controller-manager")
     # A short path: a socket's may have 108 bytes at most.
     folder = Path(tempfile.mkdtemp(prefix="tm-bench-"))
     rows: list[Row] = []
@@ -381,7 +385,7 @@ def main() -> int:
     names = options.only or list(MEASUREMENTS)
     server = Server(str(binary), folder)
     try:
-        bench = Bench(server, folder, options.size, options.pairs, options.controller_manager)
+        bench = Bench(server, folder, options.size, options.pairs, str(manager) if manager.exists() else None)
         for number, name in enumerate(names, start=1):
             words = (MEASUREMENTS[name].__doc__ or "").split("\n", maxsplit=1)[0]
             load = os.getloadavg()[0]
@@ -394,7 +398,7 @@ def main() -> int:
             rows += measured
     finally:
         server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(folder)  # after a failure its logs stay
     tell("")
     for row in rows:
         show(Row(row.name, row.ratios, row.goal))
@@ -405,4 +409,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())

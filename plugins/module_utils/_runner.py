@@ -34,7 +34,7 @@ UseCase = Callable[[Mapping[str, Any], bool], Outcome]
 def run_module(spec: ArgumentSpec, use_case: UseCase) -> None:
     """Run ``use_case`` as an Ansible module. Never returns."""
     module = spec.create_module()
-    # What a task reads it needs until its end: to look for garbage in thousands of values makes it a third slower.
+    # What a task reads it needs until its end: to look for garbage in thousands of values only costs time.
     gc.disable()
     try:
         _run(module, use_case)
