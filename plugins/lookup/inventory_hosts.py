@@ -5,14 +5,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: inventory_hosts
-short_description: Read hosts and their groups from an inventory file
+short_description: Read hosts, their groups and their variable files from an inventory folder
 version_added: "0.1.0"
 author: The trustmesh.spiffe authors (@trustmesh)
 description:
-  - Returns the hosts of inventory files with the groups that they are in, so that a playbook can add them.
+  - Returns the hosts of inventories with the groups that they are in and the files that hold their variables, so that a
+    playbook can take them in as Ansible itself would with C(-i).
 options:
   _terms:
-    description: Paths of inventory files.
+    description: Folders with a file C(hosts.ini), and C(group_vars) and C(host_vars) beside it.
     type: list
     elements: path
     required: true
@@ -21,12 +22,14 @@ options:
 EXAMPLES = r"""
 - name: Show the hosts of a scenario
   ansible.builtin.debug:
-    msg: "{{ query('trustmesh.spiffe.inventory_hosts', 'inventories/blue_green/hosts.ini') }}"
+    msg: "{{ query('trustmesh.spiffe.inventory_hosts', 'inventories/blue_green') }}"
 """
 
 RETURN = r"""
 _raw:
-  description: One dictionary per host with its C(name) and its C(groups), without C(all).
+  description:
+    - One dictionary per host with its C(name), its C(groups), without C(all), and the C(files) with its variables, those
+      that win last.
   type: list
   elements: dict
 """
@@ -35,23 +38,41 @@ from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleLookupError
+from ansible.inventory.helpers import sort_groups
+from ansible.inventory.host import Host
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.lookup import LookupBase
 
 
 class LookupModule(LookupBase):
-    """Read inventory files with Ansible's own parser."""
+    """Read inventories with Ansible's own parser, and find variable files in its own order."""
 
     def run(self, terms: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[dict[str, Any]]:
         self.set_options(var_options=variables, direct=kwargs)
-        hosts = []
+        found = []
         for term in terms:
-            if not Path(term).is_file():
-                raise AnsibleLookupError(f"{term} is not an inventory file.")
-            inventory = InventoryManager(loader=DataLoader(), sources=[str(term)])
-            hosts += [
-                {"name": host.name, "groups": [group.name for group in host.get_groups() if group.name != "all"]}
+            folder = Path(str(term)).resolve()
+            if not (folder / "hosts.ini").is_file():
+                raise AnsibleLookupError(f"{folder} is no inventory: there is no hosts.ini in it.")
+            loader = DataLoader()
+            inventory = InventoryManager(loader=loader, sources=[str(folder / "hosts.ini")])
+            found += [
+                {
+                    "name": host.name,
+                    "groups": [group.name for group in sort_groups(host.get_groups()) if group.name != "all"],
+                    "files": _files(loader, folder, host),
+                }
                 for host in inventory.get_hosts()
             ]
-        return hosts
+        return found
+
+
+def _files(loader: DataLoader, folder: Path, host: Host) -> list[str]:
+    """The files with the variables of a host: those of its groups, parents first, then its own."""
+    places = [("group_vars", group.name) for group in sort_groups(host.get_groups())]
+    return [
+        file if isinstance(file, str) else file.decode()
+        for kind, name in [*places, ("host_vars", host.name)]
+        for file in loader.find_vars_files(str(folder / kind), name)
+    ]

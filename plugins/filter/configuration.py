@@ -1,0 +1,60 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Configuration files of SPIRE and Envoy as data. What each filter does stands in module_utils."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._envoy import config as envoy
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire import configuration as spire
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire import resources
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.join_token import request
+
+
+def spire_configuration(base: Mapping[str, Any], overlay: Mapping[str, Any], name: str = "overlay") -> str:
+    """The text of a configuration file of SPIRE."""
+    try:
+        return spire.configuration(base, overlay, name)
+    except InputError as error:
+        raise AnsibleFilterError(error.message) from error
+
+
+def envoy_configuration(instance: Mapping[str, Any], socket: str, max_age: int = 60) -> dict[str, Any]:
+    """Envoy's bootstrap configuration."""
+    try:
+        return envoy.configuration(instance, socket, int(max_age))
+    except InputError as error:
+        raise AnsibleFilterError(error.message) from error
+
+
+def envoy_faults(instances: list[Mapping[str, Any]], addresses: bool = True) -> list[str]:
+    """What cannot work in instances of Envoy."""
+    return [text for instance in instances for text in envoy.faults(instance, addresses)]
+
+
+def problems(conditions: list[Any]) -> list[str]:
+    """The texts of the conditions that do not hold."""
+    return [text for holds, text in conditions if not holds]
+
+
+class FilterModule:
+    """The filters of this file."""
+
+    def filters(self) -> dict[str, Any]:
+        return {
+            "spire_configuration": spire_configuration,
+            "envoy_configuration": envoy_configuration,
+            "envoy_faults": envoy_faults,
+            "attachments": envoy.attachments,
+            "registrar_resources": resources.resources,
+            "registrar_faults": resources.faults,
+            "unregistered": resources.unregistered,
+            "token_requests": request.token_requests,
+            "joined_with": request.joined_with,
+            "problems": problems,
+        }

@@ -1,0 +1,78 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From who is there and who may call whom to the variables of the roles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh import derive, hosts, model
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.proof import proof
+
+
+def _read(intent: Mapping[str, Any], hostvars: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> model.Mesh:
+    found = hosts.read_hosts(hostvars, groups, str(intent.get("trust_domain")), str(intent.get("instance") or ""))
+    return model.read(intent.get("workloads"), intent.get("callers"), found)
+
+
+def mesh_variables(
+    intent: Mapping[str, Any], hostvars: Mapping[str, Any], groups: Mapping[str, Sequence[str]], host: str
+) -> dict[str, Any]:
+    """The variables of the roles for one host."""
+    try:
+        return derive.role_variables(_read(intent, hostvars, groups), host)
+    except InputError as error:
+        raise AnsibleFilterError(error.message) from error
+
+
+def mesh_proof(
+    intent: Mapping[str, Any], hostvars: Mapping[str, Any], groups: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
+    """The variables of the role verify, for the whole mesh."""
+    try:
+        return proof(_read(intent, hostvars, groups)).data()
+    except InputError as error:
+        raise AnsibleFilterError(error.message) from error
+
+
+def mesh_summary(
+    intent: Mapping[str, Any], hostvars: Mapping[str, Any], groups: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
+    """All that follows, for people to read."""
+    try:
+        mesh = _read(intent, hostvars, groups)
+    except InputError as error:
+        raise AnsibleFilterError(error.message) from error
+    made = proof(mesh)
+    return {
+        **derive.summary(mesh),
+        "proof": [f"{check['name']} ({check['type']})" for check in made.checks],
+        "not tried": made.untried,
+    }
+
+
+def mesh_faults(
+    intent: Mapping[str, Any], hostvars: Mapping[str, Any], groups: Mapping[str, Sequence[str]]
+) -> list[str]:
+    """What is wrong with an inventory, a text for each fault."""
+    try:
+        _read(intent, hostvars, groups)
+    except InputError as error:
+        return error.message.splitlines()
+    return []
+
+
+class FilterModule:
+    """The filters of this file."""
+
+    def filters(self) -> dict[str, Any]:
+        return {
+            "mesh_variables": mesh_variables,
+            "mesh_proof": mesh_proof,
+            "mesh_summary": mesh_summary,
+            "mesh_faults": mesh_faults,
+        }

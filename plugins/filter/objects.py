@@ -1,0 +1,49 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Kubernetes objects before and after they are applied. What each filter does stands in module_utils/_kube."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube import applied, batch
+
+
+def _filter(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Tell what is wrong with the input in the words of a filter."""
+
+    @wraps(function)
+    def guarded(*arguments: Any, **options: Any) -> Any:
+        try:
+            return function(*arguments, **options)
+        except InputError as error:
+            raise AnsibleFilterError(error.message) from error
+        except (AttributeError, KeyError, TypeError) as error:
+            raise AnsibleFilterError(f"{function.__name__}: this is no input for it: {error!r}.") from error
+
+    return guarded
+
+
+class FilterModule:
+    """The filters of this file."""
+
+    def filters(self) -> dict[str, Any]:
+        functions = {
+            "with_pod_template": batch.with_pod_template,
+            "object_batch": batch.batch,
+            "object_names": batch.names,
+            "unwanted_objects": batch.unwanted,
+            "object_answers": batch.split,
+            "service_endpoints": batch.endpoints,
+            "services_without_address": batch.without_address,
+            "workloads_to_wait_for": batch.to_wait_for,
+            "workloads_to_renew": applied.workloads_to_renew,
+            "foreign_namespaces": batch.foreign_namespaces,
+            "unused_namespaces": batch.unused_namespaces,
+        }
+        return {name: _filter(function) for name, function in functions.items()}

@@ -1,0 +1,343 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to this collection: it may change in any release.
+"""Envoy's configuration from an instance: listeners that admit listed SPIFFE IDs, upstreams that show theirs. Pure.
+
+Names of fields are those of Envoy's API v3. Certificates and bundles come from SPIRE's agent by SDS: the Envoy's own
+under the name of its SPIFFE ID, a bundle under that of its trust domain, and ``ALL`` for those of several domains
+(spire, doc/spire_agent.md, SDS).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id import SpiffeId, SpiffeIdError
+
+Data = dict[str, Any]
+
+_TYPE = "type.googleapis.com/envoy.extensions"
+_HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+ALL_BUNDLES = "ALL"
+PROTOCOLS = ("http", "http2", "tcp")
+
+
+def faults(instance: Mapping[str, Any], addresses: bool = True) -> list[str]:
+    """Return what cannot work in an instance, a text for each fault.
+
+    ``addresses`` says whether those of upstreams must be known by now: other hosts tell them while a playbook runs.
+    """
+    where = f"envoy_instances: {instance.get('name')}"
+    found = []
+    upstreams = {item.get("name"): item for item in instance.get("upstreams") or []}
+    if not instance.get("listeners"):
+        found.append(f"{where}: listeners is empty. Say where it takes requests in.")
+    found += _id_faults(where, "spiffe_id", [instance.get("spiffe_id") or ""])
+    ports: dict[Any, str] = {}
+    for listener in instance.get("listeners") or []:
+        place = f"{where}: listener {listener.get('name')}"
+        found += _listener_faults(place, listener, bool(instance.get("mesh")), upstreams)
+        if listener.get("port") in ports:
+            found.append(f"{place}: port {listener['port']} is that of {ports[listener['port']]} too. Give another.")
+        ports[listener.get("port")] = str(listener.get("name"))
+    for name, upstream in upstreams.items():
+        place = f"{where}: upstream {name}"
+        if addresses and upstream.get("address", "?") in ("", "?"):
+            found.append(
+                f"{place}: its address is not known. When the cluster that it is in failed above, fix that and run"
+                " again; else give address and port."
+            )
+        if upstream.get("protocol", "http") not in PROTOCOLS:
+            found.append(f"{place}: protocol is {upstream['protocol']!r}. Known: {', '.join(PROTOCOLS)}.")
+        found += _id_faults(place, "spiffe_ids", upstream.get("spiffe_ids") or [])
+    return found
+
+
+def _listener_faults(
+    place: str, listener: Mapping[str, Any], in_mesh: bool, upstreams: Mapping[Any, Any]
+) -> list[str]:
+    found = []
+    allowed = listener.get("allowed_spiffe_ids") or []
+    if not allowed and not in_mesh and not is_loopback(str(listener.get("address") or "0.0.0.0")):  # noqa: S104
+        found.append(
+            f"{place}: allowed_spiffe_ids is empty, so it would let anybody in. List the clients, listen on 127.0.0.1,"
+            " or put it into a mesh."
+        )
+    protocol = listener.get("protocol", "http")
+    if protocol not in PROTOCOLS:
+        found.append(f"{place}: protocol is {protocol!r}. Known: {', '.join(PROTOCOLS)}.")
+    if not listener.get("routes"):
+        found.append(f"{place}: routes is empty. Say to which upstream requests go.")
+    for route in listener.get("routes") or []:
+        if route.get("upstream") not in upstreams:
+            known = ", ".join(str(name) for name in upstreams) or "none"
+            found.append(f"{place}: a route leads to the upstream {route.get('upstream')!r}. Known: {known}.")
+    if protocol == "tcp":
+        if len(listener.get("routes") or []) > 1:
+            found.append(f"{place}: plain TCP has one route, for there is nothing by which to tell several apart.")
+        if listener.get("methods") or listener.get("paths"):
+            found.append(f"{place}: methods and paths are HTTP's. Take them out, or say protocol: http.")
+    return found + _id_faults(place, "allowed_spiffe_ids", allowed)
+
+
+def _id_faults(place: str, field: str, ids: Iterable[str]) -> list[str]:
+    found = []
+    for text in ids:
+        try:
+            SpiffeId.parse(str(text))
+        except SpiffeIdError as error:
+            found.append(f"{place}: {field}: {error.message}.")
+    return found
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only the pod itself reaches this address."""
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def configuration(instance: Mapping[str, Any], socket: str, max_age: int) -> Data:
+    """Return Envoy's bootstrap configuration.
+
+    ``socket`` is the Workload API socket in its pod, ``max_age`` the seconds after which a connection takes no new
+    request: TLS looks at certificates when a connection begins.
+    """
+    wrong = faults(instance)
+    if wrong:
+        raise InputError("\n".join(wrong))
+    upstreams = {item["name"]: item for item in instance["upstreams"]}
+    return {
+        "node": {"id": instance["name"], "cluster": instance["namespace"]},
+        "admin": {"address": _socket_address("127.0.0.1", 9901)},
+        "static_resources": {
+            "listeners": [_listener(instance, listener, max_age) for listener in instance["listeners"]],
+            "clusters": [*(_upstream(instance, item, max_age) for item in upstreams.values()), _agent(socket)],
+        },
+    }
+
+
+def _socket_address(address: str, port: int) -> Data:
+    return {"socket_address": {"address": address, "port_value": int(port)}}
+
+
+def _listener(instance: Mapping[str, Any], listener: Mapping[str, Any], max_age: int) -> Data:
+    allowed = list(listener.get("allowed_spiffe_ids") or [])
+    filters = _tcp_filters if listener.get("protocol") == "tcp" else _http_filters
+    chain: Data = {"filters": filters(listener, allowed, max_age)}
+    if allowed:
+        chain["transport_socket"] = {
+            "name": "envoy.transport_sockets.tls",
+            "typed_config": {
+                "@type": f"{_TYPE}.transport_sockets.tls.v3.DownstreamTlsContext",
+                "require_client_certificate": True,
+                "common_tls_context": _common_tls(instance, allowed),
+            },
+        }
+    return {
+        "name": listener["name"],
+        "address": _socket_address(listener.get("address") or "0.0.0.0", listener["port"]),  # noqa: S104
+        "filter_chains": [chain],
+    }
+
+
+def _http_filters(listener: Mapping[str, Any], allowed: Sequence[str], max_age: int) -> list[Data]:
+    manager: Data = {
+        "@type": f"{_TYPE}.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": listener["name"],
+        # A connection goes on with the certificates that it began with. It ends in time, between two requests.
+        "common_http_protocol_options": {"max_connection_duration": f"{max_age}s"},
+        "http1_safe_max_connection_duration": True,
+        "route_config": {"virtual_hosts": _virtual_hosts(listener["routes"])},
+        "http_filters": [],
+    }
+    if listener.get("protocol") == "http2":
+        manager["codec_type"] = "HTTP2"
+    if allowed:
+        # The peer is verified and listed, so what it forwards is kept, and its own certificate is added.
+        manager["forward_client_cert_details"] = "APPEND_FORWARD"
+        manager["set_current_client_cert_details"] = {"subject": True, "uri": True, "cert": True, "chain": True}
+        manager["http_filters"].append(
+            {
+                "name": "envoy.filters.http.rbac",
+                "typed_config": {
+                    "@type": f"{_TYPE}.filters.http.rbac.v3.RBAC",
+                    "rules": _rules(allowed, _permissions(listener)),
+                },
+            }
+        )
+    else:
+        # The sidecar in front has verified the client and says so in this header.
+        manager["forward_client_cert_details"] = "ALWAYS_FORWARD_ONLY"
+    manager["http_filters"].append(
+        {"name": "envoy.filters.http.router", "typed_config": {"@type": f"{_TYPE}.filters.http.router.v3.Router"}}
+    )
+    return [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]
+
+
+def _tcp_filters(listener: Mapping[str, Any], allowed: Sequence[str], max_age: int) -> list[Data]:
+    filters: list[Data] = []
+    if allowed:
+        filters.append(
+            {
+                "name": "envoy.filters.network.rbac",
+                "typed_config": {
+                    "@type": f"{_TYPE}.filters.network.rbac.v3.RBAC",
+                    "stat_prefix": listener["name"],
+                    "rules": _rules(allowed, [{"any": True}]),
+                },
+            }
+        )
+    filters.append(
+        {
+            "name": "envoy.filters.network.tcp_proxy",
+            "typed_config": {
+                "@type": f"{_TYPE}.filters.network.tcp_proxy.v3.TcpProxy",
+                "stat_prefix": listener["name"],
+                "cluster": listener["routes"][0]["upstream"],
+                # Plain TCP has no pause between requests: the longest that a connection outlives its certificates.
+                "max_downstream_connection_duration": f"{max_age}s",
+            },
+        }
+    )
+    return filters
+
+
+def _rules(allowed: Sequence[str], permissions: list[Data]) -> Data:
+    """Once more who is listed, by what the certificate says after the handshake."""
+    principals = [{"authenticated": {"principal_name": {"exact": spiffe_id}}} for spiffe_id in allowed]
+    return {"action": "ALLOW", "policies": {"listed": {"permissions": permissions, "principals": principals}}}
+
+
+def _permissions(listener: Mapping[str, Any]) -> list[Data]:
+    rules: list[Data] = []
+    if listener.get("methods"):
+        headers = [{"header": {"name": ":method", "string_match": {"exact": item}}} for item in listener["methods"]]
+        rules.append({"or_rules": {"rules": headers}})
+    if listener.get("paths"):
+        paths = [{"url_path": {"path": {"exact": path}}} for path in listener["paths"]]
+        rules.append({"or_rules": {"rules": paths}})
+    return [{"and_rules": {"rules": rules}}] if rules else [{"any": True}]
+
+
+def _virtual_hosts(routes: Sequence[Mapping[str, Any]]) -> list[Data]:
+    """A virtual host for each set of names; in it the routes in the order in which they are given."""
+    hosts: dict[tuple[str, ...], list[Data]] = {}
+    for route in routes:
+        names = tuple(name for domain in route.get("domains") or ["*"] for name in _with_port(domain))
+        action = {"cluster": route["upstream"], "timeout": f"{route.get('timeout', 15)}s"}
+        if route.get("rewrite"):
+            action["prefix_rewrite"] = route["rewrite"]
+        hosts.setdefault(names, []).append({"match": {"prefix": route.get("prefix") or "/"}, "route": action})
+    return [
+        {"name": f"host-{number}", "domains": list(names), "routes": items}
+        for number, (names, items) in enumerate(hosts.items(), start=1)
+    ]
+
+
+def _with_port(domain: str) -> list[str]:
+    return [domain] if domain == "*" or ":" in domain else [domain, f"{domain}:*"]
+
+
+def _upstream(instance: Mapping[str, Any], upstream: Mapping[str, Any], max_age: int) -> Data:
+    cluster: Data = {
+        "name": upstream["name"],
+        "type": "STRICT_DNS",
+        "connect_timeout": "2s",
+        "load_assignment": _assignment(upstream["name"], _socket_address(upstream["address"], upstream["port"])),
+    }
+    protocol = upstream.get("protocol", "http")
+    if protocol != "tcp":
+        spoken = "http2_protocol_options" if protocol == "http2" else "http_protocol_options"
+        cluster["typed_extension_protocol_options"] = _http_options(spoken, {"max_connection_duration": f"{max_age}s"})
+    if upstream.get("spiffe_ids"):
+        tls: Data = {
+            "@type": f"{_TYPE}.transport_sockets.tls.v3.UpstreamTlsContext",
+            "common_tls_context": _common_tls(instance, list(upstream["spiffe_ids"])),
+        }
+        if upstream.get("server_name"):
+            tls["sni"] = upstream["server_name"]
+        cluster["transport_socket"] = {"name": "envoy.transport_sockets.tls", "typed_config": tls}
+    return cluster
+
+
+def _http_options(spoken: str, common: Data | None = None) -> Data:
+    options: Data = {
+        "@type": f"type.googleapis.com/{_HTTP_OPTIONS}",
+        "explicit_http_config": {spoken: {}},
+    }
+    if common:
+        options["common_http_protocol_options"] = common
+    return {_HTTP_OPTIONS: options}
+
+
+def _assignment(name: str, address: Data) -> Data:
+    return {"cluster_name": name, "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}]}
+
+
+def _common_tls(instance: Mapping[str, Any], peers: Sequence[str]) -> Data:
+    """Our own certificate, and exactly the listed peers by the bundle of their trust domain."""
+    domains = {SpiffeId.parse(peer).trust_domain for peer in peers}
+    bundle = f"spiffe://{domains.pop()}" if len(domains) == 1 else ALL_BUNDLES
+    return {
+        "tls_certificate_sds_secret_configs": [_sds(instance["spiffe_id"])],
+        "combined_validation_context": {
+            "default_validation_context": {
+                "match_typed_subject_alt_names": [{"san_type": "URI", "matcher": {"exact": peer}} for peer in peers]
+            },
+            "validation_context_sds_secret_config": _sds(bundle),
+        },
+        "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
+    }
+
+
+def _sds(name: str) -> Data:
+    source = {
+        "api_type": "GRPC",
+        "transport_api_version": "V3",
+        "grpc_services": [{"envoy_grpc": {"cluster_name": "spire_agent"}}],
+    }
+    # Without a limit on the wait: a listener opens when its certificate is there, and not before.
+    return {
+        "name": name,
+        "sds_config": {"resource_api_version": "V3", "initial_fetch_timeout": "0s", "api_config_source": source},
+    }
+
+
+def _agent(socket: str) -> Data:
+    return {
+        "name": "spire_agent",
+        "connect_timeout": "1s",
+        "typed_extension_protocol_options": _http_options("http2_protocol_options"),
+        "load_assignment": _assignment("spire_agent", {"pipe": {"path": socket}}),
+    }
+
+
+def attachments(instances: Iterable[Mapping[str, Any]], parts: Mapping[str, Any]) -> list[Data]:
+    """Return, for server-side apply, what is ours in workloads that exist: an Envoy beside their own containers.
+
+    Without ``parts`` of an instance nothing is ours any more, and the API server takes out what was.
+    """
+    found = []
+    for instance in instances:
+        beside = instance["beside"]
+        made: Data = {
+            "apiVersion": "apps/v1",
+            "kind": beside["kind"],
+            "metadata": {"name": beside["name"], "namespace": instance["namespace"]},
+        }
+        if instance["name"] in parts:
+            mine = parts[instance["name"]]
+            made["spec"] = {
+                "template": {
+                    "metadata": {"annotations": mine["annotations"]},
+                    "spec": {"containers": mine["containers"], "volumes": mine["volumes"]},
+                }
+            }
+        found.append(made)
+    return found

@@ -1,0 +1,40 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to this collection: it may change in any release.
+"""The applications that a workload can be, as far as identities, ways and the proof depend on them. Pure.
+
+What they consist of (image, arguments, files) stands in the role that runs them: ``demo_app`` or ``envoy``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+EXISTING = "existing"
+ENVOY = "envoy"
+
+
+@dataclass(frozen=True)
+class App:
+    """What is known about an application before it runs."""
+
+    port: int | None = None
+    """The port of its Service. None: nobody calls it."""
+    listens: int | None = None
+    """The port in its pod that the Service leads to."""
+    tools: tuple[str, ...] = ()
+    """The programs in its container with which the proof can try something from there: ``curl``, ``python3``."""
+    answers: str | None = None
+    """A key that is in its JSON answer, by which the proof knows that it was this application that answered."""
+    shows_callers: bool = False
+    """Whether its answer holds the header x-forwarded-client-cert that it got."""
+
+
+APPS: Mapping[str, App] = {
+    EXISTING: App(),
+    ENVOY: App(port=80, listens=8080),
+    "client": App(tools=("curl", "python3")),
+    "quote": App(port=80, listens=8080, answers="quote", shows_callers=True),
+}

@@ -1,0 +1,312 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to this collection: it may change in any release.
+"""What follows from a mesh: identities, policies, Envoys, applications, federation. Pure.
+
+Each function gives the default of a variable of one role, in that role's own form.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.apps import EXISTING
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.model import (
+    CONTROLLER_MANAGER,
+    ENVOY_PORT,
+    JOIN_TOKEN,
+    K8S_PSAT,
+    MACHINES,
+    SPIRE_SERVER,
+    Host,
+    Mesh,
+    Workload,
+)
+
+Data = dict[str, Any]
+
+KINDS = {
+    "": "Pod",
+    "pod": "Pod",
+    "deploy": "Deployment",
+    "deployment": "Deployment",
+    "statefulset": "StatefulSet",
+    "daemonset": "DaemonSet",
+}
+UNKNOWN = "?"
+"""In place of what is known only when the clusters are up. No module accepts it."""
+
+
+def node_aliases(host: Host) -> list[str]:
+    """The SPIFFE IDs that stand for the nodes of ``host``: the parents of its workloads' entries."""
+    prefix = f"spiffe://{host.trust_domain}/node/{host.cluster}"
+    if host.attestor == K8S_PSAT or MACHINES in host.duties:
+        return [prefix]
+    return [f"{prefix}/{node}" for node in (host.nodes if host.nodes is not None else (UNKNOWN,))]
+
+
+def entries(mesh: Mesh, server: str) -> list[Data]:
+    """The registration entries at the SPIRE server of the host ``server``, as ``spire_entries_entries``.
+
+    Pods of its own cluster are left to the controller manager where there is one.
+    """
+    found: list[Data] = []
+    for host in mesh.served_by(server):
+        if host.name == server and CONTROLLER_MANAGER in host.duties:
+            continue
+        workloads = [workload for workload in mesh.on(host.name) if workload.identity]
+        aliases = node_aliases(host)
+        if workloads and host.attestor == K8S_PSAT:
+            found.append(
+                {
+                    "spiffe_id": aliases[0],
+                    "parent_id": f"spiffe://{host.trust_domain}/spire/server",
+                    "selectors": [f"k8s_psat:cluster:{host.cluster}"],
+                }
+            )
+        found += [_entry(mesh, workload, parent) for workload in workloads for parent in aliases]
+    return found
+
+
+def _entry(mesh: Mesh, workload: Workload, parent: str) -> Data:
+    entry: Data = {"spiffe_id": mesh.spiffe_id(workload), "parent_id": parent, "selectors": _selectors(workload)}
+    if workload.dns_names:
+        entry["dns_names"] = list(workload.dns_names)
+    if domains := mesh.foreign_domains(workload):
+        entry["federates_with"] = domains
+    return entry
+
+
+def _selectors(workload: Workload) -> list[str]:
+    """By what SPIRE's agent recognises it: the pod's namespace, service account and labels."""
+    if workload.selectors:
+        return list(workload.selectors)
+    return [
+        f"k8s:ns:{workload.namespace}",
+        f"k8s:sa:{workload.service_account}",
+        *(f"k8s:pod-label:{key}:{value}" for key, value in sorted(workload.labels.items())),
+    ]
+
+
+def cluster_spiffe_ids(mesh: Mesh, host: str) -> list[Data]:
+    """What the controller manager of ``host`` registers, as ``spire_controller_manager_cluster_spiffe_ids``."""
+    if CONTROLLER_MANAGER not in mesh.hosts[host].duties or mesh.hosts[host].server != host:
+        return []
+    return [_cluster_spiffe_id(mesh, workload) for workload in mesh.on(host) if workload.identity]
+
+
+def _cluster_spiffe_id(mesh: Mesh, workload: Workload) -> Data:
+    spec: Data = {
+        "spiffeIDTemplate": mesh.spiffe_id(workload),
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": workload.namespace}},
+        "podSelector": {"matchLabels": dict(workload.labels)},
+        # The entry is for one pod; these say once more who may be in it.
+        "workloadSelectorTemplates": [s for s in _selectors(workload) if not s.startswith("k8s:pod-label:")],
+        "dnsNameTemplates": list(workload.dns_names),
+        "federatesWith": mesh.foreign_domains(workload),
+    }
+    if not workload.labels:
+        del spec["podSelector"]
+    return {"name": f"{workload.namespace}.{workload.name}", "spec": {key: spec[key] for key in spec if spec[key]}}
+
+
+def policies(mesh: Mesh, host: str) -> list[Data]:
+    """Who may call the workloads of the mesh on ``host``, as ``istio_authorization_policies``."""
+    found = []
+    for workload in mesh.on(host):
+        if not workload.mesh or workload.name not in mesh.callers:
+            continue
+        policy: Data = {
+            "name": f"callers-of-{workload.name}"[:63].rstrip("-"),
+            "namespace": workload.namespace,
+            "selector": dict(workload.labels),
+        }
+        if mesh.is_open(workload):
+            policy["anyone"] = True
+        else:
+            policy["principals"] = [_id(mesh, caller).removeprefix("spiffe://") for caller in mesh.callers_of(workload)]
+        for key, values in (("methods", workload.methods), ("paths", workload.paths)):
+            if values:
+                policy[key] = list(values)
+        found.append(policy)
+    return found
+
+
+def _id(mesh: Mesh, workload: Workload) -> str:
+    spiffe_id = mesh.spiffe_id(workload)
+    if spiffe_id is None:
+        raise ValueError(f"{workload.name} has no identity")  # read() has refused it
+    return spiffe_id
+
+
+def envoys(mesh: Mesh, host: str) -> list[Data]:
+    """The Envoys of ``host``, as ``envoy_instances``: whom they admit, whom they expect, and where that is."""
+    return [_envoy(mesh, workload) for workload in mesh.on(host) if workload.has_envoy]
+
+
+def _envoy(mesh: Mesh, workload: Workload) -> Data:
+    callees = mesh.callees_of(workload)
+    upstreams = [_upstream(mesh, workload, callee) for callee in callees]
+    instance: Data = {
+        "name": workload.envoy_name,
+        "namespace": workload.namespace,
+        "service_account": workload.service_account,
+        "spiffe_id": mesh.spiffe_id(workload),
+        "mesh": workload.mesh,
+        "labels": dict(workload.labels),
+    }
+    if workload.is_envoy:
+        instance["listeners"] = [_front(mesh, workload, _routes(callees))]
+    else:
+        kind, _slash, name = workload.pod.rpartition("/")
+        instance["beside"] = {"kind": KINDS[kind], "name": name, "existing": workload.app == EXISTING}
+        instance["listeners"] = [
+            {
+                "name": f"to-{callee.name}",
+                "address": "127.0.0.1",
+                "port": callee.local_port,
+                "routes": [{"upstream": callee.name}],
+            }
+            for callee in callees
+        ]
+        if mesh.callers.get(workload.name):
+            upstreams.append({"name": workload.name, "address": "127.0.0.1", "port": workload.listens})
+            instance["listeners"].insert(0, _front(mesh, workload, [{"upstream": workload.name}]))
+    instance["upstreams"] = upstreams
+    if mesh.callers.get(workload.name):
+        instance["service"] = _service(mesh, workload)
+    return instance
+
+
+def _front(mesh: Mesh, workload: Workload, routes: list[Data]) -> Data:
+    """Where an Envoy takes requests in: behind its sidecar, or by SPIFFE mTLS from those who are listed."""
+    listener: Data = {"name": "inbound", "port": workload.listens if workload.is_envoy else ENVOY_PORT}
+    if not workload.mesh:
+        listener["allowed_spiffe_ids"] = [_id(mesh, caller) for caller in mesh.callers_of(workload)]
+        for key, values in (("methods", workload.methods), ("paths", workload.paths)):
+            if values:
+                listener[key] = list(values)
+    return {**listener, "routes": routes}
+
+
+def _routes(callees: list[Workload]) -> list[Data]:
+    """The only callee gets everything; several are told apart by the name that is asked for."""
+    if len(callees) == 1:
+        return [{"upstream": callees[0].name}]
+    return [
+        {"domains": [name for name in dict.fromkeys([callee.name, callee.service, callee.dns])], "upstream": callee.name}
+        for callee in callees
+    ]
+
+
+def _service(mesh: Mesh, workload: Workload) -> Data:
+    exposed = mesh.hosts[workload.host].exposed_as if mesh.is_exposed(workload) else "ClusterIP"
+    if workload.mesh:
+        port = {"name": "http", "port": workload.port, "target_port": workload.listens}
+    else:
+        listens = workload.listens if workload.is_envoy else ENVOY_PORT
+        port = {"name": "https", "port": workload.port if workload.is_envoy else ENVOY_PORT, "target_port": listens}
+    return {"type": exposed, "ports": [port]}
+
+
+def _upstream(mesh: Mesh, caller: Workload, callee: Workload) -> Data:
+    upstream: Data = {"name": callee.name}
+    if callee.guard == "envoy":
+        host, _colon, port = envoy_address(mesh, caller.host, callee).rpartition(":")
+        return {**upstream, "address": host, "port": int(port or 0), "spiffe_ids": [_id(mesh, callee)]}
+    # Its own sidecar makes the mesh's mTLS of it.
+    return {**upstream, "address": callee.dns, "port": callee.port}
+
+
+def envoy_address(mesh: Mesh, host: str | None, callee: Workload) -> str:
+    """Where the Envoy of ``callee`` is reached from ``host``, as ``host:port``; unknown while its cluster is not up."""
+    port = callee.port if callee.is_envoy else ENVOY_PORT
+    if host == callee.host:
+        return f"{callee.envoy_name}.{callee.namespace}.svc.cluster.local:{port}"
+    return mesh.hosts[callee.host].endpoints.get(f"{callee.namespace}/{callee.envoy_name}", f"{UNKNOWN}:{port}")
+
+
+def demo_apps(mesh: Mesh, host: str) -> list[Data]:
+    """The applications of ours on ``host``, as ``demo_app_workloads``."""
+    found = []
+    for workload in mesh.on(host):
+        if workload.app == EXISTING or workload.is_envoy:
+            continue
+        app: Data = {
+            "name": workload.name,
+            "app": workload.app,
+            "namespace": workload.namespace,
+            "service_account": workload.service_account,
+            "labels": dict(workload.labels),
+            "mesh": workload.mesh,
+        }
+        if workload.port is not None:
+            app["port"] = workload.listens
+        if workload.envoy:
+            app["envoy"] = workload.envoy_name
+        elif workload.port is not None:
+            app["service"] = {"name": workload.service, "port": workload.port}
+        found.append(app)
+    return found
+
+
+def federation(mesh: Mesh, server: str) -> list[Data]:
+    """The servers that the one of ``server`` federates with, because a workload here calls or is called by one there."""
+    own = mesh.hosts[server].trust_domain
+    domains = {
+        domain
+        for host in mesh.served_by(server)
+        for workload in mesh.on(host.name)
+        if workload.identity
+        for domain in mesh.foreign_domains(workload)
+    }
+    return [
+        {"trust_domain": host.trust_domain, "host": host.name}
+        for host in mesh.servers()
+        if host.trust_domain in domains and host.trust_domain != own
+    ]
+
+
+def server_service_type(mesh: Mesh, server: str) -> str:
+    """How the SPIRE server of ``server`` is reached: from outside its cluster only where agents elsewhere join it."""
+    elsewhere = any(host.name != server for host in mesh.served_by(server))
+    return mesh.hosts[server].exposed_as if elsewhere else "ClusterIP"
+
+
+def joins_by_token(mesh: Mesh, server: str) -> list[str]:
+    """The hosts whose agents join the server of ``server`` by token."""
+    return [host.name for host in mesh.served_by(server) if host.attestor == JOIN_TOKEN]
+
+
+def role_variables(mesh: Mesh, host: str) -> Data:
+    """The variables of the roles for ``host``. A host without one of our duties gets those of somebody alone."""
+    if host not in mesh.hosts:
+        mesh = Mesh({host: Host(host, frozenset(), "", host, None, K8S_PSAT)}, {}, {})
+    this = mesh.hosts[host]
+    is_server = SPIRE_SERVER in this.duties
+    return {
+        "kubernetes_cluster_name": this.cluster,
+        "spire_agent_server_host": this.server or "",
+        "spire_agent_attestor": this.attestor,
+        "spire_server_service_type": server_service_type(mesh, host) if is_server else "ClusterIP",
+        "spire_entries_entries": entries(mesh, host) if is_server else [],
+        "spire_federation_peers": federation(mesh, host) if is_server else [],
+        "spire_controller_manager_cluster_spiffe_ids": cluster_spiffe_ids(mesh, host),
+        "istio_authorization_policies": policies(mesh, host),
+        "envoy_instances": envoys(mesh, host),
+        "demo_app_workloads": demo_apps(mesh, host),
+    }
+
+
+def summary(mesh: Mesh) -> Data:
+    """All that was derived, host by host, for people to read."""
+    return {
+        host.name: {
+            "duties": sorted(host.duties),
+            "trust_domain": host.trust_domain,
+            "workloads": {workload.name: mesh.spiffe_id(workload) or "no identity" for workload in mesh.on(host.name)},
+            **{key: value for key, value in role_variables(mesh, host.name).items() if value not in ([], "")},
+        }
+        for host in mesh.hosts.values()
+    }

@@ -1,0 +1,93 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to this collection: it may change in any release.
+"""What the variables and facts of an inventory's hosts say about them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.model import (
+    CLUSTERS,
+    DUTIES,
+    JOIN_TOKEN,
+    K8S_PSAT,
+    MACHINES,
+    SPIRE_AGENT,
+    SPIRE_SERVER,
+    Host,
+)
+
+SERVER_OPTIONS = ("namespace", "pod", "pod_selector", "container", "binary", "socket_path")
+ACCESS = ("kubectl", "kubeconfig", "context")
+
+
+def read_hosts(
+    hostvars: Mapping[str, Mapping[str, Any]],
+    groups: Mapping[str, Sequence[str]],
+    trust_domain: str,
+    instance: str = "",
+) -> dict[str, Host]:
+    """Return the hosts that have one of our duties. Those of other groups are somebody else's.
+
+    ``trust_domain`` is that of hosts whose inventory names none.
+    """
+    duties = {duty: list(groups.get(duty) or ()) for duty in DUTIES}
+    names = [name for name in [*duties[CLUSTERS], *duties[MACHINES]]]
+    domains = {name: str(hostvars[name].get("trustmesh_trust_domain") or trust_domain) for name in names}
+    return {name: _host(name, hostvars[name], duties, domains, instance) for name in dict.fromkeys(names)}
+
+
+def _host(
+    name: str,
+    variables: Mapping[str, Any],
+    duties: Mapping[str, list[str]],
+    domains: Mapping[str, str],
+    instance: str,
+) -> Host:
+    own = frozenset(duty for duty, members in duties.items() if name in members)
+    cluster: Mapping[str, Any] = variables.get("kubernetes_cluster") or {}
+    connection: Mapping[str, Any] = variables.get("spire_server_connection") or {}
+    server = variables.get("spire_agent_server_host") or _server(name, own, duties, domains)
+    namespace = variables.get("spire_server_namespace") or "spire-server"
+    return Host(
+        name=name,
+        duties=own,
+        trust_domain=domains[name],
+        cluster=str(
+            cluster.get("name")
+            or variables.get("kubernetes_cluster_name")
+            or (f"{instance}-{name}" if instance else name)
+        ),
+        server=server,
+        attestor=str(variables.get("spire_agent_attestor") or (K8S_PSAT if server == name else JOIN_TOKEN)),
+        nodes=tuple(node["name"] for node in cluster["nodes"]) if "nodes" in cluster else None,
+        endpoints=dict(variables.get("kubernetes_objects_endpoints") or {}),
+        address=cluster.get("address"),
+        mesh_id=variables.get("istio_mesh_id"),
+        access={key: cluster[key] for key in ACCESS if cluster.get(key)},
+        server_options={key: connection[key] for key in SERVER_OPTIONS if connection.get(key)},
+        server_service=f"{namespace}/spire-server",
+        istio_namespace=str(variables.get("istio_namespace") or "istio-system"),
+        exposed_as=_exposed_as(variables),
+    )
+
+
+def _server(
+    name: str, own: frozenset[str], duties: Mapping[str, list[str]], domains: Mapping[str, str]
+) -> str | None:
+    """Whose server the agents of a host join: its own, else the first one of its trust domain."""
+    if SPIRE_AGENT not in own and SPIRE_SERVER not in own:
+        return None
+    if SPIRE_SERVER in own:
+        return name
+    return next((host for host in duties[SPIRE_SERVER] if domains.get(host) == domains[name]), None)
+
+
+def _exposed_as(variables: Mapping[str, Any]) -> str:
+    """kind has nothing that balances, so there a node's address and a node port take its place."""
+    said = variables.get("kubernetes_cluster_exposes_by")
+    made_here = (variables.get("kubernetes_cluster_provider") or "kind") == "kind"
+    return str(said or ("NodePort" if made_here else "LoadBalancer"))

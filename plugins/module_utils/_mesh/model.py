@@ -1,0 +1,581 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to this collection: it may change in any release.
+"""An inventory as a mesh: who is there, and who may call whom. Pure: no I/O, no Ansible.
+
+Everything is read and refused here, and all faults are told at once, before anything is touched.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.apps import APPS, ENVOY, EXISTING, App
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id import (
+    SpiffeId,
+    SpiffeIdError,
+    check_trust_domain,
+)
+
+ANYONE = "anyone"
+"""In place of a caller: whoever comes, with or without an identity."""
+
+CLUSTERS, MACHINES = "clusters", "machines"
+SPIRE_SERVER, CONTROLLER_MANAGER, SPIRE_AGENT, MESH = "spire_server", "spire_controller_manager", "spire_agent", "mesh"
+DUTIES: Mapping[str, str] = {
+    CLUSTERS: "Kubernetes clusters",
+    MACHINES: "machines outside Kubernetes",
+    SPIRE_SERVER: "clusters with a SPIRE server",
+    CONTROLLER_MANAGER: "those whose server has the controller manager beside it",
+    SPIRE_AGENT: "clusters and machines whose workloads get identities",
+    MESH: "clusters with an Istio mesh",
+}
+"""The groups that mean something here. An inventory may hold any others."""
+
+K8S_PSAT, JOIN_TOKEN = "k8s_psat", "join_token"  # noqa: S105 - names of attestors
+ENVOY_PORT = 8443
+"""Where an Envoy of ours takes SPIFFE mTLS."""
+LOCAL_PORTS = 10000
+"""Added to a service's port: where a caller's own Envoy listens for it, on loopback."""
+
+# RFC 1123: what Kubernetes takes as the name of a Service, a namespace or a service account.
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_LABEL_KEY = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
+_DNS_NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_METHOD = re.compile(r"[A-Z]{1,20}")
+_SELECTOR = re.compile(r"[a-z0-9_]+:[^\s].*")
+
+
+@dataclass(frozen=True)
+class Host:
+    """A cluster or a machine, with what is known of it at this moment."""
+
+    name: str
+    duties: frozenset[str]
+    trust_domain: str
+    cluster: str
+    """The name under which its agents attest."""
+    server: str | None
+    """The host whose SPIRE server its agents join."""
+    attestor: str
+    nodes: tuple[str, ...] | None = None
+    """Names of its nodes. None: the cluster is not there yet."""
+    endpoints: Mapping[str, str] = field(default_factory=dict)
+    """Addresses as ``host:port`` at which others reach its Services, by ``namespace/name``."""
+    address: str | None = None
+    """The address of a node that others can reach."""
+    mesh_id: str | None = None
+    """What several clusters of one Istio mesh have in common."""
+    access: Mapping[str, str] = field(default_factory=dict)
+    """How kubectl reaches it."""
+    server_options: Mapping[str, Any] = field(default_factory=dict)
+    """How the modules reach its SPIRE server."""
+    server_service: str = "spire-server/spire-server"
+    """The Service of its SPIRE server, as ``namespace/name``."""
+    istio_namespace: str = "istio-system"
+    exposed_as: str = "LoadBalancer"
+    """The type of a Service that others reach: ``LoadBalancer``, or ``NodePort`` where nothing balances."""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Something that has, or calls for, an identity."""
+
+    name: str
+    host: str
+    namespace: str
+    app: str
+    traits: App
+    mesh: bool
+    envoy: bool
+    identity: bool
+    service_account: str
+    service: str
+    port: int | None
+    listens: int | None
+    local_port: int | None
+    labels: Mapping[str, str]
+    pod: str
+    container: str
+    tools: tuple[str, ...]
+    spiffe_path: str
+    dns_names: tuple[str, ...]
+    selectors: tuple[str, ...]
+    methods: tuple[str, ...]
+    paths: tuple[str, ...]
+    expose: bool
+    probe_path: str
+    probe_status: int
+
+    @property
+    def is_envoy(self) -> bool:
+        """Whether it is an Envoy by itself, and not one beside an application."""
+        return self.app == ENVOY
+
+    @property
+    def has_envoy(self) -> bool:
+        """Whether an Envoy of ours stands before it, or is it."""
+        return self.is_envoy or self.envoy
+
+    @property
+    def envoy_name(self) -> str:
+        """The name of its Envoy's objects."""
+        return self.name if self.is_envoy else f"{self.name}-envoy"
+
+    @property
+    def guard(self) -> str | None:
+        """What keeps out those who are not listed: ``mesh`` (its sidecar), ``envoy``, or nothing."""
+        if self.mesh:
+            return "mesh"
+        return "envoy" if self.has_envoy else None
+
+    @property
+    def dns(self) -> str:
+        """The name of its Service inside its cluster."""
+        return f"{self.service}.{self.namespace}.svc.cluster.local"
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """The whole: hosts, workloads, and for each workload those that may call it."""
+
+    hosts: Mapping[str, Host]
+    workloads: Mapping[str, Workload]
+    callers: Mapping[str, tuple[str, ...]]
+    """Callee to callers, by names of workloads. ``anyone`` may be among the callers."""
+
+    def on(self, host: str) -> list[Workload]:
+        """The workloads of a host, in the order in which the inventory names them."""
+        return [workload for workload in self.workloads.values() if workload.host == host]
+
+    def callers_of(self, workload: Workload) -> list[Workload]:
+        """Who may call it, as far as they are workloads."""
+        return [self.workloads[name] for name in self.callers.get(workload.name, ()) if name != ANYONE]
+
+    def callees_of(self, workload: Workload) -> list[Workload]:
+        """Whom it may call."""
+        return [self.workloads[name] for name, callers in self.callers.items() if workload.name in callers]
+
+    def is_open(self, workload: Workload) -> bool:
+        """Whether anyone may call it."""
+        return ANYONE in self.callers.get(workload.name, ())
+
+    def trust_domain(self, workload: Workload) -> str:
+        return self.hosts[workload.host].trust_domain
+
+    def spiffe_id(self, workload: Workload) -> str | None:
+        """Its SPIFFE ID, or None for one without an identity."""
+        return f"spiffe://{self.trust_domain(workload)}{workload.spiffe_path}" if workload.identity else None
+
+    def is_called_from_elsewhere(self, workload: Workload) -> bool:
+        """Whether a caller is on another host."""
+        return any(caller.host != workload.host for caller in self.callers_of(workload))
+
+    def is_exposed(self, workload: Workload) -> bool:
+        """Whether its Service must be reached from outside its cluster: from another host, or because it is said."""
+        return workload.expose or (workload.guard == "envoy" and self.is_called_from_elsewhere(workload))
+
+    def servers(self) -> list[Host]:
+        """The hosts with a SPIRE server."""
+        return [host for host in self.hosts.values() if SPIRE_SERVER in host.duties]
+
+    def served_by(self, server: str) -> list[Host]:
+        """The hosts whose agents join this server."""
+        return [host for host in self.hosts.values() if host.server == server]
+
+    def foreign_domains(self, workload: Workload) -> list[str]:
+        """The trust domains of those that it calls or is called by, without its own."""
+        own = self.trust_domain(workload)
+        others = [*self.callers_of(workload), *self.callees_of(workload)]
+        return sorted({self.trust_domain(other) for other in others if other.identity} - {own})
+
+    def share_a_mesh(self, one: Workload, other: Workload) -> bool:
+        """Whether a sidecar of the one reaches the other: on one host, or in clusters of one mesh."""
+        if not (one.mesh and other.mesh):
+            return False
+        ours, theirs = self.hosts[one.host].mesh_id, self.hosts[other.host].mesh_id
+        return one.host == other.host or (ours is not None and ours == theirs)
+
+
+class Faults:
+    """Collects what is wrong, so that all of it is told at once."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def add(self, text: str) -> None:
+        if text not in self.texts:
+            self.texts.append(text)
+
+    def raise_any(self) -> None:
+        if self.texts:
+            raise InputError("\n".join(self.texts))
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field of a workload: what it must be, in words, and the test for it."""
+
+    expected: str
+    good: Callable[[Any], bool]
+
+
+def _matches(pattern: re.Pattern[str]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, str) and pattern.fullmatch(value) is not None
+
+
+def _list_of(good: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, (list, tuple)) and len(value) > 0 and all(good(item) for item in value)
+
+
+def _is_port(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 65536
+
+
+def _is_path(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and value.startswith("/") and not SpiffeId.parse(f"spiffe://x{value}").is_reserved
+    except SpiffeIdError:
+        return False
+
+
+def _is_http_path(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith("/") and value.isprintable() and " " not in value
+
+
+def _are_labels(value: Any) -> bool:
+    return (
+        isinstance(value, Mapping)
+        and len(value) > 0
+        and all(_matches(_LABEL_KEY)(key) and _matches(_LABEL_VALUE)(text) for key, text in value.items())
+    )
+
+
+def _is_pod(value: Any) -> bool:
+    if not isinstance(value, str):
+        return False
+    kind, _slash, name = value.rpartition("/")
+    return kind in ("", "pod", "deployment", "deploy", "statefulset", "daemonset") and _is_dns_name(name)
+
+
+_is_dns_name = _matches(_DNS_NAME)
+_NAME = Field("a name of 1 to 63 lower case letters, digits and dashes", _matches(_LABEL))
+_FLAG = Field("true or false", lambda value: isinstance(value, bool))
+_PORT = Field("a port from 1 to 65535", _is_port)
+
+FIELDS: Mapping[str, Field] = {
+    "host": Field("the name of a host of the inventory", lambda value: isinstance(value, str) and bool(value)),
+    "namespace": _NAME,
+    "app": Field("the name of an application", lambda value: isinstance(value, str)),
+    "mesh": _FLAG,
+    "envoy": _FLAG,
+    "identity": _FLAG,
+    "expose": _FLAG,
+    "service_account": Field("the name of a service account", _is_dns_name),
+    "service": _NAME,
+    "port": _PORT,
+    "listens": _PORT,
+    "local_port": _PORT,
+    "labels": Field("a dictionary of Kubernetes labels", _are_labels),
+    "pod": Field("a pod's name, or kind and name such as deployment/shop", _is_pod),
+    "container": _NAME,
+    "tools": Field("a list of curl and python3", _list_of(lambda item: item in ("curl", "python3"))),
+    "spiffe_path": Field("a path such as /ns/shop/sa/shop, and not below /spire (SPIFFE-ID 2.2)", _is_path),
+    "dns_names": Field("a list of DNS names", _list_of(_is_dns_name)),
+    "selectors": Field("a list of selectors such as unix:uid:1000", _list_of(_matches(_SELECTOR))),
+    "methods": Field("a list of HTTP methods such as GET", _list_of(_matches(_METHOD))),
+    "paths": Field("a list of HTTP paths such as /orders", _list_of(_is_http_path)),
+    "probe_path": Field("a path such as /healthz", _is_http_path),
+    "probe_status": Field("an HTTP status from 100 to 599", lambda value: _is_port(value) and 100 <= value < 600),
+}
+
+
+def read(
+    workloads: Any, callers: Any, hosts: Mapping[str, Host], apps: Mapping[str, App] = APPS
+) -> Mesh:
+    """Read the two tables of an inventory, or raise InputError with everything that is wrong in them."""
+    faults = Faults()
+    for host in hosts.values():
+        try:
+            check_trust_domain(host.trust_domain)
+        except SpiffeIdError as error:
+            faults.add(f"trustmesh_trust_domain of {host.name}: {error.message}.")
+    found: dict[str, Workload] = {}
+    for name, values in _table("trustmesh_workloads", workloads, "names of workloads", faults).items():
+        workload = _read_workload(name, values, hosts, apps, faults)
+        if workload is not None:
+            found[workload.name] = workload
+    known = {str(name) for name in workloads} if isinstance(workloads, Mapping) else set()
+    mesh = Mesh(dict(hosts), found, _read_callers(callers, found, known, faults))
+    faults.raise_any()
+    _judge(mesh, faults)
+    faults.raise_any()
+    return mesh
+
+
+def _table(name: str, value: Any, keys: str, faults: Faults) -> Mapping[Any, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        faults.add(f"{name}: expected a dictionary with {keys} as its keys, got {_shown(value)}.")
+        return {}
+    return value
+
+
+def _read_workload(
+    name: Any, values: Any, hosts: Mapping[str, Host], apps: Mapping[str, App], faults: Faults
+) -> Workload | None:
+    where = f"trustmesh_workloads: {name}"
+    before = len(faults.texts)
+    if not _NAME.good(name):
+        faults.add(f"trustmesh_workloads: {_shown(name)} cannot name a workload. Use {_NAME.expected}.")
+        return None
+    if name == ANYONE:
+        faults.add(f"{where}: this name stands for whoever calls. Take another one.")
+        return None
+    if not isinstance(values, Mapping):
+        faults.add(f"{where}: expected a dictionary such as {{host: blue, app: client}}, got {_shown(values)}.")
+        return None
+    given = {key: value for key, value in values.items() if value is not None}
+    for key, value in given.items():
+        if key not in FIELDS:
+            faults.add(f"{where}: unknown field {_shown(key)}. Known: {', '.join(FIELDS)}.")
+        elif not _is_clean(value) or not FIELDS[key].good(value):
+            faults.add(f"{where}: {key} is {_shown(value)}, expected {FIELDS[key].expected}.")
+    if "host" not in given:
+        faults.add(f"{where}: host is missing. Say on which host of the inventory it runs.")
+    elif isinstance(given["host"], str) and given["host"] not in hosts:
+        known = ", ".join(hosts) or "none"
+        faults.add(
+            f"{where}: host is {_shown(given['host'])}, which is in neither of the groups {CLUSTERS} and {MACHINES}."
+            f" Hosts that are: {known}."
+        )
+    app = given.get("app", EXISTING)
+    if isinstance(app, str) and app not in apps:
+        faults.add(f"{where}: app is {_shown(app)}. Known: {', '.join(apps)}.")
+    if len(faults.texts) > before:
+        return None
+    return _fill(name, given, hosts[given["host"]], apps[app], app)
+
+
+def _fill(name: str, given: Mapping[str, Any], host: Host, traits: App, app: str) -> Workload:
+    """Fill in what is not said."""
+    identity = given.get("identity", True)
+    envoy = given.get("envoy", False)
+    namespace = given.get("namespace", "default")
+    account = given.get("service_account", name)
+    mesh = given.get("mesh", MESH in host.duties and identity and not envoy)
+    port = given.get("port", traits.port)
+    listens = given.get("listens", traits.listens or port)
+    if app == ENVOY and not mesh:
+        port, listens = given.get("port", ENVOY_PORT), given.get("listens", ENVOY_PORT)
+    own = app != EXISTING
+    return Workload(
+        name=name,
+        host=host.name,
+        namespace=namespace,
+        app=app,
+        traits=traits,
+        mesh=mesh,
+        envoy=envoy,
+        identity=identity,
+        service_account=account,
+        service=given.get("service", name),
+        port=port,
+        listens=listens,
+        local_port=given.get("local_port", port + LOCAL_PORTS if port and port + LOCAL_PORTS < 65536 else None),
+        labels=given.get("labels", {"app.kubernetes.io/name": name} if own else {}),
+        pod=given.get("pod", f"deployment/{name}"),
+        container=given.get("container", "envoy" if app == ENVOY else name),
+        tools=tuple(given.get("tools", traits.tools)),
+        spiffe_path=given.get("spiffe_path", f"/ns/{namespace}/sa/{account}"),
+        dns_names=tuple(given.get("dns_names", ())),
+        selectors=tuple(given.get("selectors", ())),
+        methods=tuple(given.get("methods", ())),
+        paths=tuple(given.get("paths", ())),
+        expose=given.get("expose", False),
+        probe_path=given.get("probe_path", (*given.get("paths", ()), "/")[0]),
+        probe_status=given.get("probe_status", 200),
+    )
+
+
+def _read_callers(
+    callers: Any, workloads: Mapping[str, Workload], known: Iterable[str], faults: Faults
+) -> dict[str, tuple[str, ...]]:
+    """Callee to callers. A callee may also be named by a Service that several workloads share."""
+    found: dict[str, tuple[str, ...]] = {}
+    services: dict[str, list[str]] = {}
+    for workload in workloads.values():
+        services.setdefault(workload.service, []).append(workload.name)
+    for callee, names in _table("trustmesh_callers", callers, "those that are called", faults).items():
+        where = f"trustmesh_callers: {callee}"
+        if not isinstance(names, (list, tuple)) or not names or not all(isinstance(item, str) for item in names):
+            faults.add(f"{where}: expected a list of workloads that may call it, got {_shown(names)}.")
+            continue
+        targets = [callee] if callee in workloads else services.get(callee, [])
+        if not targets and callee not in known:
+            faults.add(
+                f"trustmesh_callers: {_shown(callee)} is neither a workload nor a service of one."
+                f" Known: {', '.join(sorted({*workloads, *services})) or 'none'}."
+            )
+        for name in names:
+            if name != ANYONE and name not in workloads and name not in known:
+                faults.add(f"{where}: {_shown(name)} is no workload. Known: {', '.join(workloads) or 'none'}.")
+            if name in targets:
+                faults.add(f"{where}: it calls itself. Take {name} out of the list.")
+        if len(set(names)) < len(names):
+            faults.add(f"{where}: a caller is named twice.")
+        for target in targets:
+            found[target] = tuple(dict.fromkeys([*found.get(target, ()), *names]))
+    return {name: found[name] for name in workloads if name in found}
+
+
+def _judge(mesh: Mesh, faults: Faults) -> None:
+    """What can only be said when everything is known."""
+    for host in mesh.hosts.values():
+        _judge_host(mesh, host, faults)
+    for workload in mesh.workloads.values():
+        _judge_workload(mesh, workload, faults)
+        for caller in mesh.callers_of(workload):
+            _judge_pair(mesh, caller, workload, faults)
+    _judge_names(mesh, faults)
+
+
+def _judge_host(mesh: Mesh, host: Host, faults: Faults) -> None:
+    for duty in (SPIRE_SERVER, MESH):
+        if duty in host.duties and CLUSTERS not in host.duties:
+            faults.add(f"inventory: {host.name} is in {duty} and not in {CLUSTERS}. Put it into {CLUSTERS} as well.")
+    if CONTROLLER_MANAGER in host.duties and SPIRE_SERVER not in host.duties:
+        faults.add(
+            f"inventory: {host.name} is in {CONTROLLER_MANAGER} and not in {SPIRE_SERVER}. The controller manager runs"
+            " beside a SPIRE server: take it out, or give the host a server."
+        )
+    if SPIRE_AGENT in host.duties and host.server is None:
+        faults.add(
+            f"inventory: {host.name} is in {SPIRE_AGENT}, and there is no SPIRE server of {host.trust_domain} that its"
+            f" agents could join. Put a cluster of this trust domain into {SPIRE_SERVER}."
+        )
+    if host.server is not None and host.server not in mesh.hosts:
+        faults.add(f"spire_agent_server_host of {host.name}: {_shown(host.server)} is no host of the inventory.")
+    elif host.server is not None and mesh.hosts[host.server].trust_domain != host.trust_domain:
+        faults.add(
+            f"spire_agent_server_host of {host.name}: the server of {host.server} is of"
+            f" {mesh.hosts[host.server].trust_domain}, and {host.name} is of {host.trust_domain}."
+        )
+
+
+def _judge_workload(mesh: Mesh, workload: Workload, faults: Faults) -> None:
+    where, host = f"trustmesh_workloads: {workload.name}", mesh.hosts[workload.host]
+    callers = mesh.callers.get(workload.name, ())
+    if workload.identity and SPIRE_AGENT not in host.duties:
+        faults.add(
+            f"{where}: it is to have an identity, and {host.name} has no SPIRE agents. Put {host.name} into"
+            f" {SPIRE_AGENT}, or say identity: false."
+        )
+    if workload.mesh and MESH not in host.duties:
+        faults.add(f"{where}: mesh is true, and {host.name} is not in {MESH}. Put it there, or say mesh: false.")
+    if workload.mesh and not workload.identity:
+        faults.add(f"{where}: a workload of the mesh has an identity. Take identity: false out, or say mesh: false.")
+    if workload.envoy and (workload.mesh or workload.is_envoy):
+        faults.add(f"{where}: envoy is true, and its {'sidecar' if workload.mesh else 'app'} is one. Say one of them.")
+    if workload.has_envoy and not workload.identity:
+        faults.add(f"{where}: its Envoy needs an identity. Take identity: false out.")
+    wanted = f"/ns/{workload.namespace}/sa/{workload.service_account}"
+    if workload.mesh and workload.spiffe_path != wanted:
+        faults.add(f"{where}: spiffe_path is {workload.spiffe_path}, and Istio knows its workloads as {wanted} only.")
+    if workload.envoy and workload.pod.rpartition("/")[0] in ("", "pod"):
+        faults.add(f"{where}: envoy is true, and pod names no Deployment, StatefulSet or DaemonSet that could get one.")
+    if workload.expose and workload.guard != "envoy":
+        faults.add(f"{where}: expose is true, and no Envoy of ours keeps others out. Say envoy: true.")
+    if MACHINES in host.duties and workload.identity and not workload.selectors:
+        faults.add(f"{where}: on a machine selectors tell who it is. Give some, such as unix:uid:1000.")
+    if workload.is_envoy and not callers:
+        faults.add(f"{where}: nobody may call this Envoy. Name its callers in trustmesh_callers.")
+    if not callers:
+        return
+    if workload.port is None:
+        faults.add(f"{where}: it is called, and port is missing. Give the port of its Service.")
+    if workload.guard is None:
+        faults.add(
+            f"{where}: it is called, and nothing keeps out those who are not listed. Say envoy: true for an Envoy"
+            f" before it, or put it into a mesh."
+        )
+    if workload.mesh and not workload.labels:
+        faults.add(f"{where}: labels are missing. Its policies find its pods by them.")
+    if mesh.is_open(workload) and not workload.mesh:
+        faults.add(f"trustmesh_callers: {workload.name}: an Envoy of ours admits identities only, not {ANYONE}.")
+
+
+def _judge_pair(mesh: Mesh, caller: Workload, callee: Workload, faults: Faults) -> None:
+    where = f"trustmesh_callers: {callee.name}"
+    if not caller.identity:
+        faults.add(f"{where}: {caller.name} has no identity, so nobody could tell that it is the one that calls.")
+    if callee.mesh and not mesh.share_a_mesh(caller, callee):
+        remedy = (
+            "Put both into the mesh"
+            if caller.host == callee.host
+            else f"Give {callee.host} an Envoy that calls it (app: envoy), and let {caller.name} call that"
+        )
+        faults.add(f"{where}: it is in a mesh of {callee.host} and {caller.name} is not. {remedy}.")
+    if callee.guard == "envoy" and not caller.has_envoy and MACHINES not in mesh.hosts[caller.host].duties:
+        remedy = "Let it call one (app: envoy) of its mesh" if caller.mesh else "Say envoy: true for it"
+        faults.add(f"{where}: {caller.name} has no Envoy to show its SPIFFE ID to the one of {callee.name}. {remedy}.")
+    if caller.is_envoy and len(mesh.callees_of(caller)) > 1 and callee.service in _shared_services(mesh, caller):
+        faults.add(f"{where}: {caller.name} calls two services named {callee.service}. Give one another name.")
+
+
+def _shared_services(mesh: Mesh, caller: Workload) -> set[str]:
+    names = [callee.service for callee in mesh.callees_of(caller)]
+    return {name for name in names if names.count(name) > 1}
+
+
+def _judge_names(mesh: Mesh, faults: Faults) -> None:
+    """What may be there once only."""
+    places: dict[tuple[str, str, str], str] = {}
+    for workload in mesh.workloads.values():
+        names = {workload.name, workload.envoy_name} if workload.has_envoy else {workload.name}
+        for name in sorted(names):
+            key = (workload.host, workload.namespace, name)
+            if key in places:
+                faults.add(f"trustmesh_workloads: {workload.name}: {places[key]} has objects named {name} there too.")
+            places[key] = workload.name
+    clusters: dict[str, str] = {}
+    for host in mesh.hosts.values():
+        if CLUSTERS in host.duties and host.cluster in clusters:
+            faults.add(
+                f"inventory: {host.name} and {clusters[host.cluster]} are both the cluster {host.cluster}. Give each"
+                " its own kubernetes_cluster_name."
+            )
+        clusters[host.cluster] = host.name
+    for workload in mesh.workloads.values():
+        if not workload.envoy:
+            continue
+        ports: dict[int | None, str] = {}
+        for callee in mesh.callees_of(workload):
+            if callee.local_port is None or callee.local_port in ports:
+                faults.add(
+                    f"trustmesh_workloads: {callee.name}: {workload.name} reaches it at a port of its own loopback"
+                    f" address, and {callee.local_port or 'none'} cannot be it. Give it a local_port."
+                )
+            ports[callee.local_port] = callee.name
+
+
+def _is_clean(value: Any) -> bool:
+    """Whether no text in it holds a control character, or what is left of a template."""
+    if isinstance(value, str):
+        return value.isprintable() and "{{" not in value and "{%" not in value
+    if isinstance(value, Mapping):
+        return all(_is_clean(key) and _is_clean(item) for key, item in value.items())
+    if isinstance(value, Sequence):
+        return all(_is_clean(item) for item in value)
+    return True
+
+
+def _shown(value: Any) -> str:
+    return repr(value)[:80]

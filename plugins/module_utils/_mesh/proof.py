@@ -1,0 +1,304 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to this collection: it may change in any release.
+"""The proof that follows from a mesh: each pair that is allowed is tried, and each that is not. Pure.
+
+Who may call is shown by somebody who may, by a request from its own pod where there are tools for one, and by a
+handshake with a minted certificate of its SPIFFE ID. Who may not is tried in the same ways, and must be refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.derive import envoy_address, joins_by_token
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.model import CLUSTERS, MESH, Mesh, Workload
+
+Data = dict[str, Any]
+
+
+@dataclass
+class Proof:
+    """What ``verify`` is given, and the pairs that nothing here can try, each with the reason."""
+
+    clusters: list[Data] = field(default_factory=list)
+    servers: list[Data] = field(default_factory=list)
+    istio_roots: list[Data] = field(default_factory=list)
+    endpoints: list[Data] = field(default_factory=list)
+    checks: list[Data] = field(default_factory=list)
+    untried: list[str] = field(default_factory=list)
+
+    def add(self, name: str, kind: str, **fields: Any) -> str:
+        """Add a check and return its name."""
+        self.checks.append({"name": name, "type": kind, **{k: v for k, v in fields.items() if v not in (None, "")}})
+        return name
+
+    def data(self) -> Data:
+        """The variables of the role ``verify``, without their prefix."""
+        return {
+            name: getattr(self, name) for name in ("clusters", "servers", "istio_roots", "endpoints", "checks", "untried")
+        }
+
+
+@dataclass(frozen=True)
+class _Hop:
+    caller: Workload
+    callee: Workload
+
+
+def proof(mesh: Mesh) -> Proof:
+    """Derive the whole proof of ``mesh``."""
+    made = Proof()
+    made.clusters = [{"name": host.name, **host.access} for host in mesh.hosts.values() if CLUSTERS in host.duties]
+    made.servers = [
+        {"name": host.name, "cluster": host.name, "trust_domain": host.trust_domain, **host.server_options}
+        for host in mesh.servers()
+    ]
+    made.istio_roots = [
+        {"cluster": host.name, "namespace": host.istio_namespace}
+        for host in mesh.hosts.values()
+        if MESH in host.duties
+    ]
+    made.endpoints = [_endpoint(mesh, workload) for workload in mesh.workloads.values()]
+    for workload in mesh.workloads.values():
+        if workload.guard == "mesh" and workload.name in mesh.callers:
+            _prove_mesh(mesh, workload, made)
+    for workload in mesh.workloads.values():
+        if workload.guard == "envoy" and workload.name in mesh.callers:
+            _prove_envoy(mesh, workload, made)
+    _prove_tokens(mesh, made)
+    return made
+
+
+def _endpoint(mesh: Mesh, workload: Workload) -> Data:
+    endpoint: Data = {
+        "name": workload.name,
+        "cluster": workload.host,
+        "server": mesh.hosts[workload.host].server if workload.identity else None,
+        "spiffe_id": mesh.spiffe_id(workload),
+        "namespace": workload.namespace,
+        "pod": workload.pod,
+        "container": workload.container,
+    }
+    if workload.name in mesh.callers:
+        if workload.guard == "mesh":
+            endpoint["url"] = f"http://{workload.dns}:{workload.port}/"
+            endpoint["address"] = f"{workload.dns}:{workload.port}"
+        elif workload.guard == "envoy":
+            # From outside its cluster where it is exposed, else from the pods of its own.
+            where = None if mesh.is_exposed(workload) else workload.host
+            endpoint["address"] = envoy_address(mesh, where, workload)
+    return {key: value for key, value in endpoint.items() if value is not None}
+
+
+def _chain(mesh: Mesh, caller: Workload, callee: Workload) -> list[_Hop]:
+    """The hops of a request: an Envoy with one callee goes on to it."""
+    hops, seen = [_Hop(caller, callee)], {caller.name, callee.name}
+    while callee.is_envoy and len(mesh.callees_of(callee)) == 1:
+        following = mesh.callees_of(callee)[0]
+        if following.name in seen:
+            break
+        seen.add(following.name)
+        hops.append(_Hop(callee, following))
+        callee = following
+    return hops
+
+
+def _answer(hops: list[_Hop]) -> Data:
+    """How the answer at the end of the chain is recognised. An Envoy that goes on to several says nothing."""
+    end = hops[-1].callee
+    return {"json_key": end.traits.answers, "path": end.probe_path, "status": end.probe_status}
+
+
+def _url(caller: Workload, callee: Workload) -> str:
+    """Where ``caller`` sends requests that go to ``callee``."""
+    if callee.guard == "envoy":
+        return f"http://127.0.0.1:{callee.local_port}/"
+    return f"http://{callee.dns}:{callee.port}/"
+
+
+def _request(mesh: Mesh, caller: Workload, callee: Workload, made: Proof) -> str | None:
+    """Add the request of one that may call, and what can be learnt from its answer."""
+    if "curl" not in caller.tools:
+        return None
+    hops = _chain(mesh, caller, callee)
+    name = made.add(
+        f"{caller.name} may call {callee.name}",
+        "request",
+        **{"from": caller.name, "to": callee.name, "url": _url(caller, callee), **_answer(hops)},
+    )
+    last = hops[-1]
+    if last.callee.guard == "envoy" and last.callee.traits.shows_callers:
+        _once(
+            made,
+            f"{last.caller.name} presents its SPIFFE ID to {last.callee.name}",
+            "forwarded_certificate",
+            **{"from": last.caller.name, "to": last.callee.name, "request": name},
+        )
+    return name
+
+
+def _once(made: Proof, name: str, kind: str, **fields: Any) -> str:
+    """Add a check unless one of this name is there."""
+    return name if any(check["name"] == name for check in made.checks) else made.add(name, kind, **fields)
+
+
+def _sidecar(mesh: Mesh, workload: Workload, made: Proof, request: str | None = None) -> None:
+    """What a sidecar holds, and where one can see it, that this is what it shows."""
+    seen = None
+    if request is not None:
+        asked = next(check for check in made.checks if check["name"] == request)
+        end = _chain(mesh, workload, mesh.workloads[asked["to"]])[-1].callee
+        seen = request if end.traits.shows_callers else None
+    _once(
+        made,
+        f"{workload.name}'s sidecar is certified by SPIRE",
+        "sidecar_certificate",
+        to=workload.name,
+        request=seen,
+    )
+
+
+def _prove_mesh(mesh: Mesh, callee: Workload, made: Proof) -> None:
+    """One whose sidecar lets in who is listed."""
+    control: str | None = None
+    for caller in mesh.callers_of(callee):
+        request = _request(mesh, caller, callee, made)
+        control = control or request
+        if request is None:
+            made.untried.append(f"{caller.name} may call {callee.name}: nothing in its container can send a request")
+        if caller.mesh:
+            _sidecar(mesh, caller, made, request)
+    _sidecar(mesh, callee, made)
+    here = [other for other in mesh.on(callee.host) if other.name != callee.name]
+    outside = [other for other in here if not other.mesh]
+    watcher = next((other for other in outside if "python3" in other.tools), None)
+    if watcher:
+        made.add(
+            f"{callee.name}'s sidecar presents its SPIFFE ID",
+            "peer_certificate",
+            **{"from": watcher.name, "to": callee.name},
+        )
+    if control is None:
+        made.untried.append(f"who may not call {callee.name}: nobody who may can send a request to show that it answers")
+        return
+    refused: Data = {"to": callee.name, "path": callee.probe_path, "control": control}
+    for other in outside if not mesh.is_open(callee) else []:
+        name = f"{other.name} may not call {callee.name}"
+        if "curl" in other.tools:
+            made.add(f"{name} in plain text", "refused_request", **{"from": other.name, "refusal": ["reset"], **refused})
+        if "python3" in other.tools:
+            made.add(
+                f"{name} without a certificate",
+                "refused_handshake",
+                **{"from": other.name, "client": "none", **refused},
+            )
+    for other in _strangers(mesh, callee):
+        if not other.mesh:
+            continue
+        name = f"{other.name} may not call {callee.name}"
+        if not mesh.share_a_mesh(other, callee):
+            continue
+        if "curl" in other.tools:
+            made.add(name, "refused_request", **{"from": other.name, "refusal": ["http_403"], **refused})
+        else:
+            made.untried.append(f"{name}: nothing in its container can send a request")
+
+
+def _strangers(mesh: Mesh, callee: Workload) -> Iterator[Workload]:
+    """Workloads with an identity that may not call ``callee``."""
+    allowed = {callee.name, *(caller.name for caller in mesh.callers_of(callee))}
+    if not mesh.is_open(callee):
+        yield from (other for other in mesh.workloads.values() if other.identity and other.name not in allowed)
+
+
+def _prove_envoy(mesh: Mesh, callee: Workload, made: Proof) -> None:
+    """One whose Envoy lets in who is listed."""
+    callers = mesh.callers_of(callee)
+    requests = {caller.name: _request(mesh, caller, callee, made) for caller in callers if caller.envoy}
+    if not mesh.is_exposed(callee):
+        _prove_hidden_envoy(mesh, callee, made, next((name for name in requests.values() if name), None))
+        return
+    made.add(f"{callee.name} presents its SPIFFE ID", "peer_certificate", to=callee.name)
+    end = _chain(mesh, callers[0], callee)
+    shown = {"to": callee.name, **_answer(end)}
+    controls = [
+        made.add(
+            f"{caller.name} may call {callee.name}" + (", by its SPIFFE ID" if requests.get(caller.name) else ""),
+            "accepted_handshake",
+            client_spiffe_id=mesh.spiffe_id(caller),
+            **shown,
+        )
+        for caller in callers
+    ]
+    refused: Data = {"to": callee.name, "control": controls[0], "path": shown["path"]}
+    made.add(f"nobody may call {callee.name} without a certificate", "refused_handshake", client="none", **refused)
+    made.add(
+        f"an identity that is not listed may not call {callee.name}",
+        "refused_handshake",
+        client="other_identity",
+        **refused,
+    )
+    made.add(
+        f"{callers[0].name}'s SPIFFE ID from another CA may not call {callee.name}",
+        "refused_handshake",
+        client="foreign_ca",
+        **refused,
+    )
+    allowed = {mesh.spiffe_id(caller) for caller in callers}
+    for other in _strangers(mesh, callee):
+        # Pods of one identity cannot be told apart, so such a one is no stranger.
+        if mesh.spiffe_id(other) not in allowed:
+            made.add(
+                f"{other.name} may not call {callee.name}",
+                "refused_handshake",
+                client="other_identity",
+                client_spiffe_id=mesh.spiffe_id(other),
+                **refused,
+            )
+    _prove_nobody(mesh, callee, made, refused)
+
+
+def _prove_nobody(mesh: Mesh, callee: Workload, made: Proof, refused: Data, hosts: tuple[str, ...] = ()) -> None:
+    """Pods that have no identity have no certificate to show."""
+    for other in mesh.workloads.values():
+        if not other.identity and "python3" in other.tools and (not hosts or other.host in hosts):
+            made.add(
+                f"{other.name} may not call {callee.name}",
+                "refused_handshake",
+                **{"from": other.name, "client": "none", **refused},
+            )
+
+
+def _prove_hidden_envoy(mesh: Mesh, callee: Workload, made: Proof, control: str | None) -> None:
+    """One that is reached from inside its cluster only, where no minted certificate goes."""
+    if control is None:
+        made.untried.append(f"who may call {callee.name}: it is not exposed, and no caller can send a request")
+        return
+    _prove_nobody(mesh, callee, made, {"to": callee.name, "control": control}, (callee.host,))
+    for other in _strangers(mesh, callee):
+        made.untried.append(
+            f"{other.name} may not call {callee.name}: it is reached from inside {callee.host} only; expose: true lets"
+            " the proof try it with a minted certificate"
+        )
+
+
+def _prove_tokens(mesh: Mesh, made: Proof) -> None:
+    """A join token works once."""
+    for server in mesh.servers():
+        joined = joins_by_token(mesh, server.name)
+        if not joined:
+            continue
+        name = f"SPIRE server of {server.name}"
+        made.endpoints.append(
+            {
+                "name": name,
+                "cluster": server.name,
+                "server": server.name,
+                "address": server.endpoints.get(server.server_service, "?:8081"),
+            }
+        )
+        made.add(f"the join token of {' and '.join(joined)} works once", "token_reuse", to=name)
