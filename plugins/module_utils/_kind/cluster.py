@@ -39,6 +39,7 @@ def kind_cluster_spec() -> ArgumentSpec:
             "kubeconfig": {"type": "path", "required": True},
             "owner": {"type": "path", "required": True},
             "adopt": {"type": "bool", "default": False},
+            "scenario": {"type": "str", "default": ""},
             "engine": {"type": "str", "choices": ["docker", "podman"], "required": True},
             "network": {"type": "str", "default": "trustmesh"},
             "env": {"type": "dict", "default": {}},
@@ -62,6 +63,7 @@ def kind_cluster(params: Mapping[str, Any], check_mode: bool) -> Outcome:
         workers=params["workers"],
         owner=params["owner"],
         adopt=params["adopt"],
+        scenario=params["scenario"],
     )
     kubeconfig = Path(params["kubeconfig"])
     env = {key: str(value) for key, value in params["env"].items()}
@@ -120,7 +122,7 @@ def _present(
         if client.wait_ready(wanted, found, kubeconfig, timeout, only_certify) and "create" not in actions:
             actions.append("approve_certificates")
         if "create" in actions or "adopt" in actions:
-            client.mark(wanted, found.nodes[0].name)
+            client.mark(wanted, found)
     return Outcome(
         changed=bool(actions),
         diff={"before": plan.before, "after": plan.after},
