@@ -29,6 +29,8 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind.plan import
     mark_of,
     plan_certificates,
 )
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kubectl import kubectl_argv
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._polling import poll
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import Completed, LocalProcess
 
 try:
@@ -159,46 +161,41 @@ class KindClient:
         whether one was approved. With ``only_certify`` it returns as soon as every node's request is approved: the
         cluster takes objects then, and runs them when it is Ready.
         """
-        deadline = time.monotonic() + timeout
+        names = {node.name for node in found.nodes}
         approved_any = False
         seen = "the API server did not answer"
-        names = {node.name for node in found.nodes}
-        while True:
-            answer = self.process.run(
-                [self.kubectl, "--kubeconfig", str(kubeconfig), "get", "nodes,csr", "--output", "json"], timeout=_CALL_S
-            )
-            if answer.rc == 0:
-                items = json.loads(answer.stdout)["items"]
-                nodes = [item for item in items if item["kind"] == "Node"]
-                requests = [item for item in items if item["kind"] == "CertificateSigningRequest"]
-                pending = [item for item in requests if _is_pending_serving(item)]
-                if pending:
-                    self._approve(plan_certificates(found.nodes, map(_request, pending)), kubeconfig)
-                    approved_any = True
-                asked = {_node_of(item) for item in requests if item["spec"]["signerName"] == _SERVING_SIGNER}
-                if only_certify and asked >= names:
-                    return approved_any
-                ready = {item["metadata"]["name"] for item in nodes if _is_ready(item)}
-                served = {
-                    _node_of(item)
-                    for item in requests
-                    if item["spec"]["signerName"] == _SERVING_SIGNER and item["status"].get("certificate")
-                }
-                # Old requests are removed after an hour; a Ready node with none pending has its certificate.
-                if ready >= names and not pending and (served >= names or not _is_young(nodes)):
-                    return approved_any
-                seen = f"ready: {', '.join(sorted(ready)) or 'none'}; certified: {', '.join(sorted(served)) or 'none'}"
-            else:
+
+        def look() -> bool:
+            nonlocal approved_any, seen
+            argv = [*kubectl_argv(self.kubectl, str(kubeconfig)), "get", "nodes,csr", "--output", "json"]
+            answer = self.process.run(argv, timeout=_CALL_S)
+            if answer.rc != 0:
                 seen = answer.stderr.strip()[-300:]
-            if time.monotonic() >= deadline:
-                raise WaitTimeout(
-                    f"The nodes of the kind cluster {wanted.name} ({', '.join(sorted(names))}) were not Ready with "
-                    f"serving certificates within {timeout:g} s; last seen: {seen}."
-                )
-            time.sleep(_POLL_S)
+                return False
+            items = json.loads(answer.stdout)["items"]
+            nodes = [item for item in items if item["kind"] == "Node"]
+            requests = [item for item in items if _is_serving(item)]
+            pending = [item for item in requests if not item["status"].get("conditions")]
+            if pending:
+                self._approve(plan_certificates(found.nodes, map(_request, pending)), kubeconfig)
+                approved_any = True
+            if only_certify and {_node_of(item) for item in requests} >= names:
+                return True
+            ready = {item["metadata"]["name"] for item in nodes if _is_ready(item)}
+            served = {_node_of(item) for item in requests if item["status"].get("certificate")}
+            seen = f"ready: {', '.join(sorted(ready)) or 'none'}; certified: {', '.join(sorted(served)) or 'none'}"
+            # Old requests are removed after an hour; a Ready node with none pending has its certificate.
+            return ready >= names and not pending and (served >= names or not _is_young(nodes))
+
+        if not poll(look, time.monotonic() + timeout, _POLL_S):
+            raise WaitTimeout(
+                f"The nodes of the kind cluster {wanted.name} ({', '.join(sorted(names))}) were not Ready with "
+                f"serving certificates within {timeout:g} s; last seen: {seen}."
+            )
+        return approved_any
 
     def _approve(self, requests: list[str], kubeconfig: Path) -> None:
-        argv = [self.kubectl, "--kubeconfig", str(kubeconfig), "certificate", "approve", *requests]
+        argv = [*kubectl_argv(self.kubectl, str(kubeconfig)), "certificate", "approve", *requests]
         self.process.run(argv, timeout=_CALL_S).check("approving the kubelets' serving certificates")
 
     def _intent(self, name: str) -> Path:
@@ -259,19 +256,6 @@ class KindClient:
         return self.process.run([self.engine, *words], timeout=_CALL_S).check(f"{self.engine} {words[0]}")
 
 
-def write_private(path: Path, text: str) -> None:
-    """Replace a file atomically; only its owner may read it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
 def _node_of(request: dict[str, Any]) -> str:
     """Return the name of the node whose kubelet made a certificate request."""
     return str(request["spec"]["username"]).removeprefix("system:node:")
@@ -291,8 +275,9 @@ def _is_young(nodes: list[dict[str, Any]]) -> bool:
     return any(now - moment < 1800 for moment in made)
 
 
-def _is_pending_serving(request: dict[str, Any]) -> bool:
-    return request["spec"]["signerName"] == _SERVING_SIGNER and not request["status"].get("conditions")
+def _is_serving(item: dict[str, Any]) -> bool:
+    """Whether it is a kubelet's request for the certificate that it serves with."""
+    return item["kind"] == "CertificateSigningRequest" and item["spec"]["signerName"] == _SERVING_SIGNER
 
 
 def _subnets(text: str) -> list[str]:

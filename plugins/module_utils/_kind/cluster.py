@@ -14,8 +14,9 @@ from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import TrustmeshError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._files import replace
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind import client as _client
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind.client import KindClient, write_private
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind.client import KindClient
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind.plan import (
     Found,
     Wanted,
@@ -117,7 +118,8 @@ def _present(
             client.create(wanted, timeout)
             found = client.read(wanted.name)
         if needs_kubeconfig:
-            write_private(kubeconfig, client.kubeconfig(wanted.name))
+            kubeconfig.parent.mkdir(parents=True, exist_ok=True)
+            replace(kubeconfig, client.kubeconfig(wanted.name))
         only_certify = "create" in actions and not wait
         if client.wait_ready(wanted, found, kubeconfig, timeout, only_certify) and "create" not in actions:
             actions.append("approve_certificates")

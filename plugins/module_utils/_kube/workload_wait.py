@@ -22,6 +22,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.model impor
 )
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.readiness import unready_workloads
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.waiting import Seen, wait_ready
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kubectl import access_of
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
 
 _CALL_TIMEOUT = 30
@@ -49,7 +50,7 @@ def workload_wait(params: Mapping[str, Any], check_mode: bool) -> Outcome:
     if limit < 1:
         raise InputError(f"timeout is {limit}; give at least 1 second.")
     awaited = _awaited(params["workloads"])
-    cluster = Kubectl(params["kubectl"], params["kubeconfig"], params["context"], _CALL_TIMEOUT)
+    cluster = Kubectl(access_of(params), _CALL_TIMEOUT)
     seen: Seen = ({}, {})
 
     def look() -> Seen:
