@@ -206,7 +206,7 @@ def test_selector_takes_the_first_ready_pod(api: Api, server: Server, tmp_path: 
     assert len([one for one in seen if " get pods " in one]) == 1
     execs = [one for one in seen if " exec " in one]
     assert len(execs) >= 2
-    assert len([one for one in seen if " get pods,configmaps " in one]) == 1
+    assert len([one for one in seen if " get pods,deployments.apps,configmaps,services " in one]) == 1
     assert all(" exec spire-server-1 " in one and " --container spire-server " in one for one in execs)
     assert not run_module("spire_entry", args)["changed"]
 
@@ -268,7 +268,7 @@ def test_a_registrar_with_its_own_prefix_is_no_harm(api: Api, server: Server, tm
     registrar(api, config)
     args = {**through(server, tmp_path), "kubeconfig": api.kubeconfig, "pod_selector": SELECTOR, "entries": [ENTRY]}
     assert run_module("spire_entry", args)["changed"]
-    assert len([one for one in calls(tmp_path) if " get pods,configmaps " in one]) == 1
+    assert len([one for one in calls(tmp_path) if " get pods,deployments.apps,configmaps,services " in one]) == 1
     assert not run_module("spire_entry", args)["changed"]
     # An entry with an id that begins like the manager's would be taken for its own.
     other = {**ENTRY, "spiffe_id": f"spiffe://{TRUST_DOMAIN}/quote", "entry_id": "blue.mine"}
@@ -285,7 +285,7 @@ def test_a_registrar_whose_configuration_may_not_be_read(api: Api, server: Serve
     assert "configmaps is forbidden" in result["msg"]
     result = run_module("spire_entry", {**args, "kubeconfig": str(api.folder / "stranger.kubeconfig")})
     assert "Looking for another registrar beside the server failed" in result["msg"]
-    assert "Grant the user of this kubeconfig get and list on both" in result["msg"]
+    assert "Grant the user of this kubeconfig get and list on them" in result["msg"]
     # Without a manager in the pod nothing needs to be read.
     make_pod(api, "alone", ready=True)
     alone = {**args, "kubeconfig": str(api.folder / "podreader.kubeconfig"), "pod": "alone"}

@@ -19,6 +19,7 @@ from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, TrustmeshError, WaitTimeout
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._polling import poll
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.authority.codec import authorities_from_server
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.authority.model import (
@@ -193,15 +194,15 @@ class Rotation:
         """
         resumed = self.serials is None
         before = self._living() if self.serials is None else self.serials
-        deadline = time.monotonic() + self.renewal_timeout
-        while True:
+        waiting: list[str] = []
+
+        def all_are_renewed() -> bool:
             now = self._living()
-            waiting = sorted(redact(one) for one, serial in before.items() if now.get(one) == serial)
-            if not waiting:
-                return
-            if time.monotonic() >= deadline:
-                raise _not_renewed(step, waiting, self.renewal_timeout, resumed)
-            time.sleep(_POLL_S)
+            waiting[:] = sorted(redact(agent) for agent, serial in before.items() if now.get(agent) == serial)
+            return not waiting
+
+        if not poll(all_are_renewed, time.monotonic() + self.renewal_timeout, _POLL_S):
+            raise _not_renewed(step, waiting, self.renewal_timeout, resumed)
 
 
 def _not_renewed(step: Step, waiting: list[str], seconds: int, resumed: bool) -> WaitTimeout:
