@@ -66,6 +66,11 @@ def mesh_faults(
     return []
 
 
+def steps_for(steps: list[dict[str, Any]], duties: Sequence[str], provider: str) -> list[dict[str, Any]]:
+    """The steps that a host with these duties takes. A step may be for clusters of one provider only."""
+    return [step for step in steps if step["duty"] in duties and step.get("provider", provider) == provider]
+
+
 class FilterModule:
     """The filters of this file."""
 
@@ -75,4 +80,5 @@ class FilterModule:
             "mesh_proof": mesh_proof,
             "mesh_summary": mesh_summary,
             "mesh_faults": mesh_faults,
+            "steps_for": steps_for,
         }
