@@ -20,7 +20,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model imp
 WIDTH = 1180.0
 """What a page has room for: a picture is no wider when there is any way to it."""
 BOX_W, NUMBER = 168.0, 22.0
-_MARGIN, _GAP, _LANE, _PORT, _OUT = 12.0, 22.0, 9.0, 26.0, 12.0
+_MARGIN, _GAP, _LANE, _PORT, _OUT = 12.0, 22.0, 9.0, 26.0, 14.0
 _FRAME, _HEAD = 14.0, 38.0
 _ARROW, _BAR = 14.0, 52.0
 
@@ -177,6 +177,7 @@ class _Plan:
         # Street to its lanes: those between columns by number from the left, those between rows from the top.
         self.down = [_Lanes() for _column in range(self.columns + 1)]
         self.cross = [_Lanes() for _row in range(self.rows + 1)]
+        self.outs: dict[Edge, float] = {}
 
     def layout(self) -> Layout:
         for edge in self.edges:
@@ -315,9 +316,22 @@ class _Plan:
         )
 
     def _out_y(self, edge: Edge) -> float:
-        box = self.boxes[edge.source]
-        order = sorted(box.out, key=lambda e: (*self._where(e.target), e.numbers))
-        return box.y + box.h * (order.index(edge) + 1) / (len(order) + 1)
+        """Where an edge leaves its box: beside the ends of other edges in the next column, never level with one."""
+        if edge not in self.outs:
+            box = self.boxes[edge.source]
+            order = sorted(box.out, key=lambda e: (*self._where(e.target), e.numbers))
+            ends = [
+                (self._in_y(end), end)
+                for other in self.boxes.values()
+                if other.column == box.column + 1 and other.name != HERE
+                for end in other.into
+            ]
+            for index, own in enumerate(order):
+                y = box.y + box.h * (index + 1) / (len(order) + 1)
+                taken = [at for at, end in ends if end != own] + [self.outs[e] for e in order[:index]]
+                nudged = (y + step for step in (0, 5, -5, 3, -3, 7, -7) if all(abs(y + step - at) >= 4 for at in taken))
+                self.outs[own] = next(nudged, y)
+        return self.outs[edge]
 
     def _in_y(self, edge: Edge) -> float:
         box = self.boxes[edge.target]
