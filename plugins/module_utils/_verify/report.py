@@ -167,13 +167,13 @@ def counted(number: int, noun: str) -> str:
 
 
 def outcome(report: Mapping[str, Any]) -> str:
-    """How it went, as a part of a sentence: ``2 refuted, 4 not judged, 8 proven``."""
+    """How it went, as a part of a sentence: ``2 refuted (1 BREACH), 4 not judged, 8 proven``."""
     count = report["summary"]
     if not count["failed"]:
         return f"{count['passed']} check{'' if count['passed'] == 1 else 's'} passed"
     breaches = sum(check["breach"] for check in report["checks"])
-    words = [f"{breaches} BREACH{'' if breaches == 1 else 'ES'}"] if breaches else []
-    words += [f"{count['refuted']} refuted"] if count["refuted"] else []
+    let_in = f" ({breaches} BREACH{'' if breaches == 1 else 'ES'})" if breaches else ""
+    words = [f"{count['refuted']} refuted{let_in}"] if count["refuted"] else []
     words += [f"{count['not_judged']} not judged"] if count["not_judged"] else []
     return ", ".join([*words, f"{count['passed']} proven"])
 

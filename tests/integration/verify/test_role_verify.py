@@ -112,7 +112,7 @@ def test_a_healthy_site(site: Site, tmp_path: Path) -> None:
 def test_a_failed_check_fails_the_play_after_the_report(site: Site, tmp_path: Path) -> None:
     done = verify(site, tmp_path, [LET_IN, STRANGER], green=site.open)
     assert done.returncode != 0
-    assert "site: 1 BREACH, 1 refuted, 1 proven in " in done.stdout
+    assert "site: 1 refuted (1 BREACH), 1 proven in " in done.stdout
     assert "was let in by Green's Envoy: a stranger (negative): expected refused: TLS alert; observed" in done.stdout
     assert done.stdout.count("BREACH      negative") == 1, "the table is shown once"
     assert "attempts" not in done.stdout, "and the report is in the files"

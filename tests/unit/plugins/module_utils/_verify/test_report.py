@@ -167,7 +167,7 @@ def test_who_was_let_in_stands_first_and_in_words() -> None:
         " Close it."
     )
     assert [text.split(" (")[0] for text in texts[1:]] == ["across", "quiet"]
-    assert report.summary(data) == "site: 1 BREACH, 3 refuted, 3 proven in 1.2 s"
+    assert report.summary(data) == "site: 3 refuted (1 BREACH), 3 proven in 1.2 s"
     assert any(line.startswith("BREACH      negative  plain") for line in report.table(data))
 
 
