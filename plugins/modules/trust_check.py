@@ -17,13 +17,19 @@ description:
   - All checks run at the same time. A positive check is tried until it holds or O(timeout) passes.
   - A negative check is judged once its C(control), a positive check of the same endpoint, holds. It passes only when
     the refusal is of the expected kind. When nothing listens, or nobody answers, that is no refusal, and it fails.
-  - A certificate is judged by its SPIFFE ID, by its chain to the trust bundle that the SPIRE server shows now, by its
-    remaining life, and by not being signed by istiod.
-  - Identities for the tests are minted for 5 minutes and never leave this module's memory.
+  - Each check ends as C(proven), as C(refuted), or as C(not_judged) when it builds on another that failed.
+  - A certificate is judged by its SPIFFE ID, by its chain to the trust bundle that a SPIRE server of its own trust
+    domain shows now, by its remaining life, and by not being signed by istiod.
+  - Identities for the tests are minted for 5 minutes by a server of their own trust domain, and never leave this
+    module's memory.
 extends_documentation_fragment:
   - trustmesh.spiffe.attributes
 requirements:
   - Python package cryptography 42 or later, where the module runs
+  - curl, where requests are made from; that is the host on which the module runs, or the pod of the endpoint C(from)
+  - python3 in the pod of the endpoint C(from), for handshakes that are made from there
+  - kubectl, for endpoints and servers in pods and for O(istio_roots)
+  - spire-agent, for checks of type C(token_reuse)
 attributes:
   check_mode:
     support: partial
@@ -44,50 +50,117 @@ options:
         dashes and underscores only.
     type: str
     required: true
-  trust_domain:
-    description: The trust domain, for example V(example.org).
-    type: str
-    required: true
-  spire_server:
-    description: Where the SPIRE server of the trust domain is, and how to talk to it.
-    type: dict
+  clusters:
+    description:
+      - The Kubernetes clusters, and how to get to each.
+    type: list
+    elements: dict
+    default: []
     suboptions:
+      name:
+        description: The name by which servers, endpoints and O(istio_roots) speak of it, each name once.
+        type: str
+        required: true
+      kubectl:
+        description: The kubectl program. A name is looked up on PATH.
+        type: path
+        default: kubectl
+      kubeconfig:
+        description:
+          - The kubeconfig file of the cluster.
+          - When it is not given here nor in the environment variable E(K8S_AUTH_KUBECONFIG), kubectl takes its own
+            default.
+        type: path
+      context:
+        description:
+          - The context inside the kubeconfig file.
+          - When it is not given here nor in the environment variable E(K8S_AUTH_CONTEXT), kubectl takes the current
+            one.
+        type: str
+  servers:
+    description:
+      - The SPIRE servers. Each SPIFFE ID that is judged or minted needs one of its own trust domain.
+      - Several servers may have the same trust domain. They share a root then.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: The name by which endpoints speak of it, each name once.
+        type: str
+        required: true
+      trust_domain:
+        description: The trust domain of the server, for example V(example.org).
+        type: str
+        required: true
+      cluster:
+        description:
+          - The name of the cluster that its pod is in, one of O(clusters). Its C(kubectl), C(kubeconfig) and C(context)
+            are taken, so none of them is given here, too.
+        type: str
+      binary:
+        description:
+          - The spire-server program. It is run where the server's socket is, here or in the pod.
+          - The default is C(spire-server), looked up on PATH, or C(/opt/spire/bin/spire-server) for a server in a pod.
+        type: str
+      socket_path:
+        description:
+          - The absolute path of the server's API socket, as the place where C(binary) runs sees it.
+        type: str
+        default: /tmp/spire-server/private/api.sock
       pod:
         description:
-          - The pod that the server runs in, or C(kind/name), for example V(statefulset/spire-server).
-          - Without it the server is taken to run on this host.
+          - The pod that the server runs in, by name or as kind and name such as V(statefulset/spire-server).
+          - When neither it nor C(pod_selector) is given, the server is taken to run on this host.
+        type: str
+      pod_selector:
+        description:
+          - The pod that the server runs in, by labels. It cannot be given together with C(pod).
         type: str
       namespace:
         description: The namespace of the pod.
         type: str
-        default: spire
-      container:
-        description: The container in the pod. Without it, the pod's default container.
-        type: str
-      binary:
-        description: The spire-server program, there.
-        type: str
         default: spire-server
-      socket_path:
-        description: The socket of the server's API, there.
+      container:
+        description: The container of the pod. Without it Kubernetes takes the pod's default container.
         type: str
-        default: /tmp/spire-server/private/api.sock
+      timeout:
+        description: Seconds that one call of the server may take.
+        type: int
+        default: 30
+      wait_timeout:
+        description:
+          - Seconds for which a server that cannot be reached is tried again. The checks are tried again by themselves.
+        type: int
+        default: 0
       kubectl:
-        description: The kubectl program.
+        description: The kubectl program, for a server in a pod whose C(cluster) is not named.
         type: path
         default: kubectl
       kubeconfig:
-        description: The kubeconfig file of the cluster.
+        description:
+          - The kubeconfig file, for a server in a pod whose C(cluster) is not named.
+          - When it is not given here nor in the environment variable E(K8S_AUTH_KUBECONFIG), kubectl takes its own
+            default.
         type: path
       context:
-        description: The context inside the kubeconfig file.
+        description:
+          - The context inside the kubeconfig file, for a server in a pod whose C(cluster) is not named.
+          - When it is not given here nor in the environment variable E(K8S_AUTH_CONTEXT), kubectl takes the current
+            one.
         type: str
-  istio_root:
+  istio_roots:
     description:
-      - Where istiod publishes the root of its own CA. A certificate that leads to it is not believed.
-      - Without it this comparison is left out; the chain to SPIRE's bundle is always asked for.
-    type: dict
+      - Where each istiod publishes the root of its own CA. A certificate that leads to one of them is not believed.
+      - Without any this comparison is left out; the chain to SPIRE's bundle is always asked for.
+    type: list
+    elements: dict
+    default: []
     suboptions:
+      cluster:
+        description: The name of the cluster, one of O(clusters).
+        type: str
+        required: true
       namespace:
         description: A namespace that holds the ConfigMap.
         type: str
@@ -96,68 +169,181 @@ options:
         description: The ConfigMap with the key C(root-cert.pem).
         type: str
         default: istio-ca-root-cert
-      kubectl:
-        description: The kubectl program.
-        type: path
-        default: kubectl
-      kubeconfig:
-        description: The kubeconfig file of the cluster.
-        type: path
-      context:
-        description: The context inside the kubeconfig file.
+  endpoints:
+    description:
+      - The places that checks speak of. They are also the boxes of the picture.
+      - The name V(here) stands for the host on which this module runs and is not given.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: The name by which checks speak of it, each name once.
         type: str
-  kubectl:
-    description: The kubectl program for endpoints that name none.
-    type: path
-    default: kubectl
+        required: true
+      cluster:
+        description:
+          - The cluster that it is in. An endpoint with a C(pod) names one of O(clusters) here; of another one it is
+            only a label for the picture.
+        type: str
+      title:
+        description: What stands in its box of the picture. The default is its name.
+        type: str
+      server:
+        description:
+          - The name of the server that gives it its identity, or that it is.
+          - The default is the first server of the trust domain of its C(spiffe_id), or the only one there is. A check
+            of type C(token_reuse) goes to this server.
+        type: str
+      spiffe_id:
+        description: The SPIFFE ID that it must have.
+        type: str
+      url:
+        description: Where requests to it go, as seen from where the check is made.
+        type: str
+      address:
+        description: The C(host:port) for TLS handshakes with it, as seen from where the check is made.
+        type: str
+      pod:
+        description: The pod, by name or as kind and name such as V(deploy/sleep), for what is run or read there.
+        type: str
+      container:
+        description: The container of the pod. Without it Kubernetes takes the pod's default container.
+        type: str
+      namespace:
+        description: The namespace of the pod.
+        type: str
+        default: default
+  checks:
+    description:
+      - What is to be proven. Which fields a check takes is a matter of its C(type); any other is refused.
+      - C(request) (positive) sends a GET with curl and is answered. It needs C(to), and takes C(from), C(path),
+        C(status), C(json_key) and C(contains).
+      - C(peer_certificate) (positive) judges what C(to) presents in a TLS handshake. It needs C(to), and takes C(from),
+        C(spiffe_id), C(min_remaining), C(client_spiffe_id) and C(server_name).
+      - C(forwarded_certificate) (positive) judges the client certificate of C(from) that the proxy C(to) saw, from the
+        answer to a check of type C(request). It needs C(from), C(to) and C(request), and takes C(spiffe_id),
+        C(min_remaining) and C(header_key).
+      - C(sidecar_certificate) (positive) judges the certificate that the Istio sidecar of C(to) holds; with C(request)
+        the next hop must have seen the same one. It needs C(to), and takes C(spiffe_id), C(min_remaining),
+        C(container), C(secret), C(request) and C(header_key).
+      - C(accepted_handshake) (positive) shows a minted identity from here and must be let in. It needs C(to) and
+        C(client_spiffe_id), and takes C(spiffe_id), C(server_name), C(path), C(status) and C(json_key).
+      - C(refused_handshake) (negative) shows a client without the permitted identity, which must be refused. It needs
+        C(to), C(client) and C(control), and takes C(from), C(client_spiffe_id), C(spiffe_id), C(server_name), C(path)
+        and C(refusal).
+      - C(refused_request) (negative) sends plain HTTP with curl, which must be refused. It needs C(to) and C(control),
+        and takes C(from), C(path), C(refusal) and C(contains).
+      - C(token_reuse) (negative) starts a spire-agent with the token of an agent that joined; the SPIRE server at the
+        C(address) of C(to) must refuse it in its own words. It needs C(to).
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: What the check proves, in a few words, each name once.
+        type: str
+        required: true
+      type:
+        description: The type of the check, see O(checks).
+        type: str
+        required: true
+        choices:
+          - request
+          - peer_certificate
+          - forwarded_certificate
+          - sidecar_certificate
+          - accepted_handshake
+          - refused_handshake
+          - refused_request
+          - token_reuse
+      kind:
+        description: Whether it is positive or negative, for readers. It follows from C(type), and is compared with it.
+        type: str
+        choices: [positive, negative]
+      hint:
+        description: What to look at when it fails. It is printed then.
+        type: str
+      from:
+        description:
+          - The endpoint from which it is made. The default is V(here). Any other one needs a C(pod), which may be in
+            another cluster than C(to) is.
+          - Of C(forwarded_certificate) it is the endpoint whose certificate is judged; no default then.
+        type: str
+      to:
+        description: The endpoint that it is about. Requests need its C(url), handshakes its C(address).
+        type: str
+      path:
+        description: The path of the request. The default is V(/).
+        type: str
+      status:
+        description: The HTTP status that is expected. The default is V(200).
+        type: int
+      json_key:
+        description: A key that must be in the JSON answer.
+        type: str
+      contains:
+        description: A text that must be in the answer.
+        type: str
+      spiffe_id:
+        description: The SPIFFE ID that is expected. The default is that of the endpoint that is judged.
+        type: str
+      min_remaining:
+        description: Seconds of life that a certificate must have left. The default is V(60).
+        type: int
+      client:
+        description:
+          - Who tries to get in. V(none) shows no certificate. V(other_identity) shows a minted identity that is not the
+            permitted one, of the same trust domain unless C(client_spiffe_id) says another. V(foreign_ca) shows the
+            permitted ID, signed by a CA made on the spot.
+        type: str
+        choices: [none, other_identity, foreign_ca]
+      client_spiffe_id:
+        description:
+          - The identity that is shown. Its trust domain needs a server, which mints it. It never leaves this host, so
+            it cannot be shown from a pod.
+        type: str
+      server_name:
+        description: The name to ask for in the handshake (SNI).
+        type: str
+      control:
+        description:
+          - The name of a check of type C(request) or C(accepted_handshake) of the same endpoint, which shows it alive.
+        type: str
+      refusal:
+        description:
+          - What counts as refused. The default is V(tls_alert) of handshakes and V(reset) of requests.
+        type: list
+        elements: str
+        choices: [tls_alert, reset, http_403]
+      request:
+        description: The name of a check of type C(request), whose answer is looked at.
+        type: str
+      header_key:
+        description:
+          - The key in the JSON answer that holds the received x-forwarded-client-cert. The default is
+            V(forwarded_client_cert).
+        type: str
+      container:
+        description: The container of the sidecar. The default is V(istio-proxy).
+        type: str
+      secret:
+        description: The name of the sidecar's certificate in Envoy. The default is V(default).
+        type: str
+  versions:
+    description:
+      - What was tested, as name to version, for example of SPIRE and Istio. It is shown in the reports.
+    type: dict
+    default: {}
   spire_agent_binary:
     description: The spire-agent program on this host. Needed by checks of type C(token_reuse).
     type: path
     default: spire-agent
-  endpoints:
-    description:
-      - The places that checks speak of, by name. They are also the boxes of the picture.
-      - The name C(here) stands for the host on which this module runs and need not be given.
-      - C(cluster) and C(title) are for the picture. C(spiffe_id) is the identity that it must have.
-      - C(pod), C(namespace), C(container), C(kubeconfig), C(context) and C(kubectl) say how to run a command there;
-        C(pod) is a name or C(kind/name), as C(kubectl exec) takes it.
-      - C(url) is where requests to it go, C(address) is the C(host:port) for TLS handshakes, both as seen from where
-        the check is made.
-    type: dict
-    default: {}
-  checks:
-    description:
-      - What is to be proven, each a dictionary with C(name), C(type) and the fields of its type. C(hint) is printed
-        when it fails. C(from) and C(to) name endpoints; C(from) is C(here) unless it is said otherwise.
-      - All certificate checks take C(spiffe_id) (default is that of the endpoint) and C(min_remaining) in seconds
-        (default 60).
-      - C(request) (positive) sends a GET from C(from) to the C(url) of C(to), with curl. Fields C(path), C(status)
-        (default 200), C(json_key) (must be in the JSON answer), C(contains).
-      - C(peer_certificate) (positive) judges what C(to) presents in a TLS handshake. Fields C(client_spiffe_id) (the
-        identity to show; none by default) and C(server_name).
-      - C(forwarded_certificate) (positive) judges the client certificate of C(from) that the proxy C(to) saw, from
-        the answer to the C(request) check named by C(request). C(header_key) is the key in the JSON answer that holds
-        the received x-forwarded-client-cert (default C(forwarded_client_cert)).
-      - C(sidecar_certificate) (positive) judges the certificate that the Istio sidecar of C(to) holds. With
-        C(request) the next hop must have seen the same one. Fields C(container) (default C(istio-proxy)), C(secret)
-        (default C(default)), C(header_key).
-      - C(accepted_handshake) (positive) shows a minted C(client_spiffe_id) and must be let in. Fields C(path),
-        C(status), C(json_key), C(server_name).
-      - C(refused_handshake) (negative) shows C(client), one of C(none), C(stranger) (a minted identity of the same
-        trust domain, C(client_spiffe_id) if a certain one is wanted) or C(foreign_ca) (the permitted ID, signed by a
-        CA made on the spot). C(control) names the check that shows the endpoint alive. C(refusal) lists what counts
-        as refused (default C(tls_alert)).
-      - C(refused_request) (negative) sends plain HTTP from C(from). Fields C(path), C(control), C(refusal) (default
-        C(reset); also C(http_403), C(tls_alert)), C(contains).
-      - C(token_reuse) (negative) starts a spire-agent with the token of an agent that joined; C(to) is the SPIRE
-        server, and it must refuse in its own words.
-    type: list
-    elements: dict
-    required: true
   report_dir:
     description:
-      - The folder for the reports C(<scenario>.json) and C(<scenario>.html), made when it is missing. The page is
-        complete in itself. Both files are replaced as a whole, also when checks failed. Without it none is written.
+      - The folder for the reports C(<scenario>.json), C(<scenario>.html) and C(<scenario>.xml) (JUnit), made when it is
+        missing. The page is complete in itself. The files are replaced as a whole, also when checks failed. Without it
+        none is written.
     type: path
   timeout:
     description: Seconds that all checks together may take to hold.
@@ -177,53 +363,76 @@ options:
     description: Whether the task fails when a check fails. The report is returned either way.
     type: bool
     default: true
+seealso:
+  - module: trustmesh.spiffe.spire_entry
+  - module: trustmesh.spiffe.spire_bundle_info
+  - module: trustmesh.spiffe.istio_install
+  - name: X.509-SVID
+    description: What a SPIFFE certificate is, and how it is validated.
+    link: https://github.com/spiffe/spiffe/blob/main/standards/X509-SVID.md
 """
 
 EXAMPLES = r"""
-- name: Prove that Green's Envoy admits Blue's and nobody else
-  trustmesh.spiffe.trust_check:
-    scenario: blue_green
-    trust_domain: example.org
-    spire_server:
-      pod: statefulset/spire-server
-      namespace: spire
-      kubeconfig: build/blue.kubeconfig
-      binary: /opt/spire/bin/spire-server
-    endpoints:
-      sleep:
-        cluster: blue
-        kubeconfig: build/blue.kubeconfig
-        pod: deploy/sleep
-        container: sleep
-        spiffe_id: spiffe://example.org/ns/default/sa/sleep
-      blue_gateway:
-        cluster: blue
-        url: http://gateway.default/
-        spiffe_id: spiffe://example.org/ns/default/sa/gateway
-      green_envoy:
-        cluster: green
-        address: 172.18.0.3:30443
-        spiffe_id: spiffe://example.org/green/envoy
-    checks:
-      - name: a quote through the whole path
-        type: request
-        from: sleep
-        to: blue_gateway
-        json_key: quote
-      - name: Green's Envoy saw the identity of Blue's
-        type: forwarded_certificate
-        request: a quote through the whole path
-        from: blue_gateway
-        to: green_envoy
-      - name: Blue's identity is let in
-        type: accepted_handshake
-        to: green_envoy
-        client_spiffe_id: spiffe://example.org/ns/default/sa/gateway
-      - name: no client certificate
-        type: refused_handshake
-        client: none
-        to: green_envoy
-        control: Blue's identity is let in
+# kubectl, curl and the kubeconfigs are those of the host on which the task runs: here the control node.
+- name: Who is let in
+  hosts: localhost
+  gather_facts: false
+  tasks:
+    - name: Prove that Green's Envoy admits Blue's gateway and nobody else
+      trustmesh.spiffe.trust_check:
+        scenario: blue_green
+        report_dir: build/reports
+        clusters:
+          - name: blue
+            kubeconfig: build/blue.kubeconfig
+        servers:
+          - name: blue
+            trust_domain: example.org
+            cluster: blue
+            pod: statefulset/spire-server
+        istio_roots:
+          - cluster: blue
+        endpoints:
+          - name: sleep
+            cluster: blue
+            pod: deploy/sleep
+            container: sleep
+            spiffe_id: spiffe://example.org/ns/default/sa/sleep
+          - name: blue_gateway
+            cluster: blue
+            url: http://gateway.default/
+            spiffe_id: spiffe://example.org/ns/default/sa/gateway
+          - name: green_envoy
+            cluster: green
+            address: 172.18.0.3:30443
+            spiffe_id: spiffe://example.org/green/envoy
+        checks:
+          - name: a quote through the whole path
+            type: request
+            from: sleep
+            to: blue_gateway
+            json_key: quote
+          - name: Green's Envoy saw the identity of Blue's
+            type: forwarded_certificate
+            request: a quote through the whole path
+            from: blue_gateway
+            to: green_envoy
+          - name: Blue's identity is let in
+            type: accepted_handshake
+            to: green_envoy
+            client_spiffe_id: spiffe://example.org/ns/default/sa/gateway
+          - name: no client certificate
+            type: refused_handshake
+            client: none
+            to: green_envoy
+            control: Blue's identity is let in
+          - name: another identity of the same trust domain
+            type: refused_handshake
+            client: other_identity
+            to: green_envoy
+            control: Blue's identity is let in
+        versions:
+          SPIRE: 1.15.3
 """
 
 RETURN = r"""
@@ -231,19 +440,104 @@ report:
   description: The report, as it is meant for a file. Empty in check mode.
   returned: always
   type: dict
-  sample:
-    scenario: blue_green
-    started: "2026-11-21T10:00:00.000Z"
-    finished: "2026-11-21T10:00:02.100Z"
-    duration_s: 2.1
-    summary: {passed: 14, failed: 0}
+  contains:
+    schema_version:
+      description: The version of this form. It grows when a key changes its meaning.
+      returned: when not in check mode
+      type: int
+      sample: 1
+    scenario:
+      description: The option O(scenario).
+      returned: when not in check mode
+      type: str
+      sample: blue_green
+    started:
+      description: When the first attempt was made, in UTC.
+      returned: when not in check mode
+      type: str
+      sample: "2026-11-21T10:00:00.000Z"
+    finished:
+      description: When the last check was judged, in UTC.
+      returned: when not in check mode
+      type: str
+      sample: "2026-11-21T10:00:02.100Z"
+    duration_s:
+      description: Seconds between the two.
+      returned: when not in check mode
+      type: float
+      sample: 2.1
+    trust_domains:
+      description: The trust domains of the servers, each once.
+      returned: when not in check mode
+      type: list
+      elements: str
+      sample: [example.org]
+    versions:
+      description: The option O(versions).
+      returned: when not in check mode
+      type: dict
+      sample: {SPIRE: 1.15.3}
+    summary:
+      description: How many checks ended how. What was not judged counts as failed, too.
+      returned: when not in check mode
+      type: dict
+      contains:
+        passed:
+          description: Checks with the status C(pass).
+          returned: always
+          type: int
+          sample: 14
+        failed:
+          description: Checks with the status C(fail), which are those refuted and those not judged.
+          returned: always
+          type: int
+          sample: 0
+        refuted:
+          description: Checks with the verdict C(refuted).
+          returned: always
+          type: int
+          sample: 0
+        not_judged:
+          description: Checks with the verdict C(not_judged).
+          returned: always
+          type: int
+          sample: 0
     checks:
-      - name: no client certificate
-        kind: negative
-        type: refused_handshake
-        status: pass
-        expected: "refused: TLS alert"
-        observed: "refused: TLS alert certificate_required"
+      description: The checks, in the order in which they were given. Some types add what they saw, such as C(issuer).
+      returned: when not in check mode
+      type: list
+      elements: dict
+      sample:
+        - name: no client certificate
+          kind: negative
+          type: refused_handshake
+          status: pass
+          verdict: proven
+          breach: false
+          expected: "refused: TLS alert"
+          observed: "refused: TLS alert certificate_required"
+          duration_s: 0.02
+          attempts: 1
+          from: here
+          to: green_envoy
+    clusters:
+      description: The clusters, with the context that was taken.
+      returned: when not in check mode
+      type: list
+      elements: dict
+      sample: [{name: blue, context: kind-blue}]
+    servers:
+      description: The servers, with their trust domains.
+      returned: when not in check mode
+      type: list
+      elements: dict
+      sample: [{name: blue, trust_domain: example.org}]
+    endpoints:
+      description: The endpoints, as the picture shows them.
+      returned: when not in check mode
+      type: list
+      elements: dict
+      sample: [{name: sleep, cluster: blue, title: sleep, spiffe_id: "spiffe://example.org/ns/default/sa/sleep"}]
 table:
   description:
     - The same as lines for a terminal, as wide as the environment variable E(COLUMNS) says, at most 132. In check mode
@@ -266,55 +560,26 @@ report_files:
       returned: when O(report_dir) is given
       type: str
       sample: /srv/site/build/reports/blue_green.html
+    junit:
+      description: The report for CI systems, in JUnit's form.
+      returned: when O(report_dir) is given
+      type: str
+      sample: /srv/site/build/reports/blue_green.xml
 failures:
   description:
-    - One text for each check that failed by itself, with what was expected, what was seen, and a hint; the last one
-      names those that were not judged because they build on one that failed.
+    - One text for each check that was refuted, with what was expected, what was seen, and a hint; first those by which
+      somebody was let in who should have been refused. The last one names those that were not judged.
   returned: always
   type: list
   elements: str
 """
 
-from typing import Any
-
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import run_module
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.use_case import trust_check
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.run import run, spec
 
 
 def main() -> None:
-    cluster = {
-        "kubectl": {"type": "path", "default": "kubectl"},
-        "kubeconfig": {"type": "path"},
-        "context": {"type": "str"},
-    }
-    server = {
-        "pod": {"type": "str"},
-        "namespace": {"type": "str", "default": "spire"},
-        "container": {"type": "str"},
-        "binary": {"type": "str", "default": "spire-server"},
-        "socket_path": {"type": "str", "default": "/tmp/spire-server/private/api.sock"},  # noqa: S108
-    }
-    root = {
-        "namespace": {"type": "str", "default": "istio-system"},
-        "config_map": {"type": "str", "default": "istio-ca-root-cert"},
-    }
-    options: dict[str, dict[str, Any]] = {
-        "scenario": {"type": "str", "required": True},
-        "trust_domain": {"type": "str", "required": True},
-        "spire_server": {"type": "dict", "apply_defaults": True, "options": {**server, **cluster}},
-        "istio_root": {"type": "dict", "options": {**root, **cluster}},
-        "kubectl": {"type": "path", "default": "kubectl"},
-        "spire_agent_binary": {"type": "path", "default": "spire-agent"},
-        "endpoints": {"type": "dict", "default": {}},
-        "checks": {"type": "list", "elements": "dict", "required": True},
-        "report_dir": {"type": "path"},
-        "timeout": {"type": "float", "default": 60},
-        "interval": {"type": "float", "default": 0.5},
-        "settle": {"type": "float", "default": 10},
-        "fail_on_failed": {"type": "bool", "default": True},
-    }
-    run_module(ArgumentSpec(options), trust_check)
+    run_module(spec(), run)
 
 
 if __name__ == "__main__":

@@ -38,6 +38,11 @@ class Attempt:
     """Trying again cannot help."""
     early: bool = False
     """Nobody was let in, but the one who refused is not ready yet: this may take as long as a positive check."""
+    breach: bool = False
+    """Somebody was let in who should have been refused."""
+
+
+PROVEN, REFUTED, NOT_JUDGED = "proven", "refuted", "not_judged"
 
 
 @dataclass
@@ -48,10 +53,19 @@ class Verdict:
     attempt: Attempt
     attempts: int
     duration: float
+    builds_on: str = ""
+    """The check that failed, so that this one was not judged."""
 
     @property
     def ok(self) -> bool:
         return self.attempt.ok
+
+    @property
+    def word(self) -> str:
+        """``proven``, ``refuted`` or ``not_judged``."""
+        if self.builds_on:
+            return NOT_JUDGED
+        return PROVEN if self.ok else REFUTED
 
 
 @dataclass(frozen=True)
@@ -108,7 +122,7 @@ class _Run:
         started = time.monotonic()
         for name, verdict in needed.items():
             if not verdict.ok:
-                return Verdict(check, _not_judged(name), 0, 0.0)
+                return Verdict(check, _not_judged(name), 0, 0.0, name)
         deadline = self._deadline
         if check.kind != POSITIVE:
             # The control may hold at the very end of the limit: the negative check still gets one attempt.
@@ -159,6 +173,5 @@ def _not_judged(name: str) -> Attempt:
         False,
         f"{name!r} to hold first",
         f"not judged, for it builds on {name!r}",
-        details={"builds_on": name},
         final=True,
     )

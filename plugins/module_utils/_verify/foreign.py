@@ -7,8 +7,9 @@
 from __future__ import annotations
 
 import datetime
+from dataclasses import dataclass
 
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import X509Svid
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import domain_of
 
 try:
     from cryptography import x509
@@ -20,11 +21,22 @@ except ImportError:  # chain.require_cryptography() has said so before anything 
     pass
 
 
-def foreign_identity(spiffe_id: str, seconds: int = 600) -> X509Svid:
+@dataclass(frozen=True)
+class ForeignIdentity:
+    """A chain and its key, both PEM. ``repr`` does not show the key."""
+
+    chain_pem: str
+    key_pem: str
+
+    def __repr__(self) -> str:
+        return "ForeignIdentity(key_pem='***')"
+
+
+def foreign_identity(spiffe_id: str, seconds: int = 600) -> ForeignIdentity:
     """Make a CA and a leaf with ``spiffe_id``. Besides its signer the leaf is like one of SPIRE's."""
     now = datetime.datetime.now(datetime.timezone.utc)
     until = now + datetime.timedelta(seconds=seconds)
-    trust_domain = spiffe_id.split("/")[2]
+    trust_domain = domain_of(spiffe_id)
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca_name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "not SPIRE")])
     authority = (
@@ -45,11 +57,9 @@ def foreign_identity(spiffe_id: str, seconds: int = 600) -> X509Svid:
         .add_extension(_uri(spiffe_id), critical=False)
         .sign(ca_key, hashes.SHA256())
     )
-    authority_pem = authority.public_bytes(Encoding.PEM).decode()
-    return X509Svid(
-        leaf.public_bytes(Encoding.PEM).decode() + authority_pem,
+    return ForeignIdentity(
+        "".join(certificate.public_bytes(Encoding.PEM).decode() for certificate in (leaf, authority)),
         key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
-        authority_pem,
     )
 
 

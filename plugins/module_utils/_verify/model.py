@@ -4,15 +4,15 @@
 # Private to this collection: it may change in any release.
 """Endpoints and checks: what may be asked, and whether it makes sense. Pure: no I/O, no Ansible.
 
-Everything is read and refused here, before the first attempt, so that a typing mistake never costs a minute of waiting
-and never looks like a failed check.
+Everything is refused here, before the first attempt, so that a typing mistake never costs a minute of waiting and never
+looks like a failed check. That a field exists and is of its type, the argument spec has seen to.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,9 +23,12 @@ POSITIVE = "positive"
 NEGATIVE = "negative"
 HERE = "here"
 REFUSALS = ("tls_alert", "reset", "http_403")
-CLIENTS = ("none", "stranger", "foreign_ca")
+CLIENTS = ("none", "other_identity", "foreign_ca")
+OTHER_IDENTITY_PATH = "/trustmesh/verify/other-identity"
 
 _HOST_PORT = re.compile(r"(\[[0-9a-fA-F:.%]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
+# What kubectl takes as one word: never empty, never an option.
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 
 
 @dataclass(frozen=True)
@@ -35,15 +38,14 @@ class Endpoint:
     name: str
     cluster: str = ""
     title: str = ""
+    server: str | None = None
+    """The name of the SPIRE server that gives it its identity, or that it is; None where no server can be told."""
     spiffe_id: str | None = None
     url: str | None = None
     address: str | None = None
     pod: str | None = None
     container: str | None = None
     namespace: str = "default"
-    kubectl: str | None = None
-    kubeconfig: str | None = None
-    context: str | None = None
 
     @property
     def host_port(self) -> tuple[str, int]:
@@ -72,239 +74,240 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Field:
-    """One field of a check type. ``kind`` says how it is read; ``needs`` what an endpoint named by it must have."""
-
-    kind: str
-    required: bool = False
-    default: Any = None
-    needs: str = ""
-    choices: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
 class CheckType:
-    """A type of check, and the fields that it takes."""
+    """A type of check: the fields that it takes, and what the endpoints that it names must have."""
 
     kind: str
-    fields: Mapping[str, Field]
+    required: tuple[str, ...]
+    optional: Mapping[str, Any]
+    """Field to its default."""
+    needs: Mapping[str, str] = field(default_factory=dict)
+    """Field to what the endpoint has that it names; ``HERE`` when it can be no other."""
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        return (*self.required, *self.optional)
 
 
-_FROM = Field("source", default=HERE)
-_FROM_HERE = Field("choice", default=HERE, choices=(HERE,))
-_ID = Field("spiffe_id")
-_LIFE = Field("seconds", default=60)
-_PATH = Field("path", default="/")
-_STATUS = Field("status", default=200)
-_JSON_KEY = Field("text")
-_HEADER_KEY = Field("text", default="forwarded_client_cert")
-_REQUEST = Field("check")
-_CONTROL = Field("check", required=True)
+_CERTIFICATE = {"spiffe_id": None, "min_remaining": 60}
+_HEADER = {"header_key": "forwarded_client_cert"}
+_ANSWER = {"path": "/", "status": 200, "json_key": None}
 
 TYPES: dict[str, CheckType] = {
-    "request": CheckType(
-        POSITIVE,
-        {
-            "from": _FROM,
-            "to": Field("endpoint", required=True, needs="url"),
-            "path": _PATH,
-            "status": _STATUS,
-            "json_key": _JSON_KEY,
-            "contains": Field("text"),
-        },
-    ),
+    "request": CheckType(POSITIVE, ("to",), {"from": HERE, **_ANSWER, "contains": None}, {"from": "pod", "to": "url"}),
     "peer_certificate": CheckType(
         POSITIVE,
-        {
-            "from": _FROM,
-            "to": Field("endpoint", required=True, needs="address"),
-            "spiffe_id": _ID,
-            "client_spiffe_id": _ID,
-            "server_name": Field("text"),
-            "min_remaining": _LIFE,
-        },
+        ("to",),
+        {"from": HERE, **_CERTIFICATE, "client_spiffe_id": None, "server_name": None},
+        {"from": "pod", "to": "address"},
     ),
-    "forwarded_certificate": CheckType(
-        POSITIVE,
-        {
-            "from": Field("endpoint", required=True),
-            "to": Field("endpoint", required=True),
-            "request": Field("check", required=True),
-            "spiffe_id": _ID,
-            "header_key": _HEADER_KEY,
-            "min_remaining": _LIFE,
-        },
-    ),
+    "forwarded_certificate": CheckType(POSITIVE, ("from", "to", "request"), {**_CERTIFICATE, **_HEADER}),
     "sidecar_certificate": CheckType(
         POSITIVE,
-        {
-            "to": Field("endpoint", required=True, needs="pod"),
-            "spiffe_id": _ID,
-            "container": Field("text", default="istio-proxy"),
-            "secret": Field("text", default="default"),
-            "request": _REQUEST,
-            "header_key": _HEADER_KEY,
-            "min_remaining": _LIFE,
-        },
+        ("to",),
+        {**_CERTIFICATE, **_HEADER, "container": "istio-proxy", "secret": "default", "request": None},
+        {"to": "pod"},
     ),
     "accepted_handshake": CheckType(
         POSITIVE,
-        {
-            "from": _FROM_HERE,
-            "to": Field("endpoint", required=True, needs="address"),
-            "client_spiffe_id": Field("spiffe_id", required=True),
-            "spiffe_id": _ID,
-            "server_name": Field("text"),
-            "path": _PATH,
-            "status": _STATUS,
-            "json_key": _JSON_KEY,
-        },
+        ("to", "client_spiffe_id"),
+        {"from": HERE, "spiffe_id": None, "server_name": None, **_ANSWER},
+        {"from": HERE, "to": "address"},
     ),
     "refused_handshake": CheckType(
         NEGATIVE,
+        ("to", "client", "control"),
         {
-            "from": _FROM,
-            "to": Field("endpoint", required=True, needs="address"),
-            "client": Field("choice", required=True, choices=CLIENTS),
-            "client_spiffe_id": _ID,
-            "spiffe_id": _ID,
-            "server_name": Field("text"),
-            "path": _PATH,
-            "control": _CONTROL,
-            "refusal": Field("choices", default=("tls_alert",), choices=REFUSALS),
+            "from": HERE,
+            "client_spiffe_id": None,
+            "spiffe_id": None,
+            "server_name": None,
+            "path": "/",
+            "refusal": ("tls_alert",),
         },
+        {"from": "pod", "to": "address"},
     ),
     "refused_request": CheckType(
         NEGATIVE,
-        {
-            "from": _FROM,
-            "to": Field("endpoint", required=True, needs="url"),
-            "path": _PATH,
-            "control": _CONTROL,
-            "refusal": Field("choices", default=("reset",), choices=REFUSALS),
-            "contains": Field("text"),
-        },
+        ("to", "control"),
+        {"from": HERE, "path": "/", "refusal": ("reset",), "contains": None},
+        {"from": "pod", "to": "url"},
     ),
-    "token_reuse": CheckType(
-        NEGATIVE,
-        {"from": _FROM_HERE, "to": Field("endpoint", required=True, needs="address")},
-    ),
+    "token_reuse": CheckType(NEGATIVE, ("to",), {"from": HERE}, {"from": HERE, "to": "address"}),
 }
+
+LOOKS = ("peer_certificate", "forwarded_certificate", "sidecar_certificate")
+"""Checks that only look at a certificate: nobody is let in by them, and nobody refused."""
 
 _COMMON = ("name", "type", "kind", "hint")
-_ENDPOINT_KEYS = {
-    "cluster": "text",
-    "title": "text",
-    "spiffe_id": "spiffe_id",
-    "url": "url",
-    "address": "address",
-    "pod": "text",
-    "container": "text",
-    "namespace": "text",
-    "kubectl": "text",
-    "kubeconfig": "text",
-    "context": "text",
-}
 
 
-def read_endpoints(raw: Mapping[str, Any]) -> dict[str, Endpoint]:
+@dataclass(frozen=True)
+class Mesh:
+    """What checks may speak of, by name."""
+
+    endpoints: Mapping[str, Endpoint]
+    servers: Mapping[str, str]
+    """The name of each server to its trust domain, in the order in which they were given."""
+
+    def server_of(self, trust_domain: str) -> str | None:
+        """The first server of a trust domain."""
+        return next((name for name, domain in self.servers.items() if domain == trust_domain), None)
+
+    def judge_of(self, spiffe_id: str, endpoint: Endpoint | None = None) -> str:
+        """The server by whose bundle an ID is judged: that of the endpoint, when it is of the ID's own trust domain."""
+        trust_domain = domain_of(spiffe_id)
+        if endpoint and endpoint.server and self.servers[endpoint.server] == trust_domain:
+            return endpoint.server
+        server = self.server_of(trust_domain)
+        if server is None:
+            raise InputError(f"{spiffe_id}: servers names none of the trust domain {trust_domain}.")
+        return server
+
+
+def domain_of(spiffe_id: str) -> str:
+    """Return the trust domain of a SPIFFE ID that was read before."""
+    return SpiffeId.parse(spiffe_id).trust_domain
+
+
+def by_name(option: str, items: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, Mapping[str, Any]]]:
+    """Return name to place and item. A name that is empty or taken is refused."""
+    found: dict[str, tuple[str, Mapping[str, Any]]] = {}
+    for index, item in enumerate(items):
+        name = item["name"]
+        if not name.strip() or not name.isprintable():
+            raise InputError(f"{option}[{index}]: name is {name!r}, expected {_TEXT}.")
+        if name in found:
+            raise InputError(f"{option}[{index}]: the name {name!r} is taken by {option}{_index(found[name][0])}.")
+        found[name] = f"{option}[{index}] ({name!r})", item
+    return found
+
+
+def _index(place: str) -> str:
+    return place[place.index("[") : place.index("]") + 1]
+
+
+def read_mesh(raw: Sequence[Mapping[str, Any]], servers: Mapping[str, str], clusters: Sequence[str]) -> Mesh:
     """Read the endpoints. ``here`` (the host on which the checks run) is always among them."""
-    endpoints = {HERE: Endpoint(HERE, cluster="", title="control node")}
-    for name, values in raw.items():
-        where = f"endpoint {name!r}"
+    endpoints = {HERE: Endpoint(HERE, title="control node")}
+    mesh = Mesh(endpoints, servers)
+    for name, (where, values) in by_name("endpoints", raw).items():
         if name == HERE:
             raise InputError(f"{where}: this name stands for the host that runs the checks. Take another name.")
-        if not isinstance(values, Mapping):
-            raise InputError(f"{where}: expected a dictionary, got {_shown(values)}.")
-        _refuse_unknown(where, values, _ENDPOINT_KEYS)
-        read = {k: _read(where, k, Field(_ENDPOINT_KEYS[k]), v) for k, v in values.items() if v is not None}
-        endpoints[name] = Endpoint(str(name), **read)
-    return endpoints
+        endpoints[name] = _endpoint(where, {k: v for k, v in values.items() if v is not None}, mesh, clusters)
+    return mesh
 
 
-def read_checks(raw: Sequence[Any], endpoints: Mapping[str, Endpoint], trust_domain: str) -> list[Check]:
+def _endpoint(where: str, values: dict[str, Any], mesh: Mesh, clusters: Sequence[str]) -> Endpoint:
+    for key, value in values.items():
+        _judge(where, key, value)
+    if "pod" in values and values.get("cluster") not in clusters:
+        given = f"cluster is {values['cluster']!r}, which is none of clusters" if "cluster" in values else "no cluster"
+        known = ", ".join(clusters) or "there is none"
+        raise InputError(
+            f"{where}: it has a pod, but {given}. Say by cluster how to get to the pod; known clusters: {known}."
+        )
+    if "container" in values and "pod" not in values:
+        raise InputError(f"{where}: container is given without pod. Name the pod, too.")
+    server, spiffe_id = values.get("server"), values.get("spiffe_id")
+    if server is not None and server not in mesh.servers:
+        raise InputError(f"{where}: server is {server!r}, known servers: {', '.join(mesh.servers) or 'there is none'}.")
+    if spiffe_id is not None and mesh.servers:
+        _require_server(where, "spiffe_id", spiffe_id, mesh)
+    if server is None and spiffe_id is not None:
+        values["server"] = mesh.server_of(domain_of(spiffe_id))
+    elif server is None and len(mesh.servers) == 1:
+        values["server"] = next(iter(mesh.servers))
+    return Endpoint(**values)
+
+
+def read_checks(raw: Sequence[Mapping[str, Any]], mesh: Mesh) -> list[Check]:
     """Read all checks, or raise InputError naming the check and the field."""
     if not raw:
         raise InputError("checks: there is none. A verify step without checks proves nothing: give at least one.")
-    checks: dict[str, Check] = {}
-    for index, values in enumerate(raw):
-        check = _read_check(index, values, endpoints)
-        if check.name in checks:
-            raise InputError(f"checks[{index}]: the name {check.name!r} is taken by an earlier check.")
-        checks[check.name] = check
-    return [_judge_check(check, checks, endpoints, trust_domain) for check in checks.values()]
+    named = by_name("checks", raw)
+    checks = {name: _read_check(where, values, mesh.endpoints) for name, (where, values) in named.items()}
+    return [_judge_check(named[name][0], check, checks, mesh) for name, check in checks.items()]
 
 
-def _read_check(index: int, values: Any, endpoints: Mapping[str, Endpoint]) -> Check:
-    where = f"checks[{index}]"
-    if not isinstance(values, Mapping):
-        raise InputError(f"{where}: expected a dictionary, got {_shown(values)}.")
-    name = values.get("name")
-    if not isinstance(name, str) or not name.strip():
-        raise InputError(f"{where}: name is missing. Say in a few words what the check proves.")
-    where = f"{where} ({name!r})"
-    kind_of = TYPES.get(str(values.get("type")))
-    if kind_of is None:
-        raise InputError(f"{where}: type is {_shown(values.get('type'))}. Known types: {', '.join(TYPES)}.")
-    if values.get("kind") not in (None, kind_of.kind):
-        raise InputError(f"{where}: kind is {_shown(values['kind'])}, but {values['type']} is a {kind_of.kind} check.")
-    _refuse_unknown(where, values, [*_COMMON, *kind_of.fields])
-    fields: dict[str, Any] = {}
-    for key, field in kind_of.fields.items():
-        value = values.get(key)
-        if value is None:
-            if field.required:
-                raise InputError(f"{where}: {key} is missing. A check of type {values['type']} needs it.")
-            fields[key] = field.default
-            continue
-        fields[key] = _read(where, key, field, value)
-        if field.kind in ("source", "endpoint"):
-            _require_endpoint(where, key, field, fields[key], endpoints)
-    return Check(name, str(values["type"]), kind_of.kind, fields, str(values.get("hint") or ""))
+def _read_check(where: str, values: Mapping[str, Any], endpoints: Mapping[str, Endpoint]) -> Check:
+    given = {key: value for key, value in values.items() if value is not None}
+    name, of = given["name"], TYPES[given["type"]]
+    if given.get("kind") not in (None, of.kind):
+        raise InputError(f"{where}: kind is {given['kind']!r}, but {given['type']} is a {of.kind} check.")
+    for key in given:
+        if key not in (*_COMMON, *of.fields):
+            raise InputError(
+                f"{where}: {key} is no field of a check of type {given['type']}. Its fields: {', '.join(of.fields)}."
+            )
+    for key in of.required:
+        if key not in given:
+            raise InputError(f"{where}: {key} is missing. A check of type {given['type']} needs it.")
+    fields = {**of.optional, **{key: given[key] for key in of.fields if key in given}}
+    for key in of.fields:
+        if fields[key] is not None:
+            _judge(where, key, fields[key])
+        if key in ("from", "to"):
+            _require_endpoint(where, key, of.needs.get(key, ""), fields[key], endpoints)
+    if "refusal" in fields:
+        fields["refusal"] = tuple(fields["refusal"])
+    return Check(name, given["type"], of.kind, fields, given.get("hint", ""))
 
 
-def _require_endpoint(where: str, key: str, field: Field, name: str, endpoints: Mapping[str, Endpoint]) -> None:
+def _require_endpoint(where: str, key: str, need: str, name: str, endpoints: Mapping[str, Endpoint]) -> None:
     endpoint = endpoints.get(name)
     if endpoint is None:
         raise InputError(f"{where}: {key} names the endpoint {name!r}, known are: {', '.join(endpoints)}.")
-    if field.kind == "source" and name != HERE and endpoint.pod is None:
-        raise InputError(f"{where}: {key} is {name!r}, but this endpoint has no pod to make a request from.")
-    if field.needs and getattr(endpoint, field.needs) is None:
-        raise InputError(f"{where}: {key} is {name!r}, but this endpoint has no {field.needs}. Add it to the endpoint.")
+    if need == HERE:
+        if name != HERE:
+            raise InputError(f"{where}: {key} is {name!r}, but this can only be tried from {HERE!r}. Leave {key} out.")
+    elif need and getattr(endpoint, need) is None and not (key == "from" and name == HERE):
+        purpose = " to make a request from" if key == "from" else ""
+        raise InputError(
+            f"{where}: {key} is {name!r}, but this endpoint has no {need}{purpose}. Add it to the endpoint."
+        )
 
 
-def _judge_check(
-    check: Check, checks: Mapping[str, Check], endpoints: Mapping[str, Endpoint], trust_domain: str
-) -> Check:
+def _judge_check(where: str, check: Check, checks: Mapping[str, Check], mesh: Mesh) -> Check:
     """What can only be said when all checks are known; fills the defaults that come from other objects."""
-    where = f"check {check.name!r}"
     fields = dict(check.fields)
-    for key, types in (("request", ("request",)), ("control", None)):
+    for key in ("request", "control"):
         name = fields.get(key)
-        if name is None:
-            continue
-        other = checks.get(name)
-        if other is None:
+        if name is not None and name not in checks:
             raise InputError(f"{where}: {key} names the check {name!r}, which does not exist.")
-        if types is not None and other.type not in types:
-            wanted = " or ".join(types)
-            raise InputError(f"{where}: {key} must name a check of type {wanted}, {name!r} is a {other.type}.")
+        if name is not None and key == "request" and checks[name].type != "request":
+            raise InputError(f"{where}: request must name a check of type request, {name!r} is a {checks[name].type}.")
     if fields.get("control"):
         _judge_control(where, fields, checks[fields["control"]])
     if "spiffe_id" in fields and fields["spiffe_id"] is None:
-        owner = "from" if check.type == "forwarded_certificate" else "to"
-        fields["spiffe_id"] = endpoints[fields[owner]].spiffe_id
+        owner = fields[_owner(check.type)]
+        fields["spiffe_id"] = mesh.endpoints[owner].spiffe_id
         if fields["spiffe_id"] is None and check.kind == POSITIVE:
             raise InputError(
-                f"{where}: spiffe_id is missing, and the endpoint {fields[owner]!r} has none. Give it to one of them."
+                f"{where}: spiffe_id is missing, and the endpoint {owner!r} has none. Add it to one of them."
             )
     if check.type == "refused_handshake":
-        _judge_client(where, fields, checks[fields["control"]], trust_domain)
-    if fields.get("client_spiffe_id") and fields.get("client") != "foreign_ca":
-        _require_domain(where, "client_spiffe_id", fields["client_spiffe_id"], trust_domain)
+        _judge_client(where, fields, checks[fields["control"]])
+    for key in ("spiffe_id", "client_spiffe_id"):
+        if fields.get(key):
+            _require_server(where, key, fields[key], mesh)
     if fields.get("client_spiffe_id") and fields.get("from", HERE) != HERE:
         raise InputError(f"{where}: a test identity never leaves this host, so from must be {HERE!r} here.")
+    if check.type == "token_reuse" and mesh.endpoints[fields["to"]].server is None:
+        raise InputError(
+            f"{where}: nothing says which of servers the endpoint {fields['to']!r} is. Name it there, as server."
+        )
     return Check(check.name, check.type, check.kind, fields, check.hint)
+
+
+def _owner(of_type: str) -> str:
+    """The field that names whose certificate is judged."""
+    return "from" if of_type == "forwarded_certificate" else "to"
+
+
+def owner(check: Check) -> str:
+    """The name of the endpoint whose certificate is judged."""
+    return str(check[_owner(check.type)])
 
 
 def _judge_control(where: str, fields: Mapping[str, Any], control: Check) -> None:
@@ -323,7 +326,7 @@ def _judge_control(where: str, fields: Mapping[str, Any], control: Check) -> Non
         )
 
 
-def _judge_client(where: str, fields: dict[str, Any], control: Check, trust_domain: str) -> None:
+def _judge_client(where: str, fields: dict[str, Any], control: Check) -> None:
     permitted = control.fields.get("client_spiffe_id")
     client, wanted = fields["client"], fields["client_spiffe_id"]
     if client == "none":
@@ -343,55 +346,54 @@ def _judge_client(where: str, fields: dict[str, Any], control: Check, trust_doma
                 " else the ID and not the CA would be what is refused. Leave client_spiffe_id out."
             )
         return
-    fields["client_spiffe_id"] = wanted or f"spiffe://{trust_domain}/trustmesh/verify/stranger"
+    fields["client_spiffe_id"] = wanted or f"spiffe://{domain_of(permitted)}{OTHER_IDENTITY_PATH}"
     if fields["client_spiffe_id"] == permitted:
-        raise InputError(f"{where}: client_spiffe_id is {permitted}, which is permitted. A stranger needs another ID.")
-
-
-def _require_domain(where: str, key: str, spiffe_id: str, trust_domain: str) -> None:
-    if urlsplit(spiffe_id).netloc != trust_domain:
         raise InputError(
-            f"{where}: {key} is {spiffe_id}, but the server mints only IDs of its own trust domain {trust_domain}."
+            f"{where}: client_spiffe_id is {permitted}, which is permitted. client: other_identity needs another ID."
         )
 
 
-def _refuse_unknown(where: str, values: Mapping[str, Any], known: Any) -> None:
-    for key in values:
-        if key not in known:
-            raise InputError(f"{where}: unknown field {key!r}. Known: {', '.join(known)}.")
+def _require_server(where: str, key: str, spiffe_id: str, mesh: Mesh) -> None:
+    trust_domain = domain_of(spiffe_id)
+    if mesh.server_of(trust_domain) is None:
+        known = ", ".join(dict.fromkeys(mesh.servers.values())) or "there is none"
+        raise InputError(
+            f"{where}: {key} is {spiffe_id}, but no server of the trust domain {trust_domain} is given. Add one to"
+            f" servers: its bundle judges this ID, and only it can mint it. Trust domains with a server: {known}."
+        )
 
 
-def _read(where: str, key: str, field: Field, value: Any) -> Any:
-    kind, good = field.kind, False
-    if kind == "choices":
-        value = tuple(value) if isinstance(value, (list, tuple)) else (value,)
-        good = bool(value) and all(item in field.choices for item in value)
-        expected = f"one or more of {', '.join(field.choices)}"
-    elif kind == "choice":
-        good, expected = value in field.choices, f"one of {', '.join(field.choices)}"
-    elif kind in ("seconds", "status"):
-        if isinstance(value, str) and value.isdigit():
-            value = int(value)
-        low, high = (100, 599) if kind == "status" else (0, 10 * 365 * 86400)
-        good = isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
-        expected = f"a whole number from {low} to {high}"
-    elif not isinstance(value, str) or not value.strip():
-        expected = "a text that is not empty"
-    elif kind == "spiffe_id":
-        good, expected = _is_spiffe_id(value), "a SPIFFE ID such as spiffe://example.org/ns/default/sa/sleep"
-    elif kind == "address":
+_TEXT = "a text on one line that is not empty"
+
+
+def _judge(where: str, key: str, value: Any) -> None:
+    """Refuse a value that is of the right type and still means nothing."""
+    expected = _wrong(key, value)
+    if expected:
+        raise InputError(f"{where}: {key} is {repr(value)[:80]}, expected {expected}.")
+
+
+def _wrong(key: str, value: Any) -> str:  # noqa: PLR0911 - a line for each kind of value
+    """What was expected of ``value``; empty when it is fine."""
+    if key == "refusal":
+        return "" if value else f"one or more of {', '.join(REFUSALS)}"
+    if key in ("status", "min_remaining"):
+        low, high = (100, 599) if key == "status" else (0, 10 * 365 * 86400)
+        return "" if low <= value <= high else f"a whole number from {low} to {high}"
+    if not value.strip() or not value.isprintable():
+        return _TEXT
+    if key in ("spiffe_id", "client_spiffe_id"):
+        return "" if _is_spiffe_id(value) else "a SPIFFE ID such as spiffe://example.org/ns/default/sa/sleep"
+    if key == "address":
         match = _HOST_PORT.fullmatch(value)
-        good, expected = match is not None and 0 < int(match[2]) < 65536, "host:port"
-    elif kind == "url":
-        good, expected = _is_url(value), "a URL such as http://gateway.default/"
-    elif kind == "path":
-        good = value.startswith("/") and value.isprintable() and " " not in value
-        expected = "a path that starts with / and has no spaces"
-    else:
-        good, expected = value.isprintable(), "a text on one line"
-    if not good:
-        raise InputError(f"{where}: {key} is {_shown(value)}, expected {expected}.")
-    return value
+        return "" if match and 0 < int(match[2]) < 65536 else "host:port"
+    if key == "url":
+        return "" if _is_url(value) else "a URL such as http://gateway.default/"
+    if key == "path":
+        return "" if value.startswith("/") and " " not in value else "a path that starts with / and has no spaces"
+    if key in ("pod", "container", "namespace"):
+        return "" if _WORD.fullmatch(value) else "a name of Kubernetes"
+    return ""
 
 
 def _is_spiffe_id(value: str) -> bool:
@@ -416,8 +418,3 @@ def _is_url(value: str) -> bool:
         and " " not in value
         and "@" not in parts.netloc
     )
-
-
-def _shown(value: Any) -> str:
-    text = repr(list(value) if isinstance(value, tuple) else value)
-    return "missing" if value is None else text[:80]

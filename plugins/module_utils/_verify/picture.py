@@ -2,258 +2,260 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Private to this collection: it may change in any release.
-"""Draws a report: clusters, identities, and one edge for each check. Pure.
+"""Draws a report: clusters, identities, and the checks as edges between them. Pure.
 
-Clusters stand side by side, callers to the left of those that they call, the control node below all. An edge carries
-the number that its check has in the list of checks.
+Checks of the same two places that ended alike share one edge, which carries their numbers. A number leads to the row of
+its check in the table, and that row leads back.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import HERE, POSITIVE
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.engine import NOT_JUDGED, PROVEN
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.layout import (
+    BOX_W,
+    NUMBER,
+    Box,
+    Edge,
+    Frame,
+    Layout,
+    Point,
+    lay_out,
+)
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import HERE, LOOKS, POSITIVE
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.report import wrap
 
-_BOX_W, _BOX_H = 248, 60
-_ROW_GAP, _COLUMN_GAP, _CLUSTER_GAP = 28, 130, 150
-_PAD, _HEAD, _MARGIN, _PORT = 20, 44, 16, 26
-_LIFT = 96
-"""Room between the clusters and the control node below them."""
-_BEND = 64
-"""How far an edge leaves its box before it turns."""
-_ID_SIGNS = 34
-"""About so many signs of an identity fit into a box; a longer one is squeezed rather than cut."""
+_TITLE_SIGNS, _ID_SIGNS, _TITLE_LINES, _ID_LINES = 18, 22, 2, 4
+_LINE, _PAD, _TOGETHER = 16.0, 12.0, 3
+_RADIUS = 6.0
 
-_COLOURS = {"verified": "#1a7f37", "refused": "#57606a", "failed": "#cf222e"}
-_STYLE = """
-.cluster{fill:#f6f8fa;stroke:#d0d7de}.cluster-name{font-size:16px;font-weight:600;fill:#57606a}
-.box{fill:#fff;stroke:#57606a}.title{font-size:15px;font-weight:600;fill:#1f2328}
-.id{font-size:11.5px;font-family:ui-monospace,monospace;fill:#57606a}
-g path{fill:none;stroke-width:2}g circle{fill:#fff;stroke-width:2}
-.number{font-size:11px;text-anchor:middle;fill:#1f2328}
-.verified path,.verified circle{stroke:#1a7f37}
-.refused path,.refused circle{stroke:#57606a}.refused path{stroke-dasharray:6 4}
-.failed path,.failed circle{stroke:#cf222e;stroke-width:3}
+STYLES = {
+    "let_in": "let in, identity verified",
+    "refused": "tried, and refused as it should be",
+    "looked": "only looked at: its certificate is the right one",
+    "breach": "let in, and should have been refused",
+    "failed": "not as it should be",
+    "waiting": "not judged: it builds on a check that failed",
+}
+"""How an edge is drawn, and what that means."""
+
+COLOURS = """
+--good:#1a7f37;--calm:#57606a;--look:#0969da;--bad:#cf222e;--wait:#9a6700;
+--ink:#1f2328;--soft:#57606a;--paper:#fff;--frame:#f6f8fa;--line:#d0d7de;"""
+DARK = """
+--good:#3fb950;--calm:#9ea7b3;--look:#58a6ff;--bad:#ff7b72;--wait:#d29922;
+--ink:#e6edf3;--soft:#9ea7b3;--paper:#0d1117;--frame:#161b22;--line:#3d444d;"""
+
+STYLE = f"""
+.mesh{{{COLOURS}font-family:system-ui,sans-serif}}
+@media (prefers-color-scheme:dark){{.mesh{{{DARK}}}}}
+.mesh .cluster{{fill:var(--frame);stroke:var(--line)}}
+.mesh .cluster-name{{font-size:15px;font-weight:600;fill:var(--soft)}}
+.mesh .box{{fill:var(--paper);stroke:var(--soft)}}
+.mesh .title{{font-size:14px;font-weight:600;fill:var(--ink)}}
+.mesh .id{{font-size:11px;font-family:ui-monospace,monospace;fill:var(--soft)}}
+.mesh .way{{fill:none;stroke-width:2}}
+.mesh .badge{{fill:var(--paper);stroke-width:1.5}}.mesh .number{{font-size:11px;text-anchor:middle;fill:var(--ink)}}
+.mesh a:hover .badge,.mesh a:focus .badge,.mesh a:target .badge{{fill:var(--line)}}
+.mesh .let_in{{stroke:var(--good)}}.mesh .refused{{stroke:var(--calm)}}.mesh .looked{{stroke:var(--look)}}
+.mesh .failed,.mesh .breach{{stroke:var(--bad)}}.mesh .waiting{{stroke:var(--wait)}}
+.mesh .way.refused{{stroke-dasharray:6 4}}.mesh .way.looked{{stroke-width:1.5;stroke-dasharray:2 3}}
+.mesh .way.failed{{stroke-width:3;stroke-dasharray:9 4}}.mesh .way.breach{{stroke-width:4}}
+.mesh .way.waiting{{stroke-dasharray:2 6}}
+.mesh .solid{{stroke:none}}.mesh .solid.let_in{{fill:var(--good)}}.mesh .solid.breach{{fill:var(--bad)}}
+.mesh .open{{fill:none;stroke-width:2}}
 """
-
-
-@dataclass
-class _Box:
-    """A place on the picture, and the edges that touch each of its sides."""
-
-    name: str
-    x: float = 0.0
-    y: float = 0.0
-    w: float = _BOX_W
-    h: float = _BOX_H
-    sides: dict[str, list[tuple[float, int, bool]]] = field(default_factory=dict)
-    """Side to (where the other end is, the edge's number, whether it starts here)."""
-
-    def port(self, side: str, number: int, start: bool) -> tuple[float, float, float, float]:
-        """Where an edge touches this box, and the direction in which it leaves."""
-        touching = sorted(self.sides[side])
-        place = next(i for i, (_other, edge, own) in enumerate(touching, 1) if (edge, own) == (number, start))
-        share = place / (len(touching) + 1)
-        return {
-            "left": (self.x, self.y + self.h * share, -1.0, 0.0),
-            "right": (self.x + self.w, self.y + self.h * share, 1.0, 0.0),
-            "top": (self.x + self.w * share, self.y, 0.0, -1.0),
-            "bottom": (self.x + self.w * share, self.y + self.h, 0.0, 1.0),
-        }[side]
-
-
-@dataclass(frozen=True)
-class _Edge:
-    number: int
-    check: Mapping[str, Any]
-
-    @property
-    def source(self) -> str:
-        return str(self.check["from"])
-
-    @property
-    def target(self) -> str:
-        return str(self.check["to"])
 
 
 def picture(report: Mapping[str, Any]) -> str:
     """Return an SVG, complete in itself."""
     places = {place["name"]: place for place in report["endpoints"]}
-    edges = [_Edge(n, c) for n, c in enumerate(report["checks"], 1) if c["from"] and c["to"] and c["from"] != c["to"]]
-    columns = _columns(report["endpoints"], edges)
-    boxes, frames, width, bottom = _place(columns, edges)
-    height = bottom + _MARGIN
-    to_here = [edge for edge in edges if HERE in (edge.source, edge.target)]
-    if to_here:
-        ends = [boxes[e.target if e.source == HERE else e.source] for e in to_here]
-        w = max(_BOX_W, _PORT * 1.3 * (len(to_here) + 1))
-        middle = sum(box.x + box.w / 2 for box in ends) / len(ends)
-        x = min(max(middle - w / 2, _MARGIN), max(width - _MARGIN - w, _MARGIN))
-        boxes[HERE] = _Box(HERE, x, bottom + _LIFT, w, _BOX_H)
-        width, height = max(width, x + w + _MARGIN), bottom + _LIFT + _BOX_H + _MARGIN
+    checks = dict(enumerate(report["checks"], 1))
+    own = _own(checks, places)
+    clusters: dict[str, list[str]] = {}
+    for place in report["endpoints"]:
+        if place["name"] != HERE:
+            clusters.setdefault(place["cluster"], []).append(place["name"])
+    least = {name: _least(place, len(own[name])) for name, place in places.items()}
+    layout = lay_out(clusters, _edges(checks, places), least)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" role="img"'
-        f' aria-label="Clusters, identities and checked connections of {escape(report["scenario"])}">',
-        "<title>Clusters, identities and checked connections</title>",
-        f"<style>{_STYLE}</style>",
-        "<defs>" + "".join(_marker(name, colour) for name, colour in _COLOURS.items()) + "</defs>",
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {layout.width:.0f} {layout.height:.0f}" class="mesh"'
+        f' role="group" aria-labelledby="mesh-title mesh-text"'
+        f' style="min-width:{layout.width:.0f}px;max-width:{layout.width * 1.25:.0f}px">',
+        f'<title id="mesh-title">Checked connections of {escape(report["scenario"])}</title>',
+        '<desc id="mesh-text">Clusters with their identities, and a line for each connection that was tried. Each'
+        " number leads to its row in the table below.</desc>",
+        f"<style>{STYLE}</style>",
+        markers(),
+        *(_frame(frame) for frame in layout.frames),
+        *(f'<path d="{_path(way)}" class="way {edge.style}"{end(edge.style)}/>' for edge, way in layout.ways),
+        *(_box(box, places[name], _where(places[name], layout)) for name, box in layout.boxes.items()),
     ]
-    for cluster, (x, y, w, h) in frames.items():
-        name = escape(cluster or "no cluster")
-        parts.append(
-            f'<rect x="{x:.0f}" y="{y:.0f}" width="{w:.0f}" height="{h:.0f}" rx="14" class="cluster"/>'
-            f'<text x="{x + _PAD:.0f}" y="{y + 28:.0f}" class="cluster-name">{name}</text>'
-        )
-    parts += [_box(boxes[name], places[name]) for name in boxes]
-    parts += _edges(edges, boxes)
-    parts += _own(report["checks"], boxes)
-    return "\n".join([*parts, "</svg>"])
+    badges: list[tuple[int, float, float]] = []
+    for edge, way in layout.ways:
+        badges += _along(edge, way)
+    for name, numbers in own.items():
+        badges += _inside(layout.boxes[name], numbers)
+    return "\n".join([*parts, *(_badge(n, checks[n], x, y) for n, x, y in sorted(badges)), "</svg>"])
 
 
-def _columns(places: Sequence[Mapping[str, Any]], edges: Sequence[_Edge]) -> dict[str, list[list[str]]]:
-    """Return the columns of each cluster. Who is called stands to the right of who calls."""
-    cluster_of = {place["name"]: place["cluster"] for place in places if place["name"] != HERE}
-    pairs = [(e.source, e.target) for e in edges if e.source in cluster_of and e.target in cluster_of]
-    inner = [(a, b) for a, b in pairs if cluster_of[a] == cluster_of[b]]
-    rank = _ranks(list(cluster_of), inner)
-    outer = [(cluster_of[a], cluster_of[b]) for a, b in pairs if cluster_of[a] != cluster_of[b]]
-    names = list(dict.fromkeys(cluster_of.values()))
-    order = _ranks(names, outer)
-    columns: dict[str, list[list[str]]] = {}
-    for cluster in sorted(names, key=lambda name: (order[name], names.index(name))):
-        members = [name for name, where in cluster_of.items() if where == cluster]
-        last = max(rank[name] for name in members)
-        # Whoever has nobody to talk to inside the cluster stands with those that are called.
-        alone = [name for name in members if not any(name in pair for pair in inner)]
-        columns[cluster] = [
-            [name for name in members if (last if name in alone else rank[name]) == level] for level in range(last + 1)
-        ]
-    return columns
-
-
-def _ranks(names: Sequence[str], pairs: Sequence[tuple[str, str]]) -> dict[str, int]:
-    """Return how far to the right each name belongs. Of names that call each other in a circle the result is finite."""
-    rank = dict.fromkeys(names, 0)
-    for _round in range(len(names) - 1):
-        for source, target in pairs:
-            rank[target] = min(max(rank[target], rank[source] + 1), len(names) - 1)
-    used = {value: index for index, value in enumerate(sorted(set(rank.values())))}
-    return {name: used[value] for name, value in rank.items()}
-
-
-Frame = tuple[float, float, float, float]
-
-
-def _place(
-    columns: Mapping[str, list[list[str]]], edges: Sequence[_Edge]
-) -> tuple[dict[str, _Box], dict[str, Frame], float, float]:
-    """Give each box its place and each cluster its frame; return them with the width and where the lowest one ends."""
-    boxes: dict[str, _Box] = {}
-    frames: dict[str, Frame] = {}
-    x, bottom = float(_MARGIN), 0.0
-    for cluster, levels in columns.items():
-        left, low = x, 0.0
-        for level in levels:
-            y = float(_MARGIN + _HEAD)
-            for name in level:
-                ports = sum(name in (e.source, e.target) and HERE not in (e.source, e.target) for e in edges)
-                boxes[name] = _Box(name, x + _PAD, y, _BOX_W, max(_BOX_H, _PORT * (ports + 1)))
-                y += boxes[name].h + _ROW_GAP
-            low = max(low, y - _ROW_GAP + _PAD)
-            x += _BOX_W + _COLUMN_GAP
-        x += 2 * _PAD - _COLUMN_GAP
-        frames[cluster] = (left, _MARGIN, x - left, low - _MARGIN)
-        bottom = max(bottom, low)
-        x += _CLUSTER_GAP
-    width = x - _CLUSTER_GAP + _MARGIN if columns else 2.0 * _MARGIN + _BOX_W
-    # An edge between two boxes of one column goes around on the right.
-    pairs = [(boxes[e.source], boxes[e.target]) for e in edges if HERE not in (e.source, e.target)]
-    width = max([width, *(a.x + a.w + _BEND + _MARGIN for a, b in pairs if a.x == b.x)])
-    return boxes, frames, width, bottom or float(_MARGIN)
-
-
-def _box(box: _Box, place: Mapping[str, Any]) -> str:
-    identity = place["spiffe_id"] or ("runs the checks" if box.name == HERE else "")
-    shown = identity.removeprefix("spiffe://")
-    squeeze = f' textLength="{box.w - 24:.0f}" lengthAdjust="spacingAndGlyphs"' if len(shown) > _ID_SIGNS else ""
-    middle = box.y + box.h / 2 + (0 if shown else 8)
-    text = f'<text x="{box.x + 12:.0f}" y="{middle - 4:.0f}" class="title">{escape(place["title"])}</text>'
-    if shown:
-        text += f'<text x="{box.x + 12:.0f}" y="{middle + 14:.0f}" class="id"{squeeze}>{escape(shown)}</text>'
-    return f'<rect x="{box.x:.0f}" y="{box.y:.0f}" width="{box.w:.0f}" height="{box.h:.0f}" rx="8" class="box"/>{text}'
-
-
-def _edges(edges: Sequence[_Edge], boxes: Mapping[str, _Box]) -> Iterator[str]:
-    sides: dict[int, tuple[str, str]] = {}
-    for edge in edges:
-        source, target = boxes[edge.source], boxes[edge.target]
-        start, end = _side(source, target, boxes), _side(target, source, boxes)
-        sides[edge.number] = start, end
-        # Edges touch a side in the order in which their other ends stand, so that they do not cross.
-        source.sides.setdefault(start, []).append((_order(start, target), edge.number, True))
-        target.sides.setdefault(end, []).append((_order(end, source), edge.number, False))
-    for edge in edges:
-        start, end = sides[edge.number]
-        x1, y1, dx1, dy1 = boxes[edge.source].port(start, edge.number, True)
-        x2, y2, dx2, dy2 = boxes[edge.target].port(end, edge.number, False)
-        c1, c2 = (x1 + dx1 * _BEND, y1 + dy1 * _BEND), (x2 + dx2 * _BEND, y2 + dy2 * _BEND)
-        px, py = (_bezier(0.5, a, b, c, d) for a, b, c, d in zip((x1, y1), c1, c2, (x2, y2), strict=True))
-        style = _style(edge.check)
-        path = f"M{x1:.0f},{y1:.0f} C{c1[0]:.0f},{c1[1]:.0f} {c2[0]:.0f},{c2[1]:.0f} {x2:.0f},{y2:.0f}"
-        yield _numbered(edge.number, edge.check, px, py, f'<path d="{path}" marker-end="url(#{style})"/>')
-
-
-def _side(box: _Box, other: _Box, boxes: Mapping[str, _Box]) -> str:
-    """The side on which an edge between ``box`` and ``other`` touches ``box``."""
-    if box.name == HERE:
-        return "top"
-    if other.name == HERE:
-        below = any(b.x == box.x and b.y > box.y for b in boxes.values() if b.name != HERE)
-        return "right" if below else "bottom"
-    return "left" if other.x < box.x else "right"
-
-
-def _order(side: str, other: _Box) -> float:
-    return other.x + other.w / 2 if side in ("top", "bottom") else other.y + other.h / 2
-
-
-def _own(checks: Sequence[Mapping[str, Any]], boxes: Mapping[str, _Box]) -> Iterator[str]:
-    """Numbers of checks that look at one place only; they stand on its upper edge."""
-    taken = dict.fromkeys(boxes, 0)
-    for number, check in enumerate(checks, 1):
-        box = boxes.get(str(check["to"]))
-        if box is None or check["from"]:
-            continue
-        taken[box.name] += 1
-        yield _numbered(number, check, box.x + box.w + 8 - _PORT * taken[box.name], box.y)
-
-
-def _numbered(number: int, check: Mapping[str, Any], x: float, y: float, path: str = "") -> str:
-    return (
-        f'<g class="{_style(check)}"><title>{number}. {escape(check["name"])}: {escape(check["observed"])}</title>'
-        f'{path}<circle cx="{x:.0f}" cy="{y:.0f}" r="10"/>'
-        f'<text x="{x:.0f}" y="{y + 4:.0f}" class="number">{number}</text></g>'
-    )
-
-
-def _style(check: Mapping[str, Any]) -> str:
-    if check["status"] == "fail":
+def style_of(check: Mapping[str, Any]) -> str:
+    """How a check is drawn."""
+    if check["breach"]:
+        return "breach"
+    if check["verdict"] == NOT_JUDGED:
+        return "waiting"
+    if check["verdict"] != PROVEN:
         return "failed"
-    return "verified" if check["kind"] == POSITIVE else "refused"
+    if check["type"] in LOOKS:
+        return "looked"
+    return "let_in" if check["kind"] == POSITIVE else "refused"
 
 
-def _marker(name: str, colour: str) -> str:
-    shape = "M0,0 L8,4 L0,8 z" if name != "refused" else "M1,1 L7,7 M7,1 L1,7"
-    paint = f'fill="{colour}"' if name != "refused" else f'stroke="{colour}" stroke-width="2" fill="none"'
+def markers() -> str:
+    """What stands at the end of an edge. The legend uses them, too."""
+    arrow, cross, ring = "M0,0 L8,4 L0,8 z", "M1,1 L7,7 M7,1 L1,7", "M4,1 a3,3 0 1,0 0.01,0 z"
+    shapes = {
+        "let_in": (arrow, "solid"),
+        "breach": (arrow, "solid"),
+        "refused": (cross, "open"),
+        "failed": (cross, "open"),
+        "looked": (ring, "open"),
+        "waiting": (ring, "open"),
+    }
+    return "<defs>" + "".join(_marker(name, *shape) for name, shape in shapes.items()) + "</defs>"
+
+
+def _marker(name: str, shape: str, how: str) -> str:
     return (
-        f'<marker id="{name}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="9" markerHeight="9"'
-        f' markerUnits="userSpaceOnUse" orient="auto"><path d="{shape}" {paint}/></marker>'
+        f'<marker id="mesh-{name}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="10" markerHeight="10"'
+        f' markerUnits="userSpaceOnUse" orient="auto"><path d="{shape}" class="{how} {name}"/></marker>'
     )
 
 
-def _bezier(t: float, a: float, b: float, c: float, d: float) -> float:
-    u = 1 - t
-    return u**3 * a + 3 * u**2 * t * b + 3 * u * t**2 * c + t**3 * d
+def end(style: str) -> str:
+    """The attribute by which a line ends as its style says."""
+    return f' marker-end="url(#mesh-{style})"'
+
+
+def _edges(checks: Mapping[int, Mapping[str, Any]], places: Mapping[str, Any]) -> list[Edge]:
+    together: dict[tuple[str, str, str], list[int]] = {}
+    for number, check in checks.items():
+        source, target = check["from"], check["to"]
+        if source in places and target in places and source != target:
+            together.setdefault((source, target, style_of(check)), []).append(number)
+    return [
+        Edge(*key, tuple(numbers[start : start + _TOGETHER]))
+        for key, numbers in together.items()
+        for start in range(0, len(numbers), _TOGETHER)
+    ]
+
+
+def _own(checks: Mapping[int, Mapping[str, Any]], places: Mapping[str, Any]) -> dict[str, list[int]]:
+    """The numbers of checks that look at one place only, by place."""
+    return {
+        name: [n for n, check in checks.items() if check["to"] == name and check["from"] in (None, name)]
+        for name in places
+    }
+
+
+def _texts(place: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """The lines of a box: title and identity."""
+    if place["name"] == HERE:
+        return [place["title"]], ["runs the checks"]
+    identity = (place["spiffe_id"] or "").removeprefix("spiffe://")
+    return _lines(place["title"], _TITLE_SIGNS, _TITLE_LINES), _lines(identity, _ID_SIGNS, _ID_LINES)
+
+
+def _lines(text: str, signs: int, most: int) -> list[str]:
+    lines = [line for line in wrap(text, signs // 2 if _is_wide(text) else signs) if line]
+    return lines if len(lines) <= most else [*lines[: most - 1], lines[most - 1][:-1] + "…"]
+
+
+def _is_wide(text: str) -> bool:
+    return any(unicodedata.east_asian_width(sign) in "WF" for sign in text)
+
+
+def _least(place: Mapping[str, Any], own: int) -> float:
+    title, identity = _texts(place)
+    return 2 * _PAD + _LINE * len(title) + (_LINE - 2) * len(identity) + NUMBER * -(-own // _per_row())
+
+
+def _per_row() -> int:
+    return int((BOX_W - 2 * _PAD) // NUMBER)
+
+
+def _where(place: Mapping[str, Any], layout: Layout) -> str:
+    words = [place["title"], place["spiffe_id"] or "no identity of its own"]
+    if place["cluster"] and len(layout.frames) > 0:
+        words.append(f"in {place['cluster']}")
+    return ", ".join(words)
+
+
+def _frame(frame: Frame) -> str:
+    name = _lines(frame.name or "outside of the clusters", int(frame.w // 9), 1)[0]
+    return (
+        f'<rect x="{frame.x:.0f}" y="{frame.y:.0f}" width="{frame.w:.0f}" height="{frame.h:.0f}" rx="14"'
+        f' class="cluster"/><text x="{frame.x + _PAD:.0f}" y="{frame.y + 24:.0f}" class="cluster-name">'
+        f"{escape(name)}</text>"
+    )
+
+
+def _box(box: Box, place: Mapping[str, Any], label: str) -> str:
+    title, identity = _texts(place)
+    y = box.y + _PAD + 12
+    texts = []
+    for lines, kind, step in ((title, "title", _LINE), (identity, "id", _LINE - 2)):
+        for line in lines:
+            texts.append(f'<text x="{box.x + _PAD:.0f}" y="{y:.0f}" class="{kind}">{escape(line)}</text>')
+            y += step
+    return (
+        f'<g role="group" aria-label="{escape(label)}"><title>{escape(label)}</title>'
+        f'<rect x="{box.x:.0f}" y="{box.y:.0f}" width="{box.w:.0f}" height="{box.h:.0f}" rx="8" class="box"/>'
+        f"{''.join(texts)}</g>"
+    )
+
+
+def _path(way: Sequence[Point]) -> str:
+    """The way with round corners."""
+    start, *corners, last = way
+    words = [f"M{start[0]:.1f},{start[1]:.1f}"]
+    for before, corner, after in zip([start, *corners], corners, [*corners[1:], last], strict=False):
+        words.append(f"L{_towards(corner, before)} Q{corner[0]:.1f},{corner[1]:.1f} {_towards(corner, after)}")
+    return " ".join([*words, f"L{last[0]:.1f},{last[1]:.1f}"])
+
+
+def _towards(corner: Point, other: Point) -> str:
+    dx, dy = other[0] - corner[0], other[1] - corner[1]
+    length = abs(dx) + abs(dy)
+    share = min(_RADIUS, length / 2) / length if length else 0.0
+    return f"{corner[0] + dx * share:.1f},{corner[1] + dy * share:.1f}"
+
+
+def _along(edge: Edge, way: Sequence[Point]) -> Iterator[tuple[int, float, float]]:
+    """Where the numbers of an edge stand: one beside the other, before its end."""
+    (_x, y1), (x2, y2) = way[-2], way[-1]
+    for index, number in enumerate(reversed(edge.numbers)):
+        away = 14 + NUMBER * (index + 0.5)
+        yield (number, x2 - away, y2) if y1 == y2 else (number, x2, y2 - away if y1 < y2 else y2 + away)
+
+
+def _inside(box: Box, numbers: Sequence[int]) -> Iterator[tuple[int, float, float]]:
+    rows = -(-len(numbers) // _per_row())
+    for index, number in enumerate(numbers):
+        row, place = divmod(index, _per_row())
+        yield number, box.x + _PAD + NUMBER * (place + 0.5), box.y + box.h - NUMBER * (rows - row - 0.5) - 4
+
+
+def _badge(number: int, check: Mapping[str, Any], x: float, y: float) -> str:
+    label = escape(f"{number}. {check['name']}: {check['observed']}")
+    width = 18 if number < 100 else 21
+    return (
+        f'<a id="edge-{number}" href="#check-{number}" aria-label="{label}"><title>{label}</title>'
+        f'<rect x="{x - width / 2:.1f}" y="{y - 9:.1f}" width="{width}" height="18" rx="9"'
+        f' class="badge {style_of(check)}"/><text x="{x:.1f}" y="{y + 4:.1f}" class="number">{number}</text></a>'
+    )

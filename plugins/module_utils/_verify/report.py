@@ -9,39 +9,65 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.engine import Verdict
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.engine import (
+    NOT_JUDGED,
+    PROVEN,
+    REFUTED,
+    Verdict,
+)
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import HERE, Endpoint
 
 Report = dict[str, Any]
 
+SCHEMA_VERSION = 1
 TABLE_WIDTH = 132
 """Columns of the table. With the 8 by which Ansible moves it to the right it fits a terminal of 140."""
 _NAME_WIDTH = 50
+_RESULTS = {PROVEN: "proven", REFUTED: "REFUTED", NOT_JUDGED: "not judged"}
+
+
+@dataclass(frozen=True)
+class Tested:
+    """What was tested: versions by name, clusters with their contexts, and servers with their trust domains."""
+
+    versions: Mapping[str, str] = field(default_factory=dict)
+    clusters: Mapping[str, str] = field(default_factory=dict)
+    servers: Mapping[str, str] = field(default_factory=dict)
 
 
 def make(
     *,
     scenario: str,
-    trust_domain: str,
     endpoints: Mapping[str, Endpoint],
+    tested: Tested,
     verdicts: Sequence[Verdict],
     started: datetime.datetime,
     finished: datetime.datetime,
 ) -> Report:
     """Return the report as it is written to <scenario>.json."""
     checks = [_entry(verdict) for verdict in verdicts]
-    passed = sum(check["status"] == "pass" for check in checks)
+    count = {word: sum(check["verdict"] == word for check in checks) for word in _RESULTS}
     used = {place for check in checks for place in (check["from"], check["to"])}
     return {
+        "schema_version": SCHEMA_VERSION,
         "scenario": scenario,
-        "trust_domain": trust_domain,
         "started": _time(started),
         "finished": _time(finished),
         "duration_s": round((finished - started).total_seconds(), 3),
+        "trust_domains": list(dict.fromkeys(tested.servers.values())),
+        "versions": dict(tested.versions),
         "checks": checks,
-        "summary": {"passed": passed, "failed": len(checks) - passed},
+        "summary": {
+            "passed": count[PROVEN],
+            "failed": len(checks) - count[PROVEN],
+            "refuted": count[REFUTED],
+            "not_judged": count[NOT_JUDGED],
+        },
+        "clusters": [{"name": name, "context": context} for name, context in tested.clusters.items()],
+        "servers": [{"name": name, "trust_domain": domain} for name, domain in tested.servers.items()],
         "endpoints": [
             {
                 "name": endpoint.name,
@@ -62,6 +88,8 @@ def _entry(verdict: Verdict) -> dict[str, Any]:
         "kind": check.kind,
         "type": check.type,
         "status": "pass" if attempt.ok else "fail",
+        "verdict": verdict.word,
+        "breach": attempt.breach,
         "expected": attempt.expected,
         "observed": attempt.observed,
         "duration_s": round(verdict.duration, 3),
@@ -69,6 +97,8 @@ def _entry(verdict: Verdict) -> dict[str, Any]:
         "from": check.fields.get("from"),
         "to": check.fields.get("to"),
     }
+    if verdict.builds_on:
+        entry["builds_on"] = verdict.builds_on
     if not attempt.ok:
         hints = [hint for hint in (check.hint, attempt.hint) if hint]
         if hints:
@@ -81,10 +111,11 @@ def table(report: Report, width: int = TABLE_WIDTH) -> list[str]:
     """Lines for a terminal: the checks with what was seen, the sum, and the quote."""
     checks = report["checks"]
     names_width = min(max([len("check"), *(len(check["name"]) for check in checks)]), _NAME_WIDTH, width // 2)
-    rule = f"{'-' * 6}  {'-' * 8}  {'-' * names_width}  {'-' * 8}"
-    lines = [f"result  {'kind':8}  {'check':{names_width}}  observed", rule]
+    rule = f"{'-' * 10}  {'-' * 8}  {'-' * names_width}  {'-' * 8}"
+    lines = [f"{'result':10}  {'kind':8}  {'check':{names_width}}  observed", rule]
     for check in checks:
-        start = f"{'pass' if check['status'] == 'pass' else 'FAIL':6}  {check['kind']:8}  "
+        result = "BREACH" if check["breach"] else _RESULTS[check["verdict"]]
+        start = f"{result:10}  {check['kind']:8}  "
         names = wrap(check["name"], names_width)
         seen = wrap(check["observed"], width - len(start) - names_width - 2)
         for row in range(max(len(names), len(seen))):
@@ -130,27 +161,61 @@ def quoted(report: Mapping[str, Any]) -> list[str]:
     return sorted(found)
 
 
+def counted(number: int, noun: str) -> str:
+    """``1 check is``, ``2 checks are``."""
+    return f"{number} {noun} is" if number == 1 else f"{number} {noun}s are"
+
+
+def outcome(report: Mapping[str, Any]) -> str:
+    """How it went, as a part of a sentence: ``2 refuted (1 BREACH), 4 not judged, 8 proven``."""
+    count = report["summary"]
+    if not count["failed"]:
+        return f"{count['passed']} check{'' if count['passed'] == 1 else 's'} passed"
+    breaches = sum(check["breach"] for check in report["checks"])
+    let_in = f" ({breaches} BREACH{'' if breaches == 1 else 'ES'})" if breaches else ""
+    words = [f"{count['refuted']} refuted{let_in}"] if count["refuted"] else []
+    words += [f"{count['not_judged']} not judged"] if count["not_judged"] else []
+    return ", ".join([*words, f"{count['passed']} proven"])
+
+
 def summary(report: Report) -> str:
     """One line: how it went."""
-    passed, failed = report["summary"]["passed"], report["summary"]["failed"]
-    outcome = f"{passed} checks passed" if not failed else f"{failed} of {passed + failed} checks FAILED"
-    return f"{report['scenario']}: {outcome} in {report['duration_s']:.1f} s"
+    return f"{report['scenario']}: {outcome(report)} in {report['duration_s']:.1f} s"
+
+
+def breach(check: Mapping[str, Any], titles: Mapping[str, str]) -> str:
+    """Say in words who was let in, and where."""
+    where = titles.get(check["to"], check["to"])
+    if check["type"] == "token_reuse":
+        return f"An agent with a used join token was let in by {where}"
+    who = {
+        "none": "A client without a certificate",
+        "other_identity": f"{check.get('client_spiffe_id')}, which is not listed,",
+        "foreign_ca": f"{check.get('client_spiffe_id')}, certified by another CA,",
+    }.get(str(check.get("client")), titles.get(check["from"], check["from"]))
+    if check.get("client") == "none" and check["from"] != HERE:
+        who = f"{titles.get(check['from'], check['from'])}, without a certificate,"
+    return f"{who} was let in by {where}"
+
+
+def titles(report: Mapping[str, Any]) -> dict[str, str]:
+    """The titles of the endpoints, by name."""
+    return {place["name"]: place["title"] for place in report["endpoints"]}
 
 
 def failures(report: Report) -> list[str]:
-    """What a user needs of each check that failed by itself, and one line for those that only build on such a one."""
-    texts, waiting = [], []
-    for check in report["checks"]:
-        if check["status"] != "fail":
-            continue
-        if "builds_on" in check:
-            waiting.append(check["name"])
-            continue
+    """What a user needs of each check that was refuted, who was let in first; then those that were not judged."""
+    names = titles(report)
+    refuted = [check for check in report["checks"] if check["verdict"] == REFUTED]
+    texts = []
+    for check in sorted(refuted, key=lambda check: not check["breach"]):
+        start = f"{breach(check, names)}: " if check["breach"] else ""
         observed = check["observed"].rstrip(".")
-        text = f"{check['name']} ({check['kind']}): expected {check['expected']}; observed {observed}."
+        text = f"{start}{check['name']} ({check['kind']}): expected {check['expected']}; observed {observed}."
         texts.append(_plain(f"{text} {check['hint']}" if "hint" in check else text))
+    waiting = [check["name"] for check in report["checks"] if check["verdict"] == NOT_JUDGED]
     if waiting:
-        texts.append(f"Not judged, for they build on a check that failed: {'; '.join(waiting)}.")
+        texts.append(_plain(f"Not judged, for they build on a check that failed: {'; '.join(waiting)}."))
     return texts
 
 

@@ -13,6 +13,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -22,12 +23,16 @@ from typing import Any
 
 import pytest
 
-from ..conftest import TRUST_DOMAIN, binary, free_port, wait_until
+from ..conftest import TRUST_DOMAIN, Server, binary, free_port, running_server, wait_until
 
 BLUE = f"spiffe://{TRUST_DOMAIN}/ns/default/sa/gateway"
 GREEN = f"spiffe://{TRUST_DOMAIN}/green/envoy"
+WEST_DOMAIN = "west.example"
+WEST = f"spiffe://{WEST_DOMAIN}/workload"
 
 _KUBECTL = """#!/bin/sh
+echo "$*" >> "$0.log"
+case "$*" in *" -- "*) ;; *) echo "Error: there is no cluster" >&2; exit 1 ;; esac
 while [ "$1" != -- ]; do shift; done
 shift
 "$@"
@@ -176,6 +181,34 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
                 process.kill()
                 process.wait()
         quote.shutdown()
+
+
+@dataclass(frozen=True)
+class West:
+    """A SPIRE server of another trust domain, and a workload of it."""
+
+    server: Server
+    address: str
+
+
+@pytest.fixture(scope="session")
+def west(site: Site) -> Iterator[West]:
+    """West's workload lets in whoever the first trust domain certified, and looks no closer than at that."""
+    with running_server(trust_domain=WEST_DOMAIN) as server:
+        identity = server.client.mint_x509(WEST, 3600)
+        pem = server.folder / "workload.pem"
+        pem.write_text(identity.chain_pem + identity.key_pem)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pem)
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(cadata=site.spire("bundle", "show"))
+        service = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quote)
+        service.socket = context.wrap_socket(service.socket, server_side=True, do_handshake_on_connect=False)
+        threading.Thread(target=service.serve_forever, daemon=True).start()
+        try:
+            yield West(server, f"127.0.0.1:{service.server_address[1]}")
+        finally:
+            service.shutdown()
 
 
 def _server_conf(folder: Path, port: int) -> str:

@@ -29,7 +29,7 @@ SAW = {
 STRANGER = {
     "name": "a stranger",
     "type": "refused_handshake",
-    "client": "stranger",
+    "client": "other_identity",
     "to": "green",
     "control": "Blue is let in",
 }
@@ -42,26 +42,42 @@ def verify(
 ) -> subprocess.CompletedProcess[str]:
     variables = {
         "verify_scenario": "site",
-        "verify_trust_domain": TRUST_DOMAIN,
+        "verify_clusters": [{"name": "blue", "kubectl": site.kubectl}],
+        "verify_servers": [
+            {
+                "name": "blue",
+                "trust_domain": TRUST_DOMAIN,
+                "binary": site.server_binary,
+                "socket_path": site.server_socket,
+            }
+        ],
         "verify_checks": checks,
-        "verify_spire_server": {"binary": site.server_binary, "socket_path": site.server_socket},
+        "verify_versions": {"SPIRE": "1.15.3"},
         "verify_spire_agent_binary": site.agent_binary,
-        "verify_kubectl": site.kubectl,
         "verify_report_dir": str(folder / "reports"),
         "verify_timeout": 20,
         "verify_settle": 0,
-        "verify_endpoints": {
-            "sleep": {"cluster": "blue", "pod": "deploy/sleep", "title": "sleep"},
-            "blue": {"cluster": "blue", "url": site.blue_url, "spiffe_id": BLUE, "title": "Blue's Envoy"},
-            "green": {
+        "verify_endpoints": [
+            {"name": "sleep", "cluster": "blue", "pod": "deploy/sleep", "title": "sleep"},
+            {"name": "blue", "cluster": "blue", "url": site.blue_url, "spiffe_id": BLUE, "title": "Blue's Envoy"},
+            {
+                "name": "green",
                 "cluster": "green",
                 "address": green or site.strict,
                 "spiffe_id": GREEN,
                 "title": "Green's Envoy",
             },
-        },
+        ],
     }
     return play([{"hosts": "localhost", "vars": variables, "roles": ["trustmesh.spiffe.verify"]}], folder, *more)
+
+
+def remove(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Call the other entry point with nothing but what it needs."""
+    variables = {"verify_scenario": "site", "verify_report_dir": str(folder / "reports")}
+    role = {"name": "trustmesh.spiffe.verify", "tasks_from": "remove"}
+    tasks = [{"name": "Remove", "ansible.builtin.include_role": role}]
+    return play([{"hosts": "localhost", "vars": variables, "tasks": tasks}], folder)
 
 
 def test_a_healthy_site(site: Site, tmp_path: Path) -> None:
@@ -72,26 +88,34 @@ def test_a_healthy_site(site: Site, tmp_path: Path) -> None:
     assert "site: 5 checks passed" in done.stdout
     assert re.search(r"^ *quote: «.+\.»$", done.stdout, re.MULTILINE)
     assert f"report: {tmp_path / 'reports' / 'site.html'}" in done.stdout
-    assert sorted(path.name for path in (tmp_path / "reports").iterdir()) == ["site.html", "site.json"]
+    assert sorted(path.name for path in (tmp_path / "reports").iterdir()) == ["site.html", "site.json", "site.xml"]
     report = json.loads((tmp_path / "reports" / "site.json").read_text())
-    assert list(report)[:5] == ["scenario", "trust_domain", "started", "finished", "duration_s"]
-    assert report["summary"] == {"passed": 5, "failed": 0}
+    assert list(report)[:5] == ["schema_version", "scenario", "started", "finished", "duration_s"]
+    assert report["summary"] == {"passed": 5, "failed": 0, "refuted": 0, "not_judged": 0}
+    assert (report["trust_domains"], report["versions"]) == ([TRUST_DOMAIN], {"SPIRE": "1.15.3"})
     page = (tmp_path / "reports" / "site.html").read_text()
     assert "Green saw &lt;Blue&gt;" in page and "<Blue>" not in page
     picture = ElementTree.fromstring(page[page.index("<svg") : page.index("</svg>") + 6])  # noqa: S314 - our own page
-    groups = [g.get("class") for g in picture.iter("{http://www.w3.org/2000/svg}g")]
-    assert groups == ["verified", "verified", "verified", "refused", "refused"]
+    badges = [
+        r.attrib["class"] for r in picture.iter("{http://www.w3.org/2000/svg}rect") if "badge" in r.attrib["class"]
+    ]
+    assert badges == [f"badge {style}" for style in ("let_in", "let_in", "looked", "refused", "refused")]
     assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", page), "the page loads nothing"
-    done = verify(site, tmp_path, [QUOTE], "-e", "verify_state=absent")
+    suite = ElementTree.parse(tmp_path / "reports" / "site.xml").getroot()  # noqa: S314 - our own report
+    assert (suite.attrib["tests"], suite.attrib["failures"]) == ("5", "0")
+    (tmp_path / "reports" / "other.json").write_text("")
+    done = remove(tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert list((tmp_path / "reports").iterdir()) == []
+    assert [path.name for path in (tmp_path / "reports").iterdir()] == ["other.json"]
 
 
 def test_a_failed_check_fails_the_play_after_the_report(site: Site, tmp_path: Path) -> None:
     done = verify(site, tmp_path, [LET_IN, STRANGER], green=site.open)
     assert done.returncode != 0
-    assert "site: 1 of 2 checks FAILED" in done.stdout
-    assert "a stranger (negative): expected refused: TLS alert; observed let in: HTTP 200" in done.stdout
+    assert "site: 1 refuted (1 BREACH), 1 proven in " in done.stdout
+    assert "was let in by Green's Envoy: a stranger (negative): expected refused: TLS alert; observed" in done.stdout
+    assert done.stdout.count("BREACH      negative") == 1, "the table is shown once"
+    assert "attempts" not in done.stdout, "and the report is in the files"
     report = json.loads((tmp_path / "reports" / "site.json").read_text())
     assert [check["status"] for check in report["checks"]] == ["pass", "fail"]
     assert "NOT verified" in (tmp_path / "reports" / "site.html").read_text()
@@ -100,7 +124,7 @@ def test_a_failed_check_fails_the_play_after_the_report(site: Site, tmp_path: Pa
 def test_check_mode_says_that_nothing_was_tried(site: Site, tmp_path: Path) -> None:
     done = verify(site, tmp_path, [LET_IN], "--check", green=site.nobody)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "the 1 checks are well-formed. In check mode none of them is made" in done.stdout
+    assert "1 check is well-formed. In check mode nothing is tried" in done.stdout
     assert "changed=0" in done.stdout
     assert not (tmp_path / "reports").exists()
 
@@ -108,16 +132,21 @@ def test_check_mode_says_that_nothing_was_tried(site: Site, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("check", "words"),
     [
-        ({**LET_IN, "too": "green"}, "unknown field 'too'"),
-        ({**LET_IN, "to": "grene"}, "names the endpoint 'grene'"),
-        ({"name": "x", "type": "nonsense"}, "type is 'nonsense'"),
+        ({**LET_IN, "too": "green"}, ("verify_checks.too", "Supported parameters include", "client_spiffe_id")),
+        ({**LET_IN, "to": "grene"}, ("checks[0] ('Blue is let in')", "names the endpoint 'grene'")),
+        (
+            {**LET_IN, "control": "x"},
+            ("checks[0] ('Blue is let in')", "control is no field of a check of type"),
+        ),
+        ({"name": "x", "type": "nonsense"}, ("value of type must be one of: request", "nonsense", "verify_checks")),
     ],
 )
-def test_a_typing_mistake_is_named(site: Site, tmp_path: Path, check: dict[str, Any], words: str) -> None:
-    done = verify(site, tmp_path, [check])
+def test_a_typing_mistake_is_named(site: Site, tmp_path: Path, check: dict[str, Any], words: tuple[str, ...]) -> None:
+    done = verify(site, tmp_path, [check], green=site.nobody)
     assert done.returncode != 0
-    assert words in done.stdout
-    assert "checks[0]" in done.stdout
+    for word in words:
+        assert word in done.stdout
+    assert not (tmp_path / "reports").exists()
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
-from .conftest import BLUE, GREEN, TRUST_DOMAIN, Site
+from .conftest import BLUE, GREEN, TRUST_DOMAIN, WEST, WEST_DOMAIN, Site, West
 
 MODULE = Path(__file__).parents[3] / "plugins" / "modules" / "trust_check.py"
 Run = Callable[..., dict[str, Any]]
@@ -35,6 +36,21 @@ def refused(client: str, **more: Any) -> dict[str, Any]:
     }
 
 
+def server_of(site: Site) -> dict[str, Any]:
+    connection = {"binary": site.server_binary, "socket_path": site.server_socket}
+    return {"name": "blue", "trust_domain": TRUST_DOMAIN, **connection}
+
+
+def endpoints_of(site: Site, green: str | None = None) -> list[dict[str, Any]]:
+    address = green or site.strict
+    return [
+        {"name": "sleep", "cluster": "blue", "pod": "deploy/sleep", "container": "sleep"},
+        {"name": "blue", "cluster": "blue", "url": site.blue_url, "pod": "deploy/gateway", "spiffe_id": BLUE},
+        {"name": "green", "cluster": "green", "address": address, "url": f"http://{address}", "spiffe_id": GREEN},
+        {"name": "server", "cluster": "blue", "address": site.server_address},
+    ]
+
+
 @pytest.fixture
 def run(site: Site) -> Run:
     """Run the module as Ansible does: its arguments as JSON on standard input."""
@@ -42,21 +58,10 @@ def run(site: Site) -> Run:
     def run_module(checks: list[dict[str, Any]], green: str | None = None, **more: Any) -> dict[str, Any]:
         arguments = {
             "scenario": "site",
-            "trust_domain": TRUST_DOMAIN,
-            "spire_server": {"binary": site.server_binary, "socket_path": site.server_socket},
+            "clusters": [{"name": "blue", "kubectl": site.kubectl}],
+            "servers": [server_of(site)],
             "spire_agent_binary": site.agent_binary,
-            "kubectl": site.kubectl,
-            "endpoints": {
-                "sleep": {"cluster": "blue", "pod": "deploy/sleep", "container": "sleep"},
-                "blue": {"cluster": "blue", "url": site.blue_url, "pod": "deploy/gateway", "spiffe_id": BLUE},
-                "green": {
-                    "cluster": "green",
-                    "address": green or site.strict,
-                    "url": f"http://{green or site.strict}",
-                    "spiffe_id": GREEN,
-                },
-                "server": {"cluster": "blue", "address": site.server_address},
-            },
+            "endpoints": endpoints_of(site, green),
             "checks": checks,
             "timeout": 20,
             "interval": 0.2,
@@ -104,7 +109,7 @@ def test_everything_holds_on_a_healthy_site(run: Run) -> None:
             "request": "quote",
         },
         refused("none"),
-        refused("stranger"),
+        refused("other_identity"),
         refused("foreign_ca"),
         refused("none", name="from a pod without identity", **{"from": "sleep"}),
         {"name": "token again", "type": "token_reuse", "to": "server"},
@@ -115,7 +120,7 @@ def test_everything_holds_on_a_healthy_site(run: Run) -> None:
     took = time.monotonic() - started
     checks_by_name = by_name(answer)
     assert {name: check["observed"] for name, check in checks_by_name.items() if check["status"] != "pass"} == {}
-    assert answer["report"]["summary"] == {"passed": len(checks), "failed": 0}
+    assert answer["report"]["summary"] == {"passed": len(checks), "failed": 0, "refuted": 0, "not_judged": 0}
     assert answer["changed"] is False
     assert took < 10, "a rerun on a healthy site is a matter of seconds"
     assert checks_by_name["client none"]["refused_by"] == GREEN
@@ -134,11 +139,12 @@ def test_the_join_token_appears_nowhere(run: Run, site: Site) -> None:
 
 
 def test_a_door_that_asks_nobody_is_a_failure(run: Run, site: Site) -> None:
-    answer = by_name(run([LET_IN, refused("none"), refused("stranger"), refused("foreign_ca")], green=site.open))
+    answer = by_name(run([LET_IN, refused("none"), refused("other_identity"), refused("foreign_ca")], green=site.open))
     assert answer["let in"]["status"] == "pass"
-    for client in ("none", "stranger", "foreign_ca"):
+    for client in ("none", "other_identity", "foreign_ca"):
         assert answer[f"client {client}"]["status"] == "fail"
         assert answer[f"client {client}"]["observed"].startswith("let in: HTTP 200")
+        assert (answer[f"client {client}"]["verdict"], answer[f"client {client}"]["breach"]) == ("refuted", True)
 
 
 def test_nothing_listening_is_no_refusal(run: Run, site: Site) -> None:
@@ -147,6 +153,8 @@ def test_nothing_listening_is_no_refusal(run: Run, site: Site) -> None:
     assert "nothing listens" in answer["let in"]["observed"]
     assert answer["client none"]["status"] == "fail"
     assert answer["client none"]["observed"].startswith("not judged")
+    assert (answer["let in"]["verdict"], answer["client none"]["verdict"]) == ("refuted", "not_judged")
+    assert not answer["client none"]["breach"]
 
 
 def test_refusal_by_policy_is_told_from_refusal_by_handshake(run: Run, site: Site) -> None:
@@ -154,16 +162,17 @@ def test_refusal_by_policy_is_told_from_refusal_by_handshake(run: Run, site: Sit
         run(
             [
                 LET_IN,
-                refused("stranger"),
-                refused("stranger", name="by policy", refusal=["http_403"]),
+                refused("other_identity"),
+                refused("other_identity", name="by policy", refusal=["http_403"]),
                 refused("foreign_ca"),
                 refused("none"),
             ],
             green=site.rbac_only,
         )
     )
-    assert answer["client stranger"]["status"] == "fail"
-    assert "HTTP 403" in answer["client stranger"]["observed"]
+    assert answer["client other_identity"]["status"] == "fail"
+    assert "HTTP 403" in answer["client other_identity"]["observed"]
+    assert not answer["client other_identity"]["breach"], "it was read, but nobody was let in"
     assert answer["by policy"]["status"] == "pass"
     assert answer["client foreign_ca"]["status"] == "pass"
     assert answer["client none"]["status"] == "pass"
@@ -219,23 +228,21 @@ def test_wrong_expectations_are_seen(run: Run) -> None:
 def test_the_task_fails_with_the_report_and_the_reason(run: Run) -> None:
     answer = run([{**QUOTE, "status": 418}], timeout=1, fail_on_failed=True)
     assert answer["failed"] is True
-    assert "1 of 1 checks FAILED" in answer["msg"]
+    assert answer["msg"].splitlines()[0].startswith("site: 1 refuted, 0 proven in ")
     assert "expected HTTP 418" in answer["msg"]
-    assert answer["report"]["summary"] == {"passed": 0, "failed": 1}
+    assert answer["report"]["summary"] == {"passed": 0, "failed": 1, "refuted": 1, "not_judged": 0}
 
 
 def test_check_mode_contacts_nobody(run: Run, site: Site) -> None:
     answer = run([LET_IN], green=site.nobody, _ansible_check_mode=True)
     assert answer["report"] == {}
-    assert answer["table"] == ["site: the 1 checks are well-formed. In check mode none of them is made."]
+    assert answer["table"] == ["site: 1 check is well-formed. In check mode nothing is tried."]
     assert answer["changed"] is False
 
 
 def test_a_server_that_is_away_fails_the_checks_that_need_it(run: Run) -> None:
-    away = {"binary": "spire-server", "socket_path": "/nonexistent/api.sock"}
-    answer = by_name(
-        run([QUOTE, {"name": "c", "type": "peer_certificate", "to": "green"}], spire_server=away, timeout=1)
-    )
+    away = {"name": "blue", "trust_domain": TRUST_DOMAIN, "binary": "true", "socket_path": "/nonexistent/api.sock"}
+    answer = by_name(run([QUOTE, {"name": "c", "type": "peer_certificate", "to": "green"}], servers=[away], timeout=1))
     assert answer["quote"]["status"] == "pass"
     assert answer["c"]["status"] == "fail"
     assert "trust bundle" in answer["c"]["observed"]
@@ -248,7 +255,9 @@ def test_reports_are_written_also_when_the_task_fails(run: Run, tmp_path: Path) 
     written = json.loads(Path(answer["report_files"]["json"]).read_text())
     assert written == answer["report"]
     assert "HTTP 418" in Path(answer["report_files"]["html"]).read_text()
-    assert sorted(path.name for path in (tmp_path / "a" / "b").iterdir()) == ["site.html", "site.json"]
+    assert sorted(path.name for path in (tmp_path / "a" / "b").iterdir()) == ["site.html", "site.json", "site.xml"]
+    suite = ElementTree.parse(answer["report_files"]["junit"]).getroot()  # noqa: S314 - our own report
+    assert (suite.attrib["tests"], suite.attrib["failures"]) == ("1", "1")
 
 
 def test_the_table_fits_the_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,5 +265,69 @@ def test_the_table_fits_the_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setenv("COLUMNS", columns)
         table = run([{**QUOTE, "name": "a quote " * 20}])["table"]
         assert all(len(line) <= width for line in table)
-        assert table[-2].startswith("site: 1 checks passed")
+        assert table[-2].startswith("site: 1 check passed")
         assert table[-1].startswith("quote: «")
+
+
+def west_of(west: West) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The server of the other trust domain, and the workload that it certified."""
+    endpoint = {"name": "west", "cluster": "west", "address": west.address, "spiffe_id": WEST}
+    return {"name": "west", "trust_domain": WEST_DOMAIN, **west.server.connection}, endpoint
+
+
+def test_two_trust_domains_are_judged_and_minted_each_by_its_own_server(run: Run, site: Site, west: West) -> None:
+    server, endpoint = west_of(west)
+    into_west = {"type": "refused_handshake", "to": "west", "control": "east is let in by west"}
+    checks = [
+        LET_IN,
+        refused("other_identity", name="west into green", client_spiffe_id=f"spiffe://{WEST_DOMAIN}/client"),
+        {"name": "green's certificate", "type": "peer_certificate", "to": "green"},
+        {"name": "west's certificate", "type": "peer_certificate", "to": "west"},
+        {**LET_IN, "name": "east is let in by west", "to": "west", "json_key": None},
+        {**into_west, "name": "none", "client": "none"},
+        {**into_west, "name": "another CA", "client": "foreign_ca"},
+        {**into_west, "name": "west itself", "client": "other_identity", "client_spiffe_id": WEST},
+    ]
+    both = {"servers": [server_of(site), server], "endpoints": [*endpoints_of(site), endpoint]}
+    answer = run(checks, **both)
+    seen = by_name(answer)
+    assert {name: check["observed"] for name, check in seen.items() if check["verdict"] != "proven"} == {}
+    assert answer["report"]["trust_domains"] == [TRUST_DOMAIN, WEST_DOMAIN]
+    assert seen["west's certificate"]["spiffe_id"] == WEST
+    assert seen["west into green"]["client_spiffe_id"].startswith(f"spiffe://{WEST_DOMAIN}/")
+    assert seen["another CA"]["client_spiffe_id"] == BLUE
+
+    # With the servers exchanged each trust domain has the bundle of the other, and nothing may be believed.
+    exchanged = [{**server, "trust_domain": TRUST_DOMAIN}, {**server_of(site), "trust_domain": WEST_DOMAIN}]
+    wrong = by_name(run(checks[2:4], servers=exchanged, endpoints=both["endpoints"], timeout=1))
+    assert [check["verdict"] for check in wrong.values()] == ["refuted", "refuted"]
+    assert all("trust bundle" in check["observed"] for check in wrong.values())
+
+
+def test_an_identity_of_the_own_trust_domain_that_a_careless_server_lets_in(run: Run, site: Site, west: West) -> None:
+    server, endpoint = west_of(west)
+    into_west = {**LET_IN, "name": "east is let in by west", "to": "west", "json_key": None}
+    other = refused("other_identity", to="west", control="east is let in by west")
+    answer = run([into_west, other], servers=[server_of(site), server], endpoints=[endpoint])
+    seen = by_name(answer)["client other_identity"]
+    assert (seen["verdict"], seen["breach"]) == ("refuted", True)
+    assert seen["client_spiffe_id"] == f"spiffe://{TRUST_DOMAIN}/trustmesh/verify/other-identity"
+    assert answer["failures"][0].startswith(f"{seen['client_spiffe_id']}, which is not listed, was let in by west: ")
+
+
+def test_a_pod_calls_a_service_of_another_cluster(run: Run, site: Site) -> None:
+    clusters = [{"name": name, "kubectl": site.kubectl, "context": name} for name in ("blue", "red")]
+    caller = {"name": "abroad", "cluster": "red", "pod": "deploy/abroad"}
+    quote = {**QUOTE, "from": "abroad"}
+    answer = run([quote], clusters=clusters, endpoints=[*endpoints_of(site), caller])
+    assert by_name(answer)["quote"]["verdict"] == "proven"
+    asked = [line for line in (site.folder / "kubectl.log").read_text().splitlines() if " exec " in line]
+    assert asked[-1].startswith("--context red --namespace default exec deploy/abroad")
+
+
+def test_a_root_that_cannot_be_read_is_told(run: Run) -> None:
+    peer = {"name": "c", "type": "peer_certificate", "to": "green"}
+    roots = [{"cluster": "blue"}]
+    answer = by_name(run([peer], istio_roots=roots, timeout=1))["c"]
+    assert answer["verdict"] == "refuted"
+    assert "istiod's root from its ConfigMap in the cluster blue failed" in answer["observed"]

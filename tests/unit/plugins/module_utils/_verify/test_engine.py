@@ -45,6 +45,7 @@ class Script:
 def test_a_positive_check_is_tried_until_it_holds() -> None:
     (verdict,) = run([positive("a")], Script(a=[NO, ProcessError("pod is starting"), YES]), QUICK)
     assert verdict.ok
+    assert verdict.word == "proven"
     assert verdict.attempts == 3
 
 
@@ -83,6 +84,7 @@ def test_a_refusal_without_a_living_control_is_a_failure() -> None:
     _up, out = run([positive("up"), negative("out", "up")], script, QUICK)
     assert not out.ok
     assert out.attempt.observed == "not judged, for it builds on 'up'"
+    assert (_up.word, out.word, out.builds_on) == ("refuted", "not_judged", "up")
     assert "out" not in script.calls
 
 

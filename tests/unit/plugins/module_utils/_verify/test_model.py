@@ -9,80 +9,134 @@ from typing import Any
 
 import pytest
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import Check, read_checks, read_endpoints
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import (
+    LOOKS,
+    TYPES,
+    Check,
+    Mesh,
+    read_checks,
+    read_mesh,
+)
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.options import CHECK
 
-PLACES: dict[str, Any] = {
-    "sleep": {"pod": "deploy/sleep", "cluster": "blue", "spiffe_id": "spiffe://td/sleep"},
-    "blue": {"url": "http://gateway/", "address": "gateway.default:80", "spiffe_id": "spiffe://td/blue"},
-    "green": {"address": "[::1]:8443", "spiffe_id": "spiffe://td/green"},
-    "bare": {"address": "10.0.0.1:1"},
-}
+SERVERS = {"one": "td", "two": "td", "far": "far.td"}
+PLACES: list[dict[str, Any]] = [
+    {"name": "sleep", "pod": "deploy/sleep", "cluster": "blue", "spiffe_id": "spiffe://td/sleep"},
+    {"name": "blue", "url": "http://gateway/", "address": "gateway.default:80", "spiffe_id": "spiffe://td/blue"},
+    {"name": "green", "address": "[::1]:8443", "spiffe_id": "spiffe://td/green"},
+    {"name": "west", "address": "10.0.0.2:1", "spiffe_id": "spiffe://far.td/west", "server": "far"},
+    {"name": "bare", "address": "10.0.0.1:1"},
+    {"name": "second", "address": "10.0.0.3:1", "server": "two"},
+]
 QUOTE = {"name": "quote", "type": "request", "from": "sleep", "to": "blue"}
 IN = {"name": "in", "type": "accepted_handshake", "to": "green", "client_spiffe_id": "spiffe://td/blue"}
 OUT = {"name": "out", "type": "refused_handshake", "client": "none", "to": "green", "control": "in"}
+OTHER = {**OUT, "client": "other_identity"}
+PEER = {"name": "p", "type": "peer_certificate", "to": "green"}
+
+
+def mesh(servers: dict[str, str] | None = None) -> Mesh:
+    return read_mesh(PLACES, SERVERS if servers is None else servers, ["blue"])
 
 
 def read(*checks: Any) -> list[Check]:
-    return read_checks(checks, read_endpoints(PLACES), "td")
+    return read_checks(checks, mesh())
 
 
 def test_defaults_come_from_where_they_are_known() -> None:
-    stranger = {**OUT, "name": "stranger", "client": "stranger"}
     foreign = {**OUT, "name": "foreign", "client": "foreign_ca"}
-    _in, out, stranger_check, foreign_check = read(IN, OUT, stranger, foreign)
+    _in, out, other_check, foreign_check = read(IN, OUT, {**OTHER, "name": "other"}, foreign)
     assert out.kind == "negative"
     assert out["from"] == "here"
     assert out["spiffe_id"] == "spiffe://td/green"
     assert out["refusal"] == ("tls_alert",)
     assert out.needs == ("in",)
-    assert stranger_check["client_spiffe_id"] not in (None, "spiffe://td/blue")
+    assert other_check["client_spiffe_id"] == "spiffe://td/trustmesh/verify/other-identity"
     assert foreign_check["client_spiffe_id"] == "spiffe://td/blue"
 
 
+def test_another_identity_is_of_the_trust_domain_of_the_permitted_one() -> None:
+    permitted = {**IN, "to": "west", "client_spiffe_id": "spiffe://far.td/x"}
+    _in, other = read(permitted, {**OTHER, "to": "west"})
+    assert other["client_spiffe_id"].startswith("spiffe://far.td/")
+    (across, _foreign) = read({**IN, "to": "west"}, {**OUT, "to": "west", "client": "foreign_ca"})
+    assert across["spiffe_id"] == "spiffe://far.td/west", "the other end may be of another trust domain"
+
+
+def test_an_id_is_judged_by_a_server_of_its_own_trust_domain() -> None:
+    of = mesh()
+    assert of.judge_of("spiffe://td/a") == "one", "the first one"
+    assert of.judge_of("spiffe://td/a", of.endpoints["second"]) == "two", "or that of the endpoint"
+    assert of.judge_of("spiffe://far.td/a", of.endpoints["second"]) == "far", "when it is of that trust domain"
+
+
+def test_the_server_of_an_endpoint() -> None:
+    named = {name: endpoint.server for name, endpoint in mesh().endpoints.items()}
+    assert named == {
+        "here": None,
+        "sleep": "one",
+        "blue": "one",
+        "green": "one",
+        "west": "far",
+        "bare": None,
+        "second": "two",
+    }
+    alone = read_mesh([{"name": "spire", "address": "a:1"}], {"one": "td"}, [])
+    assert alone.endpoints["spire"].server == "one", "there is no other"
+
+
 def test_an_address_is_split() -> None:
-    assert read_endpoints(PLACES)["green"].host_port == ("::1", 8443)
+    assert mesh().endpoints["green"].host_port == ("::1", 8443)
+
+
+def test_a_caller_may_be_in_another_cluster_than_the_called() -> None:
+    places = [
+        {"name": "a", "cluster": "east", "pod": "deploy/a"},
+        {"name": "b", "cluster": "west", "pod": "deploy/b", "url": "http://b.shop/"},
+    ]
+    of = read_mesh(places, {}, ["east", "west"])
+    (check,) = read_checks([{"name": "x", "type": "request", "from": "a", "to": "b"}], of)
+    assert (check["from"], check["to"]) == ("a", "b")
 
 
 @pytest.mark.parametrize(
     ("checks", "words"),
     [
         ([], "checks: there is none"),
-        (["x"], r"checks\[0\]: expected a dictionary"),
-        ([{"type": "request"}], r"checks\[0\]: name is missing"),
-        ([{"name": "a"}], r"checks\[0\] \('a'\): type is missing. Known types: request"),
-        ([{**QUOTE, "kind": "negative"}], "request is a positive check"),
-        ([{**QUOTE, "url": "x"}], "unknown field 'url'. Known: name, type"),
-        ([{"name": "a", "type": "request"}], "to is missing. A check of type request needs it"),
+        ([{**QUOTE, "name": " "}], r"checks\[0\]: name is ' ', expected a text"),
+        ([{**QUOTE, "kind": "negative"}], r"checks\[0\] \('quote'\): kind is 'negative', but request is a positive"),
+        ([{**QUOTE, "client": "none"}], r"checks\[0\] \('quote'\): client is no field of a check of type request"),
+        ([IN, {**OUT, "status": 200}], r"checks\[1\] \('out'\): status is no field of a check of type refused_hand"),
+        ([{"name": "a", "type": "request"}], r"checks\[0\] \('a'\): to is missing. A check of type request needs it"),
         ([{**QUOTE, "to": "gren"}], "to names the endpoint 'gren', known are: here, sleep"),
         ([{**QUOTE, "to": "green"}], "this endpoint has no url"),
-        ([{**QUOTE, "from": "green"}], "has no pod"),
-        ([{**QUOTE, "status": "okay"}], "status is 'okay', expected a whole number from 100 to 599"),
+        ([{**QUOTE, "from": "green"}], "has no pod to make a request from"),
+        ([{**QUOTE, "status": 42}], "status is 42, expected a whole number from 100 to 599"),
+        ([{**PEER, "min_remaining": -1}], "min_remaining is -1, expected a whole number from 0"),
         ([{**QUOTE, "path": "x y"}], "path is 'x y', expected a path"),
-        ([QUOTE, QUOTE], r"checks\[1\]: the name 'quote' is taken"),
-        ([OUT], "check 'out': control names the check 'in', which does not exist"),
-        ([IN, {**OUT, "client": "nobody"}], "one of none, stranger, foreign_ca"),
-        ([IN, {**OUT, "refusal": ["timeout"]}], "one or more of tls_alert, reset, http_403"),
-        ([IN, {**OUT, "refusal": []}], "one or more of"),
+        ([{**QUOTE, "path": "/a\nb"}], "expected a text on one line"),
+        ([{**QUOTE, "contains": ""}], "contains is '', expected a text"),
+        ([QUOTE, QUOTE], r"checks\[1\]: the name 'quote' is taken by checks\[0\]"),
+        ([OUT], r"checks\[0\] \('out'\): control names the check 'in', which does not exist"),
+        ([IN, {**OUT, "refusal": []}], "one or more of tls_alert, reset, http_403"),
         ([IN, {**OUT, "to": "bare"}], "control must be about the same endpoint"),
         ([IN, OUT, {**OUT, "name": "b", "control": "out"}], "control must name a positive check"),
-        (
-            [{"name": "p", "type": "peer_certificate", "to": "green"}, {**OUT, "control": "p"}],
-            "control must be a check that gets an answer",
-        ),
+        ([PEER, {**OUT, "control": "p"}], "control must be a check that gets an answer"),
         ([IN, {**OUT, "client_spiffe_id": "spiffe://td/x"}], "no meaning with client: none"),
-        ([IN, {**OUT, "client": "stranger", "client_spiffe_id": "spiffe://td/blue"}], "which is permitted"),
+        ([IN, {**OTHER, "client_spiffe_id": "spiffe://td/blue"}], "which is permitted"),
         (
-            [IN, {**OUT, "client": "stranger", "client_spiffe_id": "spiffe://other/x"}],
-            "only IDs of its own trust domain",
+            [IN, {**OTHER, "client_spiffe_id": "spiffe://third.td/x"}],
+            r"checks\[1\] \('out'\): client_spiffe_id is spiffe://third.td/x, but no server of the trust domain"
+            r" third.td is given. Add one to servers: .* with a server: td, far.td",
         ),
+        ([{**PEER, "spiffe_id": "spiffe://third.td/x"}], "no server of the trust domain third.td is given"),
         ([IN, {**OUT, "client": "foreign_ca", "client_spiffe_id": "spiffe://td/x"}], "must carry the permitted ID"),
         ([{**IN, "client_spiffe_id": "blue"}], "expected a SPIFFE ID"),
-        ([IN, {**OUT, "client": "stranger", "from": "sleep"}], "never leaves this host"),
-        (
-            [QUOTE, {**OUT, "to": "blue", "control": "quote", "client": "stranger"}],
-            "control must be an accepted_handshake",
-        ),
-        ([{"name": "p", "type": "peer_certificate", "to": "bare"}], "the endpoint 'bare' has none"),
+        ([{**IN, "from": "sleep"}], "from is 'sleep', but this can only be tried from 'here'"),
+        ([IN, {**OTHER, "from": "sleep"}], "never leaves this host"),
+        ([QUOTE, {**OTHER, "to": "blue", "control": "quote"}], "control must be an accepted_handshake"),
+        ([{**PEER, "to": "bare"}], "the endpoint 'bare' has none"),
+        ([{"name": "t", "type": "token_reuse", "to": "bare"}], "nothing says which of servers the endpoint 'bare' is"),
         (
             [IN, {"name": "f", "type": "forwarded_certificate", "from": "blue", "to": "green", "request": "in"}],
             "request must name a check of type request",
@@ -94,19 +148,48 @@ def test_a_mistake_in_a_check(checks: list[Any], words: str) -> None:
         read(*checks)
 
 
+def place(**fields: str) -> dict[str, str]:
+    return {"name": "a", **fields}
+
+
 @pytest.mark.parametrize(
     ("endpoints", "words"),
     [
-        ({"here": {}}, "stands for the host"),
-        ({"a": "b"}, "endpoint 'a': expected a dictionary"),
-        ({"a": {"adress": "b:1"}}, "unknown field 'adress'"),
-        ({"a": {"address": "b"}}, "address is 'b', expected host:port"),
-        ({"a": {"address": "b:99999"}}, "expected host:port"),
-        ({"a": {"url": "ftp://b"}}, "expected a URL"),
-        ({"a": {"url": "http://user:secret@b/"}}, "expected a URL"),
-        ({"a": {"spiffe_id": "spiffe://TD/x"}}, "expected a SPIFFE ID"),
+        ([{"name": "here"}], r"endpoints\[0\] \('here'\): this name stands for the host"),
+        ([place(), place()], r"endpoints\[1\]: the name 'a' is taken by endpoints\[0\]"),
+        ([place(address="b")], r"endpoints\[0\] \('a'\): address is 'b', expected host:port"),
+        ([place(address="b:99999")], "expected host:port"),
+        ([place(url="ftp://b")], "expected a URL"),
+        ([place(url="http://user:secret@b/")], "expected a URL"),
+        ([place(spiffe_id="spiffe://TD/x")], "expected a SPIFFE ID"),
+        (
+            [place(spiffe_id="spiffe://third.td/x")],
+            r"endpoints\[0\] \('a'\): .* no server of the trust",
+        ),
+        ([place(server="none")], "server is 'none', known servers: one, two, far"),
+        ([place(pod="x")], r"it has a pod, but no cluster. .* known clusters: blue"),
+        ([place(pod="x", cluster="red")], "cluster is 'red', which is none of clusters"),
+        ([place(pod="--all", cluster="blue")], "pod is '--all', expected a name of Kubernetes"),
+        ([place(container="x")], "container is given without pod"),
+        ([place(title="a\nb")], "title is .*, expected a text on one line"),
     ],
 )
-def test_a_mistake_in_an_endpoint(endpoints: dict[str, Any], words: str) -> None:
+def test_a_mistake_in_an_endpoint(endpoints: list[dict[str, Any]], words: str) -> None:
     with pytest.raises(InputError, match=words):
-        read_endpoints(endpoints)
+        read_mesh(endpoints, SERVERS, ["blue"])
+
+
+def test_without_servers_nothing_is_judged_and_an_id_is_a_label() -> None:
+    places = [place(spiffe_id="spiffe://any.td/x", url="http://a/")]
+    of = read_mesh(places, {}, [])
+    assert read_checks([{"name": "x", "type": "request", "to": "a"}], of)[0]["to"] == "a"
+    with pytest.raises(InputError, match="Trust domains with a server: there is none"):
+        read_checks(
+            [{"name": "x", "type": "peer_certificate", "to": "a"}], read_mesh([{**places[0], "address": "a:1"}], {}, [])
+        )
+
+
+def test_every_field_of_a_type_has_a_type_of_its_own_in_the_argument_spec() -> None:
+    fields = {key for of in TYPES.values() for key in of.fields}
+    assert fields | {"name", "type", "kind", "hint"} == set(CHECK)
+    assert set(LOOKS) < set(TYPES)

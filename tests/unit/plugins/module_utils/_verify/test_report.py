@@ -7,23 +7,23 @@ from __future__ import annotations
 
 import datetime
 import json
+from typing import Any
 
 import pytest
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify import report
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.engine import Attempt, Verdict
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import Check, Endpoint, read_endpoints
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import Check, Endpoint, read_mesh
 
 T0 = datetime.datetime(2026, 11, 21, 10, tzinfo=datetime.timezone.utc)
 
 
 def places() -> dict[str, Endpoint]:
-    return read_endpoints(
-        {
-            "sleep": {"cluster": "blue", "pod": "deploy/sleep", "spiffe_id": "spiffe://td/sleep"},
-            "gate": {"cluster": "blue", "title": "Blue's <Envoy>", "spiffe_id": "spiffe://td/" + "x" * 80},
-            "green": {"cluster": "green"},
-        }
-    )
+    raw = [
+        {"name": "sleep", "cluster": "blue", "pod": "deploy/sleep", "spiffe_id": "spiffe://td/sleep"},
+        {"name": "gate", "cluster": "blue", "title": "Blue's <Envoy>", "spiffe_id": "spiffe://td/" + "x" * 80},
+        {"name": "green", "cluster": "green"},
+    ]
+    return dict(read_mesh(raw, {"blue": "td", "far": "far.td", "second": "td"}, ["blue"]).endpoints)
 
 
 def verdict(name: str, ok: bool, kind: str = "positive", **fields: str) -> Verdict:
@@ -32,16 +32,26 @@ def verdict(name: str, ok: bool, kind: str = "positive", **fields: str) -> Verdi
     return Verdict(check, attempt, 2, 0.5)
 
 
-def made() -> report.Report:
+def refused(name: str, attempt: Attempt, kind: str = "refused_request", **fields: str) -> Verdict:
+    return Verdict(Check(name, kind, "negative", {"from": "here", "to": "green", **fields}), attempt, 1, 0.1)
+
+
+def what() -> report.Tested:
+    servers = {"blue": "td", "far": "far.td", "second": "td"}
+    return report.Tested({"SPIRE": "1.15.3"}, {"blue": "kind-blue", "green": ""}, servers)
+
+
+def made(*more: Verdict) -> report.Report:
     verdicts = [
         verdict("a quote", True, **{"from": "sleep", "to": "gate"}),
         verdict("across", False, **{"from": "gate", "to": "green"}),
         verdict("a stranger", True, "negative", **{"from": "here", "to": "green"}),
         verdict("its own certificate", True, to="sleep"),
+        *more,
     ]
     return report.make(
         scenario="site",
-        trust_domain="td",
+        tested=what(),
         endpoints=places(),
         verdicts=verdicts,
         started=T0,
@@ -49,21 +59,34 @@ def made() -> report.Report:
     )
 
 
-def entry(**more: str) -> dict[str, str]:
-    return {"name": "n", "kind": "positive", "status": "pass", "expected": "e", "observed": "o", **more}
+def entry(**more: Any) -> dict[str, Any]:
+    status = "pass" if more.get("verdict", "proven") == "proven" else "fail"
+    known = {"name": "n", "kind": "positive", "type": "request", "status": status, "verdict": "proven"}
+    return {**known, "breach": False, "expected": "e", "observed": "o", "from": "here", "to": "green", **more}
 
 
-def of(*checks: dict[str, str]) -> report.Report:
-    failed = sum(check["status"] == "fail" for check in checks)
-    summary = {"passed": len(checks) - failed, "failed": failed}
-    return {"scenario": "site", "duration_s": 1.0, "summary": summary, "checks": list(checks)}
+def of(*checks: dict[str, Any]) -> report.Report:
+    count = {word: sum(check["verdict"] == word for check in checks) for word in ("proven", "refuted", "not_judged")}
+    failed = count["refuted"] + count["not_judged"]
+    return {
+        "scenario": "site",
+        "duration_s": 1.0,
+        "summary": {"passed": count.pop("proven"), "failed": failed, **count},
+        "checks": list(checks),
+        "endpoints": [{"name": "green", "title": "Green's Envoy"}],
+    }
 
 
 def test_the_contract() -> None:
     data = json.loads(json.dumps(made()))
     assert (data["scenario"], data["duration_s"]) == ("site", 1.25)
     assert (data["started"], data["finished"]) == ("2026-11-21T10:00:00.000Z", "2026-11-21T10:00:01.250Z")
-    assert data["summary"] == {"passed": 3, "failed": 1}
+    assert data["summary"] == {"passed": 3, "failed": 1, "refuted": 1, "not_judged": 0}
+    assert (data["schema_version"], data["versions"]) == (1, {"SPIRE": "1.15.3"})
+    assert data["trust_domains"] == ["td", "far.td"]
+    assert data["clusters"][0] == {"name": "blue", "context": "kind-blue"}
+    assert [check["verdict"] for check in data["checks"]] == ["proven", "refuted", "proven", "proven"]
+    assert [check["breach"] for check in data["checks"]] == [False] * 4
     first, second = data["checks"][:2]
     assert first["name"] == "a quote", "details never cover what the contract names"
     assert {"kind": "positive", "status": "pass", "serial": "ab", "attempts": 2}.items() <= first.items()
@@ -73,8 +96,8 @@ def test_the_contract() -> None:
 
 def test_the_table() -> None:
     lines = report.table(made())
-    assert lines[-1] == "site: 1 of 4 checks FAILED in 1.2 s"
-    assert any(line.startswith("FAIL    positive  across") for line in lines)
+    assert lines[-1] == "site: 1 refuted, 3 proven in 1.2 s"
+    assert any(line.startswith("REFUTED     positive  across") for line in lines)
     assert all(len(line) <= report.TABLE_WIDTH for line in lines)
 
 
@@ -85,7 +108,7 @@ def test_failures_name_expected_observed_and_hint() -> None:
 
 def test_the_quote_stands_below_the_sum() -> None:
     lines = report.table(of(entry(json_key="quote", value="Short lives\nmake \x1b[31mhonest certificates.")))
-    assert lines[-2:] == ["site: 1 checks passed in 1.0 s", "quote: «Short lives make  [31mhonest certificates.»"]
+    assert lines[-2:] == ["site: 1 check passed in 1.0 s", "quote: «Short lives make  [31mhonest certificates.»"]
 
 
 def test_nothing_from_the_network_commands_the_terminal() -> None:
@@ -119,14 +142,54 @@ def test_wrapping(text: str, width: int, lines: list[str]) -> None:
 
 
 def test_checks_that_build_on_a_failed_one_are_named_once_and_last() -> None:
-    texts = report.failures(
-        of(
-            entry(name="first", status="fail"),
-            entry(name="second", status="fail", builds_on="first"),
-            entry(name="third", status="fail", builds_on="first"),
-        )
+    data = of(
+        entry(name="first", verdict="refuted"),
+        entry(name="second", verdict="not_judged", builds_on="first"),
+        entry(name="third", verdict="not_judged", builds_on="first"),
+        entry(),
     )
-    assert texts == [
+    assert report.failures(data) == [
         "first (positive): expected e; observed o.",
         "Not judged, for they build on a check that failed: second; third.",
     ]
+    assert report.summary(data) == "site: 1 refuted, 2 not judged, 1 proven in 1.0 s"
+    assert any(line.startswith("not judged  positive  second") for line in report.table(data))
+
+
+def test_who_was_let_in_stands_first_and_in_words() -> None:
+    open_door = Attempt(False, "refused: connection reset", "let in: HTTP 200", "Close it.", breach=True)
+    data = made(
+        refused("plain", open_door, **{"from": "sleep"}), refused("quiet", Attempt(False, "refused", "no answer"))
+    )
+    texts = report.failures(data)
+    assert texts[0] == (
+        "sleep was let in by green: plain (negative): expected refused: connection reset; observed let in: HTTP 200."
+        " Close it."
+    )
+    assert [text.split(" (")[0] for text in texts[1:]] == ["across", "quiet"]
+    assert report.summary(data) == "site: 3 refuted (1 BREACH), 3 proven in 1.2 s"
+    assert any(line.startswith("BREACH      negative  plain") for line in report.table(data))
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"type": "refused_handshake", "client": "none"}, "A client without a certificate was let in by Green's Envoy"),
+        (
+            {"type": "refused_handshake", "client": "none", "from": "outsider"},
+            "outsider, without a certificate, was let in by Green's Envoy",
+        ),
+        (
+            {"type": "refused_handshake", "client": "other_identity", "client_spiffe_id": "spiffe://td/x"},
+            "spiffe://td/x, which is not listed, was let in by Green's Envoy",
+        ),
+        (
+            {"type": "refused_handshake", "client": "foreign_ca", "client_spiffe_id": "spiffe://td/x"},
+            "spiffe://td/x, certified by another CA, was let in by Green's Envoy",
+        ),
+        ({"type": "token_reuse"}, "An agent with a used join token was let in by Green's Envoy"),
+        ({"type": "refused_request", "from": "stranger"}, "stranger was let in by Green's Envoy"),
+    ],
+)
+def test_a_breach_in_words(more: dict[str, Any], words: str) -> None:
+    assert report.breach(entry(**more), {"green": "Green's Envoy"}) == words

@@ -1,0 +1,156 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to this collection: it may change in any release.
+"""Checks that look at a certificate: what a peer presents, what a proxy saw, what a sidecar holds."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import datetime
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import TrustmeshError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls import chain
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify import hints, xfcc
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.engine import Attempt, Verdict
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.handshakes import handshake
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import Check
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.replies import json_value
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.requests import request
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.world import EXEC_TIMEOUT, World
+
+_SECRETS = ["pilot-agent", "request", "GET", "config_dump?resource=dynamic_active_secrets"]
+
+
+def peer_certificate(world: World, check: Check, _needed: Mapping[str, Verdict], _number: int) -> Attempt:
+    """What a server presents in a handshake."""
+    svid = world.svid(check["client_spiffe_id"]) if check["client_spiffe_id"] else None
+    seen = handshake(world, check, svid)
+    if not seen["chain"]:
+        return Attempt(False, _wanted(check), seen["words"], hints.of_handshake(seen["kind"]))
+    return _judged(world, check, "".join(seen["chain"]), {"tls_version": seen["tls_version"]})
+
+
+def forwarded_certificate(world: World, check: Check, needed: Mapping[str, Verdict], number: int) -> Attempt:
+    """What the nearest proxy in front of the service saw of its client."""
+    hops = _hops(world, check, needed, number)
+    if isinstance(hops, Attempt):
+        return hops
+    # The last hop is the nearest proxy in front of the service: it says whom it saw.
+    last = hops[-1]
+    pem = "".join(last.get("chain") or last.get("cert") or ())
+    if not pem:
+        return Attempt(
+            False,
+            _wanted(check),
+            f"the last hop of x-forwarded-client-cert carries no certificate, only {', '.join(sorted(last))}",
+            "Let the Envoy in front of the service forward cert and chain (set_current_client_cert_details).",
+        )
+    attempt = _judged(world, check, pem, {"hops": len(hops)})
+    claimed = last.get("uri", [])
+    if attempt.ok and claimed and claimed != [check["spiffe_id"]]:
+        return Attempt(False, attempt.expected, f"URI= says {claimed}, the certificate another", "", attempt.details)
+    return attempt
+
+
+def sidecar_certificate(world: World, check: Check, needed: Mapping[str, Verdict], number: int) -> Attempt:
+    """What an Istio sidecar holds, and whether the next hop saw the same."""
+    done = world.process(check["to"], check["container"]).run(_SECRETS, None, EXEC_TIMEOUT)
+    done.check(f"Reading the secrets of the sidecar of {check['to']}")
+    pem = active_certificate(done.stdout, check["secret"])
+    if pem is None:
+        return Attempt(
+            False,
+            _wanted(check),
+            f"the sidecar holds no certificate named {check['secret']!r} yet",
+            "Is there a registration entry for this workload, and did the agent attest it?",
+        )
+    attempt = _judged(world, check, pem, {})
+    if not attempt.ok or not check["request"]:
+        return attempt
+    hops = _hops(world, check, needed, number)
+    if isinstance(hops, Attempt):
+        return hops
+    digest = attempt.details["sha256"]
+    seen = {h for hop in hops if check["spiffe_id"] in hop.get("uri", ()) for h in hop.get("hash", ())}
+    if digest not in seen:
+        return Attempt(
+            False,
+            f"{attempt.expected}, and the same certificate on the wire",
+            "the certificate that it holds is not the one that the next hop saw"
+            if seen
+            else f"no hop of x-forwarded-client-cert saw {check['spiffe_id']}",
+            "If it was just renewed, run again; else the sidecar serves another certificate than it should.",
+            attempt.details,
+        )
+    details = {**attempt.details, "seen_on_the_wire": True}
+    return Attempt(True, attempt.expected, f"{attempt.observed}, seen by the next hop", "", details)
+
+
+def active_certificate(text: str, name: str) -> str | None:
+    """The chain of the secret ``name`` in Envoy's dump of its secrets, as PEM. The key is not in the dump."""
+    try:
+        # pilot-agent writes its own log lines to the same stream, before the answer; none of them starts with a brace.
+        answer = re.search(r"^\{", text, re.MULTILINE)
+        configs = json.loads(text[answer.start() :] if answer else text)["configs"]
+        for config in configs:
+            if config.get("name") != name:
+                continue
+            data = config["secret"]["tls_certificate"]["certificate_chain"]
+            if "inline_bytes" in data:
+                return base64.b64decode(data["inline_bytes"], validate=True).decode()
+            return str(data["inline_string"])
+    except (ValueError, KeyError, TypeError, AttributeError, binascii.Error) as error:
+        raise TrustmeshError("The sidecar's dump of its secrets is not as Envoy writes it.") from error
+    return None
+
+
+def _hops(world: World, check: Check, needed: Mapping[str, Verdict], number: int) -> list[xfcc.Element] | Attempt:
+    """The hops that the request check saw; asked for anew when an earlier look at them did not hold."""
+    verdict = needed[check["request"]]
+    body = verdict.attempt.saved
+    if number > 1:
+        again = request(world, verdict.check, {}, number)
+        if not again.ok:
+            return again
+        body = again.saved
+    header = json_value(body, check["header_key"])
+    try:
+        hops = xfcc.parse(header) if isinstance(header, str) else []
+    except ValueError as error:
+        return Attempt(False, _wanted(check), str(error))
+    if not hops:
+        return Attempt(
+            False,
+            _wanted(check),
+            f"the service received no x-forwarded-client-cert ({check['header_key']!r} is empty)",
+            "Let the Envoy in front of the service append it (forward_client_cert_details).",
+        )
+    return hops
+
+
+def _wanted(check: Check) -> str:
+    return f"{check['spiffe_id']}, by SPIRE, at least {check['min_remaining']} s left"
+
+
+def _judged(world: World, check: Check, pem: str, details: Mapping[str, Any]) -> Attempt:
+    expected = _wanted(check)
+    try:
+        certificates = chain.load_pem(pem)
+    except ValueError as error:
+        return Attempt(False, expected, f"a certificate that cannot be read: {error}", "", details)
+    wanted = chain.Expectation(
+        check["spiffe_id"], world.authorities(check), check["min_remaining"], world.foreign_roots()
+    )
+    judgement = chain.judge(certificates, wanted, datetime.datetime.now(datetime.timezone.utc))
+    details = {**judgement.details, **details}
+    if not judgement.ok:
+        hint = hints.of_certificate(judgement.problems)
+        return Attempt(False, expected, "; ".join(judgement.problems), hint, details)
+    observed = f"{judgement.details['spiffe_id']}, by SPIRE, {judgement.details['remaining_s']} s left"
+    return Attempt(True, expected, observed, "", details)

@@ -1,0 +1,118 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to this collection: it may change in any release.
+"""Checks by TLS handshakes: who is let in, and who is refused."""
+
+from __future__ import annotations
+
+import datetime
+import inspect
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import ProcessError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls import chain, probe
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify import hints, replies
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.engine import Attempt, Verdict
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.foreign import foreign_identity
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import HERE, Check
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.requests import TRY_TIMEOUT
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.world import EXEC_TIMEOUT, Identity, World
+
+
+def accepted_handshake(world: World, check: Check, _needed: Mapping[str, Verdict], _number: int) -> Attempt:
+    """A minted identity is let in, by the right server."""
+    expected = f"{check['client_spiffe_id']} is let in: HTTP {check['status']}"
+    seen = handshake(world, check, world.svid(check["client_spiffe_id"]))
+    reply = replies.of_handshake(seen)
+    details = {"client_spiffe_id": check["client_spiffe_id"], "tls_version": seen["tls_version"]}
+    if reply.kind != probe.HTTP:
+        return Attempt(False, expected, reply.words, hints.of_handshake(reply.kind), details)
+    wrong = _wrong_server(world, check, seen["chain"])
+    if wrong:
+        return Attempt(False, expected, f"let in by the wrong server: {wrong}", "", details)
+    if reply.status != check["status"]:
+        return Attempt(False, expected, reply.shown, hints.BY_STATUS.get(reply.status or 0, ""), details)
+    if check["json_key"] and reply.value(check["json_key"]) is None:
+        return Attempt(False, f"{expected} with {check['json_key']!r}", reply.shown, "", details)
+    return Attempt(True, expected, f"let in: {reply.words}", "", details)
+
+
+def refused_handshake(world: World, check: Check, _needed: Mapping[str, Verdict], _number: int) -> Attempt:
+    """A client without the permitted identity is refused, by the right server, for who it is."""
+    client = check["client"]
+    seen = handshake(world, check, _shown_identity(world, check))
+    details: dict[str, Any] = {
+        "client": client,
+        "client_spiffe_id": check["client_spiffe_id"],
+        "tls_version": seen["tls_version"],
+    }
+    if seen["chain"]:
+        details["refused_by"] = _leaf_id(seen["chain"])
+    attempt = replies.refusal(check, replies.of_handshake(seen), details)
+    if not attempt.ok:
+        return attempt
+    # The first is how TLS 1.2 asks for a certificate, the second is about time: both say nothing of who this is.
+    if client != "none" and seen["alert"] in ("handshake_failure", "certificate_expired"):
+        hint = "This alert is not about the identity."
+        return Attempt(False, attempt.expected, seen["words"], hint, details)
+    if seen["chain"] and check["spiffe_id"]:
+        wrong = _wrong_server(world, check, seen["chain"])
+        if wrong:
+            return Attempt(False, attempt.expected, f"refused by the wrong server: {wrong}", "", details, early=True)
+    return attempt
+
+
+def _shown_identity(world: World, check: Check) -> Identity | None:
+    if check["client"] == "other_identity":
+        return world.svid(check["client_spiffe_id"])
+    return foreign_identity(check["client_spiffe_id"]) if check["client"] == "foreign_ca" else None
+
+
+def handshake(world: World, check: Check, identity: Identity | None) -> dict[str, Any]:
+    """Make the handshake of a check, from here or from its pod, and return what the probe saw."""
+    host, port = world.mesh.endpoints[check["to"]].host_port
+    arguments: dict[str, Any] = {
+        "host": host,
+        "port": port,
+        "path": check.fields.get("path", "/"),
+        "server_name": check["server_name"],
+        "timeout": TRY_TIMEOUT,
+    }
+    source = check["from"]
+    if source == HERE:
+        if identity is not None:
+            arguments.update(certificate=identity.chain_pem, key=identity.key_pem)
+        return probe.probe(**arguments)
+    doing = f"The TLS handshake from {source}"
+    program = f"{inspect.getsource(probe)}\nmain({json.dumps(arguments)!r})\n"
+    done = world.process(source).run(["python3", "-"], program, EXEC_TIMEOUT)
+    hint = hints.of_program(done.stderr)
+    if done.rc != 0 and hint:
+        raise ProcessError(f"{doing} could not be made: there is no python3. {hint}")
+    done.check(doing)
+    try:
+        answer: dict[str, Any] = json.loads(done.stdout)
+    except ValueError as error:
+        raise ProcessError(f"{doing} answered with something unreadable.") from error
+    return answer
+
+
+def _wrong_server(world: World, check: Check, presented: list[str]) -> str:
+    """What is wrong with the server that answered; empty when it is the right one."""
+    try:
+        certificates = chain.load_pem("".join(presented))
+    except ValueError:
+        return "its certificate cannot be read"
+    expectation = chain.Expectation(check["spiffe_id"], world.authorities(check))
+    return "; ".join(chain.judge(certificates, expectation, datetime.datetime.now(datetime.timezone.utc)).problems)
+
+
+def _leaf_id(presented: list[str]) -> str | None:
+    try:
+        ids = chain.spiffe_ids(chain.load_pem(presented[0])[0])
+    except ValueError:
+        return None
+    return ids[0] if ids else None

@@ -1,0 +1,131 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Several trust domains and clusters: each identity meets its own server, each command its own cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import Completed, LocalProcess, PodProcess
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls import chain
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify import certificates, tokens
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.foreign import foreign_identity
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import Check, read_checks, read_mesh
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.rejoin import Rejoin
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.world import Cluster, RootSource, World
+
+EAST, WEST = "spiffe://east.td/a", "spiffe://west.td/b"
+
+
+class Server:
+    """A server with a CA of its own, which signed one identity."""
+
+    def __init__(self, spiffe_id: str) -> None:
+        self.identity = foreign_identity(spiffe_id)
+        leaf, authority = self.identity.chain_pem.split("-----END CERTIFICATE-----\n")[:2]
+        self.leaf, self.root = (f"{pem}-----END CERTIFICATE-----\n" for pem in (leaf, authority))
+        self.minted: list[str] = []
+        self.agents: list[Any] = []
+
+    def show_bundle(self) -> Any:
+        return SimpleNamespace(pem=self.root)
+
+    def mint_x509(self, spiffe_id: str, _ttl: int) -> Any:
+        self.minted.append(spiffe_id)
+        return self.identity
+
+    def list_agents(self) -> Sequence[Any]:
+        return self.agents
+
+
+@dataclass
+class Says:
+    """A process that prints the same to everybody, and remembers what it was asked."""
+
+    text: str
+    asked: list[Sequence[str]] = field(default_factory=list)
+
+    def run(self, argv: Sequence[str], _stdin: str | None = None, _timeout: float | None = None) -> Completed:
+        self.asked.append(argv)
+        return Completed(tuple(argv), 0, self.text, "")
+
+
+PLACES = [
+    {"name": "a", "spiffe_id": EAST, "address": "a:1", "cluster": "east", "pod": "deploy/a", "url": "http://a/"},
+    {"name": "b", "spiffe_id": WEST, "address": "b:1", "cluster": "west", "pod": "deploy/b", "url": "http://b/"},
+    {"name": "spire_west", "address": "spire.west:8081", "server": "west"},
+]
+CLUSTERS = {"east": Cluster("kubectl", "/e", None), "west": Cluster("/bin/kubectl", None, "w")}
+
+
+@pytest.fixture
+def world() -> World:
+    mesh = read_mesh(PLACES, {"east": "east.td", "west": "west.td"}, list(CLUSTERS))
+    return World(mesh=mesh, servers={"east": Server(EAST), "west": Server(WEST)}, clusters=CLUSTERS)
+
+
+def check(world: World, **fields: Any) -> Check:
+    return read_checks([{"name": "x", **fields}], world.mesh)[0]
+
+
+def test_each_identity_is_judged_by_the_bundle_of_its_own_trust_domain(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    presented = {name: world.servers[name].leaf for name in ("east", "west")}  # type: ignore[attr-defined]
+
+    def judged(to: str, certificate: str) -> Any:
+        seen = {"chain": [certificate], "tls_version": "TLSv1.3", "kind": "http", "words": ""}
+        monkeypatch.setattr(certificates, "handshake", lambda *_arguments: seen)
+        return certificates.peer_certificate(world, check(world, type="peer_certificate", to=to), {}, 1)
+
+    assert judged("a", presented["east"]).ok
+    assert judged("b", presented["west"]).ok
+    forged = foreign_identity(WEST).chain_pem
+    assert "trust bundle" in judged("b", forged).observed
+    assert "expected spiffe://east.td/a" in judged("a", presented["west"]).observed
+
+
+def test_an_identity_is_minted_by_the_server_of_its_own_trust_domain(world: World) -> None:
+    for spiffe_id in (WEST, EAST, "spiffe://west.td/c", WEST):
+        world.svid(spiffe_id)
+    assert world.servers["east"].minted == [EAST]  # type: ignore[attr-defined]
+    assert world.servers["west"].minted == [WEST, "spiffe://west.td/c"], "once for all checks"  # type: ignore[attr-defined]
+
+
+def test_the_roots_of_all_istiods_are_compared_with(world: World) -> None:
+    roots = {name: Server(f"spiffe://{name}.istio/ca").root for name in ("east", "west")}
+    world.istio_roots = [RootSource(name, ("kubectl", name), Says(root)) for name, root in roots.items()]
+    assert world.foreign_roots() == [chain.load_pem(root)[0] for root in roots.values()]
+
+
+def test_a_root_is_read_in_its_cluster() -> None:
+    source = RootSource.of("west", CLUSTERS["west"], "istio-system", "istio-ca-root-cert")
+    assert source.argv[:6] == ("/bin/kubectl", "--context", "w", "--namespace", "istio-system", "get")
+
+
+def test_a_command_runs_in_the_cluster_of_its_endpoint(world: World) -> None:
+    east, west = world.process("a"), world.process("b", "istio-proxy")
+    assert east == PodProcess("deploy/a", "default", None, "kubectl", "/e", None)
+    assert west == PodProcess("deploy/b", "default", "istio-proxy", "/bin/kubectl", None, "w")
+    assert world.process("here") == world.process("spire_west") == LocalProcess()
+
+
+def test_a_used_token_goes_to_the_server_that_the_endpoint_is(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    agent = SimpleNamespace(spiffe_id="spiffe://west.td/spire/agent/join_token/t", is_alive=lambda _now: True)
+    world.servers["west"].agents = [agent]  # type: ignore[attr-defined]
+    given: dict[str, Any] = {}
+
+    def rejoin(_binary: str, **words: Any) -> Rejoin:
+        given.update(words)
+        return Rejoin(False, True, "the agent joined with it")
+
+    monkeypatch.setattr(tokens, "rejoin", rejoin)
+    attempt = tokens.token_reuse(world, check(world, type="token_reuse", to="spire_west"), {}, 1)
+    assert (attempt.ok, attempt.breach) == (False, True)
+    assert (given["host"], given["port"], given["trust_domain"], given["token"]) == ("spire.west", 8081, "west.td", "t")
+    assert given["bundle_pem"] == world.servers["west"].root  # type: ignore[attr-defined]
