@@ -26,8 +26,11 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import (
     PodProcess,
     Process,
 )
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.client import SpireServer
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import X509Svid
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.agent.client import list_agents
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.client import show_bundle
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.call import SpireServer
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.svid.client import mint_x509
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.svid.model import X509Svid
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls import chain, probe
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify import xfcc
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.engine import Attempt, Verdict
@@ -107,11 +110,11 @@ class World:
         return self._once("bundle", BUNDLE_AGE, lambda: chain.load_pem(self.bundle_pem()))
 
     def bundle_pem(self) -> str:
-        return self._once("bundle_pem", BUNDLE_AGE, lambda: self.server.show_bundle().pem)
+        return self._once("bundle_pem", BUNDLE_AGE, lambda: show_bundle(self.server).pem)
 
     def svid(self, spiffe_id: str) -> X509Svid:
         # Kept for half its life; the key stays in this process.
-        return self._once(f"svid {spiffe_id}", SVID_TTL / 2, lambda: self.server.mint_x509(spiffe_id, SVID_TTL))
+        return self._once(f"svid {spiffe_id}", SVID_TTL / 2, lambda: mint_x509(self.server, spiffe_id, SVID_TTL))
 
     def foreign_roots(self) -> list[Any]:
         source = self.istio_root
@@ -299,7 +302,7 @@ class Attempts:
     def _token_reuse(self, check: Check, _needed: Mapping[str, Verdict], _number: int) -> Attempt:
         expected = "refused: the token was used"
         now = time.time()
-        agents = [a for a in self._world.server.list_agents() if _AGENT_TOKEN in a.spiffe_id and a.is_alive(now)]
+        agents = [a for a in list_agents(self._world.server) if _AGENT_TOKEN in a.spiffe_id and a.is_alive(now)]
         if not agents:
             return Attempt(
                 False,

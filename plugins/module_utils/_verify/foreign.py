@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import X509Svid
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.svid.model import X509Svid
 
 try:
     from cryptography import x509

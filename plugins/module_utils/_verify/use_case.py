@@ -17,7 +17,7 @@ from typing import Any
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, TrustmeshError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import LocalProcess, PodProcess, Process
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.client import SpireServer
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.call import SpireServer
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id import SpiffeIdError, check_trust_domain
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls import chain
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify import engine, files, model, page, report
