@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.client import list_entries
 
 from .conftest import TRUST_DOMAIN, Server, binary, free_port, run_module
 from .kubernetes_api import Api, kubeconfig, running_api
@@ -52,7 +53,7 @@ def clean(request: pytest.FixtureRequest) -> Iterator[None]:
         api.kubectl("delete", kinds, "--all", "--namespace", NAMESPACE, "--force", "--grace-period=0")
     if "server" in request.fixturenames:
         server = request.getfixturevalue("server")
-        for one in server.client.list_entries():
+        for one in list_entries(server.client):
             server.cli("entry", "delete", "-entryID", one.entry_id)
 
 
@@ -255,7 +256,7 @@ def test_a_registrar_that_would_delete_our_entries_is_refused(
         assert not result.get("changed")
         assert "The container manager of pod spire-server-0 is a spire-controller-manager" in result["msg"]
         assert "Give it an entryIDPrefix" in result["msg"]
-    assert server.client.list_entries() == []
+    assert list_entries(server.client) == []
     # Taking entries away cannot be undone by it, and what does not change needs no look.
     assert not run_module("spire_entry", {**args, "state": "absent"})["changed"]
     assert run_module("spire_entry", {**args, "check_registrar": False})["changed"]

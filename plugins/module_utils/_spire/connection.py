@@ -14,7 +14,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import A
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kubectl import access_of
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import LocalProcess, PodProcess, Process
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.client import DEFAULT_SOCKET, SpireServer
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.call import DEFAULT_SOCKET, SpireServer
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.pod import SelectedPod
 
 POD_BINARY = "/opt/spire/bin/spire-server"

@@ -27,7 +27,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import A
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import ProcessError, TrustmeshError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.codec import parse_list
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import PodProcess
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.client import SpireServer
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.call import SpireServer
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.pod import SelectedPod
 
 MANAGER = "spire-controller-manager"

@@ -31,7 +31,13 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify import (
     report,
 )
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.attempts import Attempts
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.world import Cluster, RootSource, Server, World
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.world import (
+    Cluster,
+    RootSource,
+    Server,
+    SpireApi,
+    World,
+)
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ACCESS = {name: kubectl_spec().options[name] for name in ("kubectl", "kubeconfig", "context")}
@@ -164,7 +170,7 @@ def _server(where: str, item: Mapping[str, Any], clusters: Mapping[str, Cluster]
                 )
             at[option] = getattr(cluster, option)
     try:
-        return connect(at)
+        return SpireApi(connect(at))
     except InputError as error:
         raise InputError(f"{where}: {error.message}") from error
 

@@ -14,6 +14,10 @@ from typing import Any, Protocol
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import ProcessError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import LocalProcess, PodProcess, Process
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.agent.client import list_agents
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.client import show_bundle
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.call import SpireServer
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.svid.client import mint_x509
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls import chain
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import HERE, Check, Mesh, owner
 
@@ -43,6 +47,22 @@ class Server(Protocol):
     def mint_x509(self, spiffe_id: str, ttl: int) -> Any: ...
 
     def list_agents(self) -> Sequence[Any]: ...
+
+
+@dataclass(frozen=True)
+class SpireApi:
+    """A SPIRE server behind its own command line."""
+
+    at: SpireServer
+
+    def show_bundle(self) -> Any:
+        return show_bundle(self.at)
+
+    def mint_x509(self, spiffe_id: str, ttl: int) -> Any:
+        return mint_x509(self.at, spiffe_id, ttl)
+
+    def list_agents(self) -> Sequence[Any]:
+        return list_agents(self.at)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,12 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import A
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, TrustmeshError, WaitTimeout
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._polling import poll
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.agent.client import list_agents
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.authority.client import (
+    change_authority,
+    prepare_authority,
+    show_authorities,
+)
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.authority.codec import authorities_from_server
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.authority.model import (
     JWT,
@@ -41,8 +47,10 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.authority.
     plan_step,
     targets,
 )
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.client import SpireServer
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.client import show_bundle
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.call import SpireServer
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.connection import connect, spire_spec
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.client import list_relationships
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id import redact
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls.chain import require_cryptography
 
@@ -119,7 +127,9 @@ class Rotation:
         return X509 if self.kind == UPSTREAM else self.kind
 
     def read(self) -> Authorities:
-        return authorities_from_server(self.kind, self.server.authorities(self.slots_kind), self.server.show_bundle())
+        return authorities_from_server(
+            self.kind, show_authorities(self.server, self.slots_kind), show_bundle(self.server)
+        )
 
     def carry_out(self, make_plan: Callable[[Authorities], Plan], one_step: bool) -> None:
         """Take the steps of the plan, each from a fresh reading. On failure tell which were taken."""
@@ -138,9 +148,9 @@ class Rotation:
     def warnings(self, plan: Plan) -> list[str]:
         """Say when partners may learn of the new authority too late."""
         verbs = [step.verb for step in plan.steps]
-        if ACTIVATE not in verbs or not self.server.list_relationships():
+        if ACTIVATE not in verbs or not list_relationships(self.server):
             return []
-        hint = self.server.show_bundle().refresh_hint or DEFAULT_REFRESH_HINT
+        hint = show_bundle(self.server).refresh_hint or DEFAULT_REFRESH_HINT
         if self.propagation >= hint:
             return []
         return [
@@ -161,14 +171,14 @@ class Rotation:
 
     def _take(self, step: Step) -> None:
         if step.verb == PREPARE:
-            self.server.prepare_authority(self.slots_kind)
+            prepare_authority(self.server, self.slots_kind)
             self._check_prepared()
         elif step.verb == ACTIVATE:
-            self.server.change_authority(self.slots_kind, step.verb, step.authority_id)
+            change_authority(self.server, self.slots_kind, step.verb, step.authority_id)
         else:
             if step.verb == TAINT:
                 self.serials = self._living()
-            self.server.change_authority(self.kind, step.verb, step.authority_id)
+            change_authority(self.server, self.kind, step.verb, step.authority_id)
         self.done.append(step)
 
     def _check_prepared(self) -> None:
@@ -183,7 +193,7 @@ class Rotation:
     def _living(self) -> dict[str, str]:
         """The serial number of each agent that may renew its SVID."""
         now = time.time()
-        return {agent.spiffe_id: agent.serial_number for agent in self.server.list_agents() if agent.is_alive(now)}
+        return {agent.spiffe_id: agent.serial_number for agent in list_agents(self.server) if agent.is_alive(now)}
 
     def _wait_for_agents(self, step: Step) -> None:
         """Wait until each agent that lived when the authority was tainted uses another SVID, or lives no more.
