@@ -273,6 +273,11 @@ options:
       to:
         description: The endpoint that it is about. Requests need its C(url), handshakes its C(address).
         type: str
+      url:
+        description:
+          - Where the request goes, when that is another place for C(from) than the C(url) of C(to), such as the port at
+            which an Envoy beside it takes requests for C(to).
+        type: str
       path:
         description: The path of the request. The default is V(/).
         type: str

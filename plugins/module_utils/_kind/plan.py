@@ -214,6 +214,7 @@ def plan_certificates(nodes: Iterable[Node], requests: Iterable[CertificateReque
     kubelet tells the API server about itself proves nothing.
     """
     own = {f"system:node:{node.name}": {node.name, node.address, node.address6} - {""} for node in nodes}
+    approved = []
     for request in requests:
         if request.username not in own:
             raise TrustmeshError(
@@ -231,7 +232,8 @@ def plan_certificates(nodes: Iterable[Node], requests: Iterable[CertificateReque
                 f"so it is not approved. Of its own are {', '.join(sorted(own[request.username]))}. If its address has "
                 f"just changed, the request is an old one; deny it: kubectl certificate deny {request.name}"
             )
-    return [request.name for request in requests]
+        approved.append(request.name)
+    return approved
 
 
 def lower_half(subnet: str) -> str:

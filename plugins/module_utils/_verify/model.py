@@ -94,7 +94,7 @@ _HEADER = {"header_key": "forwarded_client_cert"}
 _ANSWER = {"path": "/", "status": 200, "json_key": None}
 
 TYPES: dict[str, CheckType] = {
-    "request": CheckType(POSITIVE, ("to",), {"from": HERE, **_ANSWER, "contains": None}, {"from": "pod", "to": "url"}),
+    "request": CheckType(POSITIVE, ("to",), {"from": HERE, "url": None, **_ANSWER, "contains": None}, {"from": "pod", "to": "url"}),
     "peer_certificate": CheckType(
         POSITIVE,
         ("to",),
@@ -130,7 +130,7 @@ TYPES: dict[str, CheckType] = {
     "refused_request": CheckType(
         NEGATIVE,
         ("to", "control"),
-        {"from": HERE, "path": "/", "refusal": ("reset",), "contains": None},
+        {"from": HERE, "url": None, "path": "/", "refusal": ("reset",), "contains": None},
         {"from": "pod", "to": "url"},
     ),
     "token_reuse": CheckType(NEGATIVE, ("to",), {"from": HERE}, {"from": HERE, "to": "address"}),
@@ -248,7 +248,8 @@ def _read_check(where: str, values: Mapping[str, Any], endpoints: Mapping[str, E
         if fields[key] is not None:
             _judge(where, key, fields[key])
         if key in ("from", "to"):
-            _require_endpoint(where, key, of.needs.get(key, ""), fields[key], endpoints)
+            need = of.needs.get(key, "")
+            _require_endpoint(where, key, "" if fields.get(need) and key == "to" else need, fields[key], endpoints)
     if "refusal" in fields:
         fields["refusal"] = tuple(fields["refusal"])
     return Check(name, given["type"], of.kind, fields, given.get("hint", ""))

@@ -49,6 +49,7 @@ CHECK: Options = {
     "hint": _TEXT,
     "from": _TEXT,
     "to": _TEXT,
+    "url": _TEXT,
     "path": _TEXT,
     "status": {"type": "int"},
     "json_key": {"type": "str", "no_log": False},

@@ -47,7 +47,7 @@ def refused_request(world: World, check: Check, _needed: Mapping[str, Verdict], 
 
 
 def _get(world: World, check: Check) -> replies.Reply:
-    url = (world.mesh.endpoints[check["to"]].url or "").rstrip("/") + check["path"]
+    url = (check["url"] or world.mesh.endpoints[check["to"]].url or "").rstrip("/") + check["path"]
     argv = ["curl", "--silent", "--show-error", "--max-time", f"{TRY_TIMEOUT:g}"]
     argv += ["--write-out", "\n%{http_code}", "--url", url]
     return replies.of_curl(world.process(check["from"]).run(argv, None, EXEC_TIMEOUT), url)
