@@ -71,8 +71,12 @@ options:
         that serves the same server and would delete them. It deletes entries that it did not make, unless its
         configuration has an C(entryIDPrefix) that theirs do not begin with. If there is one, the task fails and changes
         nothing.
+      - Looked at are the server's pod, and the Deployments and pods of its namespace that run a manager and no server.
+        One whose files name the Service of another server as C(server_address) does not count. A manager in another
+        namespace or another cluster is not seen, so give each one an C(entryIDPrefix).
       - It costs one call of kubectl, and only when something would change. The user of the kubeconfig needs get and
-        list on the pods and ConfigMaps of the namespace.
+        list on the pods, Deployments, ConfigMaps and Services of the namespace. What cannot be read of the last three
+        is not looked at, except that a manager whose configuration cannot be read is refused.
       - Beside a server of the target host none can be found.
     type: bool
     default: true

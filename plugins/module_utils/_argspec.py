@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kubectl import VARIABLES
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._private import without_private_values
 
 
@@ -105,7 +106,15 @@ def kubectl_spec() -> ArgumentSpec:
     return ArgumentSpec(
         options={
             "kubectl": {"type": "path", "default": "kubectl"},
-            "kubeconfig": {"type": "path", "fallback": (env_fallback, ["K8S_AUTH_KUBECONFIG"])},
-            "context": {"type": "str", "fallback": (env_fallback, ["K8S_AUTH_CONTEXT"])},
+            "kubeconfig": {"type": "path", **_variable("kubeconfig")},
+            "context": {"type": "str", **_variable("context")},
+            "host": {"type": "str", **_variable("host")},
+            "api_key": {"type": "str", "no_log": True, **_variable("api_key")},
+            "ca_cert": {"type": "path", **_variable("ca_cert")},
+            "validate_certs": {"type": "bool", "default": True, **_variable("validate_certs")},
         }
     )
+
+
+def _variable(option: str) -> dict[str, Any]:
+    return {"fallback": (env_fallback, [VARIABLES[option]])}

@@ -2,10 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Private to this collection: it may change in any release.
-"""Files that hold a secret: never readable by others, never half written."""
+"""Files that are never half written, and those that hold a secret: never readable by others."""
 
 from __future__ import annotations
 
+import atexit
 import os
 import tempfile
 import time
@@ -46,3 +47,39 @@ class SecretFile:
         """Leave nothing behind, whether the file was committed or not."""
         os.close(self._descriptor)
         self._temporary.unlink(missing_ok=True)
+
+
+def replace(path: Path, text: str, mode: int = 0o600) -> None:
+    """Put ``text`` in place of what ``path`` held: a reader sees the old file or the new one. Raises OSError."""
+    # mkstemp makes the file with mode 0600, so that it is never more open than it is to be.
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            os.fchmod(file.fileno(), mode)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+_temporaries: set[Path] = set()
+
+
+def private_temporary(name: str, text: str) -> Path:
+    """Return a file of mode 0600 that holds ``text`` until :func:`remove_temporaries`, or until the process ends."""
+    try:
+        descriptor, path = tempfile.mkstemp(prefix="trustmesh-", suffix=f".{name}")
+    except OSError as error:
+        raise InputError(f"{tempfile.gettempdir()} cannot be written: {error.strerror}. Set TMPDIR.") from error
+    _temporaries.add(Path(path))
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    return Path(path)
+
+
+@atexit.register
+def remove_temporaries() -> None:
+    """Remove the files of :func:`private_temporary`."""
+    while _temporaries:
+        _temporaries.pop().unlink(missing_ok=True)

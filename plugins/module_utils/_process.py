@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import ProcessError, ProcessTimeout
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kubectl import kubectl_argv
 
 
 @dataclass(frozen=True)
@@ -113,12 +114,7 @@ class PodProcess:
     @property
     def kubectl_argv(self) -> list[str]:
         """How every kubectl command about this namespace begins."""
-        command = [self.kubectl]
-        if self.kubeconfig:
-            command += ["--kubeconfig", self.kubeconfig]
-        if self.context:
-            command += ["--context", self.context]
-        return [*command, "--namespace", self.namespace]
+        return [*kubectl_argv(self.kubectl, self.kubeconfig, self.context), "--namespace", self.namespace]
 
     def run(self, argv: Sequence[str], stdin: str | None = None, timeout: float | None = None) -> Completed:
         command = [*self.kubectl_argv, "exec", self.pod]

@@ -15,6 +15,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import TrustmeshError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._files import remove_temporaries
 
 
 @dataclass
@@ -39,6 +40,7 @@ def run_module(spec: ArgumentSpec, use_case: UseCase) -> None:
     try:
         _run(module, use_case)
     finally:
+        remove_temporaries()
         gc.enable()  # the process may be kept for the next task
 
 

@@ -12,8 +12,11 @@ author: The trustmesh.spiffe authors (@trustmesh)
 description:
   - Creates a cluster with kind and waits until its nodes are Ready and their kubelets serve a certificate of the
     cluster's CA, so that whoever talks to a kubelet can verify it.
-  - A cluster of that name is recognised. One with another image or configuration, one that another checkout made, and
-    one that was not made by this collection are named in an error and left alone.
+  - A cluster of that name is recognised. One with another image or configuration, one that another checkout made or
+    that was made for another O(scenario), and one that was not made by this collection are named in an error and left
+    alone.
+  - A kubelet's certificate is approved only for a node of this cluster, and for the name and addresses that the
+    container engine gave it.
   - A creation that was interrupted is done again. Stopped nodes are started.
 options:
   name:
@@ -45,16 +48,27 @@ options:
     type: path
     required: true
   adopt:
-    description: Take over, or delete, a cluster that another checkout made.
+    description: Take over, or delete, a cluster that another checkout made, or that was made for another O(scenario).
     type: bool
     default: false
+  scenario:
+    description:
+      - What the cluster is for. It is kept in the cluster, and one that was made for another scenario is neither used
+        nor deleted, since two trust domains would meet in it.
+      - A cluster that was made without it is taken for this scenario from then on, if it is the owner's.
+      - Without it the cluster's scenario is not looked at.
+    type: str
+    default: ""
   engine:
     description: The container engine.
     type: str
     choices: [docker, podman]
     required: true
   network:
-    description: The engine's network that the nodes share. It is removed with the last cluster on it.
+    description:
+      - The engine's network that the nodes share. It is removed with the last cluster on it.
+      - A new one has a subnet of IPv4 that the engine chooses. Containers get their addresses from its lower half where
+        the engine lets that be said, so that load balancers can have the upper one.
     type: str
     default: trustmesh
   env:
@@ -116,7 +130,7 @@ RETURN = r"""
 cluster:
   description:
     - The cluster, with C(name), C(exists), C(kubeconfig), C(context) and C(nodes), each with C(name), C(role),
-      C(running), C(image), C(address) and C(api_port).
+      C(running), C(image), C(address), C(address6) and C(api_port).
   type: dict
   returned: success
 actions:

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: kubernetes_cluster_info
-short_description: Tell whether a Kubernetes cluster can be reached, and its nodes
+short_description: Tell whether a Kubernetes cluster can be reached, its nodes and its namespaces
 version_added: "0.1.0"
 author: The trustmesh.spiffe authors (@trustmesh)
 description:
-  - Checks a kubeconfig and a context and asks the API server for its nodes.
+  - Checks a kubeconfig and a context and asks the API server for its nodes and namespaces.
   - A wrong context fails at once and names those that there are. A server that does not answer fails within
     O(timeout) and is named with the address that was tried.
 options:
@@ -34,20 +34,64 @@ EXAMPLES = r"""
 
 RETURN = r"""
 cluster:
-  description:
-    - The cluster, with C(exists), C(kubeconfig), C(context), C(server) and C(nodes), each with C(name), C(role) and
-      C(address).
+  description: The cluster.
   type: dict
   returned: success
+  contains:
+    exists:
+      description: Always V(true), since a cluster that does not answer is an error.
+      type: bool
+    kubeconfig:
+      description: The kubeconfig that was given, empty for kubectl's own default and with O(host).
+      type: str
+    context:
+      description: The context that was taken, which is the current one when none was given. Empty with O(host).
+      type: str
+    server:
+      description: The URL of the API server.
+      type: str
+    nodes:
+      description: The nodes, the control plane first.
+      type: list
+      elements: dict
+      contains:
+        name:
+          description: Its name.
+          type: str
+        role:
+          description: Its role as its labels tell it, such as V(control-plane), or V(worker).
+          type: str
+        address:
+          description: Its external address if it has one, else its internal one.
+          type: str
+    namespaces:
+      description: The namespaces. It is nothing when the user may not list them.
+      type: list
+      elements: dict
+      contains:
+        name:
+          description: Its name.
+          type: str
+        labels:
+          description: Its labels.
+          type: dict
+  sample:
+    exists: true
+    kubeconfig: /home/me/.kube/config
+    context: production
+    server: https://192.0.2.1:6443
+    nodes:
+      - {name: one, role: control-plane, address: 192.0.2.1}
+    namespaces:
+      - {name: shop, labels: {kubernetes.io/metadata.name: shop, istio-injection: enabled}}
 """
 
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec, kubectl_spec
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.cluster_info import cluster_info
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.cluster_info import run, spec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import run_module
 
 
 def main() -> None:
-    run_module(kubectl_spec().merge(ArgumentSpec(options={"timeout": {"type": "int", "default": 5}})), cluster_info)
+    run_module(spec(), run)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ short_description: Wait until Kubernetes workloads are ready, and say why they a
 version_added: "0.1.0"
 author: The trustmesh.spiffe authors (@trustmesh)
 description:
-  - Waits until Deployments, DaemonSets and StatefulSets run their newest version and all their pods are available.
+  - Waits until Deployments, DaemonSets and StatefulSets run their newest version and all their pods are available, and
+    until Services of the type C(LoadBalancer) have an address. There is nothing to wait for with another Service.
   - When O(timeout) passes, it fails with what was waited for and what was last seen, in the pods' own words. It
     tells of a node that is missing, an image that cannot be pulled, a volume that cannot be mounted, the last words of
     a container that crashed.
@@ -28,7 +29,7 @@ options:
       kind:
         description: The kind of the workload.
         type: str
-        choices: [Deployment, DaemonSet, StatefulSet]
+        choices: [Deployment, DaemonSet, StatefulSet, Service]
         required: true
       namespace:
         description: Its namespace.
@@ -37,7 +38,7 @@ options:
       name:
         description:
           - Its name.
-          - When it is not given, all workloads of the kind in the namespace are meant. There has to be one at least.
+          - When it is not given, all of the kind in the namespace are meant. There has to be one at least.
         type: str
   timeout:
     description: How many seconds to wait at most.
@@ -77,6 +78,16 @@ EXAMPLES = r"""
     workloads:
       - {kind: DaemonSet, namespace: spire-agent, name: spire-agent}
       - {kind: Deployment, namespace: shop}
+
+- name: Wait for the address of a load balancer
+  trustmesh.spiffe.kubernetes_workload_wait:
+    workloads:
+      - {kind: Service, namespace: spire-server, name: spire-server}
+  register: result
+
+- name: Show it
+  ansible.builtin.debug:
+    var: result.workloads[0].address
 """
 
 RETURN = r"""
@@ -102,8 +113,11 @@ workloads:
     problem:
       description: What is missing, empty when the workload is ready.
       type: str
+    address:
+      description: The address that a load balancer gave a Service, empty for all else.
+      type: str
   sample:
-    - {kind: StatefulSet, namespace: spire-server, name: spire-server, problem: ""}
+    - {kind: StatefulSet, namespace: spire-server, name: spire-server, problem: "", address: ""}
 last_seen:
   description: What was seen last, a line for each workload, pod, container or event that explains it.
   returned: when the limit passed

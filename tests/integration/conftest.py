@@ -23,7 +23,8 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import LocalProcess
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.client import SpireServer
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.client import show_bundle
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.call import SpireServer
 from playbook import ROOT, play
 
 MODULES = ROOT / "plugins" / "modules"
@@ -170,7 +171,7 @@ def running_agent(
     """
     folder = server.folder / name
     folder.mkdir(exist_ok=True)
-    (folder / "bundle.pem").write_text(server.client.show_bundle().pem)
+    (folder / "bundle.pem").write_text(show_bundle(server.client).pem)
     (folder / "token").write_text(token)
     (folder / "token").chmod(0o600)
     (folder / "agent.conf").write_text(

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.client import delete_entries, list_entries
+
 from .conftest import Server, run_module
 
 PARENT = "spiffe://example.org/node/blue"
@@ -39,9 +41,9 @@ def predicted(result: dict[str, Any]) -> dict[str, Any]:
 
 def check_and_run(server: Server, entries: list[dict[str, Any]], **options: Any) -> dict[str, Any]:
     """Run after a check, which must have said the same and changed nothing; a second run must change nothing."""
-    before = server.client.list_entries()
+    before = list_entries(server.client)
     check = run(server, entries, check=True, **options)
-    assert server.client.list_entries() == before
+    assert list_entries(server.client) == before
     real = run(server, entries, **options)
     assert predicted(check) == predicted(real)
     again = run(server, entries, **options)
@@ -59,9 +61,9 @@ def by_hand(server: Server, wanted: dict[str, Any], entry_id: str, *words: str, 
 
 def held(server: Server) -> dict[str, str]:
     """The ids that the server holds, by the last part of their SPIFFE ID."""
-    return {one.entry_id: one.spiffe_id.rpartition("/")[2] for one in server.client.list_entries()}
+    return {one.entry_id: one.spiffe_id.rpartition("/")[2] for one in list_entries(server.client)}
 
 
 def clear(server: Server) -> None:
-    for results in server.client.delete_entries([one.entry_id for one in server.client.list_entries()]):
+    for results in delete_entries(server.client, [one.entry_id for one in list_entries(server.client)]):
         assert all(result.ok for result in results)

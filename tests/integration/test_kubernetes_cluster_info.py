@@ -17,9 +17,10 @@ from typing import Any
 
 import pytest
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, ProcessError, TrustmeshError
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.cluster_info import cluster_info
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.cluster_info import run as cluster_info
 
 from .conftest import binary
+from .kubernetes_api import running_api
 
 
 @pytest.fixture
@@ -104,13 +105,15 @@ def node(name: str, addresses: dict[str, str], *roles: str) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def api_server(nodes: list[dict[str, Any]]) -> Iterator[str]:
-    """Serve the list of nodes as the API server does, and nothing else."""
+def api_server(nodes: list[dict[str, Any]], namespaces: list[dict[str, Any]] | None = None) -> Iterator[str]:
+    """Serve the lists of nodes and of namespaces as the API server does; without the latter it forbids them."""
+    lists = {"/api/v1/nodes": nodes, "/api/v1/namespaces": namespaces}
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            body = json.dumps({"kind": "NodeList", "apiVersion": "v1", "items": nodes}).encode()
-            self.send_response(200 if self.path.partition("?")[0] == "/api/v1/nodes" else 404)
+            items = lists.get(self.path.partition("?")[0])
+            body = json.dumps({"kind": "List", "apiVersion": "v1", "items": items or []}).encode()
+            self.send_response(403 if items is None else 200)
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(body)))
             self.end_headers()
@@ -130,7 +133,8 @@ def test_the_nodes_of_a_cluster_the_control_plane_first(kubectl: str, tmp_path: 
         node("a", {"InternalIP": "10.0.0.2", "Hostname": "a"}),
         node("b", {"InternalIP": "10.0.0.1", "ExternalIP": "192.0.2.1"}, "control-plane"),
     ]
-    with api_server(nodes) as server:
+    labels = {"kubernetes.io/metadata.name": "shop", "istio-injection": "enabled"}
+    with api_server(nodes, [{"metadata": {"name": "shop", "labels": labels}}, {"metadata": {"name": "b"}}]) as server:
         path = kubeconfig(tmp_path, server)
         assert info(kubectl, path) == {
             "exists": True,
@@ -141,4 +145,31 @@ def test_the_nodes_of_a_cluster_the_control_plane_first(kubectl: str, tmp_path: 
                 {"name": "b", "role": "control-plane", "address": "192.0.2.1"},
                 {"name": "a", "role": "worker", "address": "10.0.0.2"},
             ],
+            "namespaces": [{"name": "shop", "labels": labels}, {"name": "b", "labels": {}}],
         }
+
+
+def test_namespaces_that_may_not_be_listed_are_nothing(kubectl: str, tmp_path: Path) -> None:
+    with api_server([node("a", {})]) as server:
+        found = info(kubectl, kubeconfig(tmp_path, server))
+    assert found["namespaces"] is None
+    assert [item["name"] for item in found["nodes"]] == ["a"]
+
+
+def test_a_cluster_by_host_and_token(kubectl: str) -> None:
+    with running_api() as api:
+        cluster = json.loads(Path(api.kubeconfig).read_text())["clusters"][0]["cluster"]
+        params = {
+            "kubectl": kubectl,
+            "host": cluster["server"],
+            "ca_cert": cluster["certificate-authority"],
+            "timeout": 5,
+        }
+        found = cluster_info({**params, "api_key": "test-token"}, False).result["cluster"]
+        with pytest.raises(TrustmeshError, match=r"of host did not answer at https://.*Unauthorized"):
+            cluster_info({**params, "api_key": "no-token"}, False)
+        with pytest.raises(TrustmeshError, match=r"of host did not answer at https://.*certificate"):
+            cluster_info({**params, "api_key": "test-token", "ca_cert": None}, False)
+    assert (found["server"], found["kubeconfig"], found["context"]) == (cluster["server"], "", "")
+    assert "kube-system" in [item["name"] for item in found["namespaces"]]
+    assert "test-token" not in json.dumps(found)

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.agent.client import evict_agent, list_agents
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.join_token.client import generate_token
 from certificates import issue
 
 from .conftest import Server, run_module, running_agent, running_server, wait_until
@@ -70,18 +72,18 @@ def server(pki: Path) -> Iterator[Server]:
 @pytest.fixture
 def agents(server: Server, pki: Path) -> Iterator[str]:
     """Two agents: one joined by token, the other by x509pop. Gives the id of the first, as it is."""
-    for one in server.client.list_agents():
-        server.client.evict_agent(one.spiffe_id)
+    for one in list_agents(server.client):
+        evict_agent(server.client, one.spiffe_id)
     pop = (
         f'NodeAttestor "x509pop" {{ plugin_data {{ private_key_path = "{pki}/leaf.key" '
         f'certificate_path = "{pki}/leaf.pem" }} }}'
     )
     with ExitStack() as stack:
-        token = server.client.generate_token(GREEN, 60).value
+        token = generate_token(server.client, GREEN, 60).value
         stack.enter_context(running_agent(server, token, f"green-{time.monotonic_ns()}"))
         stack.enter_context(running_agent(server, "", f"pop-{time.monotonic_ns()}", pop))
-        wait_until("both agents join", lambda: len(server.client.list_agents()) == 2)
-        (joined,) = (one.spiffe_id for one in server.client.list_agents() if one.spiffe_id.endswith(token))
+        wait_until("both agents join", lambda: len(list_agents(server.client)) == 2)
+        (joined,) = (one.spiffe_id for one in list_agents(server.client) if one.spiffe_id.endswith(token))
         yield joined
 
 
@@ -122,7 +124,7 @@ def test_agents_are_shown_without_their_tokens_and_found_by_each_filter(server: 
 def test_evicting_by_alias_and_by_the_shown_id(server: Server, agents: str) -> None:
     wanted = {"state": "evicted", "aliases": [GREEN]}
     check = run(server, check=True, **wanted)
-    assert len(server.client.list_agents()) == 2
+    assert len(list_agents(server.client)) == 2
     real = run(server, **wanted)
     assert predicted(check) == predicted(real)
     (action,) = real["actions"]
@@ -137,7 +139,7 @@ def test_evicting_by_alias_and_by_the_shown_id(server: Server, agents: str) -> N
 def test_the_id_that_is_shown_evicts(server: Server, agents: str) -> None:
     (green,) = info(server, aliases=[GREEN])
     assert run(server, state="evicted", spiffe_ids=[green["id"]])["changed"]
-    assert agents not in [one.spiffe_id for one in server.client.list_agents()]
+    assert agents not in [one.spiffe_id for one in list_agents(server.client)]
 
 
 def test_a_ban_holds_until_it_is_lifted_by_name(server: Server, agents: str) -> None:
@@ -170,7 +172,7 @@ def test_purge_forgets_the_expired_and_keeps_the_banned() -> None:
     with running_server(agent_ttl="3s") as server:
         for name in ("one", "two"):
             alias = f"spiffe://example.org/node/{name}"
-            with running_agent(server, server.client.generate_token(alias, 60).value, name):
+            with running_agent(server, generate_token(server.client, alias, 60).value, name):
                 wait_until("the agent joins", lambda alias=alias: info(server, aliases=[alias]))
         run(server, state="banned", aliases=["spiffe://example.org/node/two"])
         wait_until("both expire", lambda: all(one["expires_at"] < time.time() - 1 for one in info(server)), 30)

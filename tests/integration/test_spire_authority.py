@@ -15,6 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.agent.client import list_agents
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.client import show_bundle
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.join_token.client import generate_token
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls.chain import Expectation, judge, load_pem
 from certificates import issue
 
@@ -56,7 +59,7 @@ def active(server: Server, kind: str = "x509") -> str:
 
 
 def trusted(server: Server) -> int:
-    return len(server.client.show_bundle().x509_authorities)
+    return len(show_bundle(server.client).x509_authorities)
 
 
 def verbs(result: dict[str, Any]) -> list[str]:
@@ -93,7 +96,7 @@ class Workload(threading.Thread):
                 self.problems.append(f"{time.monotonic():.1f}: no SVID could be fetched")
             chain = load_pem((self.folder / "svid.0.pem").read_text())
             # What a peer believes: the bundle that its agent gave it, and the server's, which is the newest there is.
-            for bundle in ((self.folder / "bundle.0.pem").read_text(), self.server.client.show_bundle().pem):
+            for bundle in ((self.folder / "bundle.0.pem").read_text(), show_bundle(self.server.client).pem):
                 now = datetime.datetime.now(datetime.timezone.utc)
                 judgement = judge(chain, Expectation(CART, load_pem(bundle)), now)
                 self.problems += [f"{time.monotonic():.1f}: {problem}" for problem in judgement.problems]
@@ -104,7 +107,7 @@ class Workload(threading.Thread):
 def test_a_workload_is_believed_at_every_moment_of_a_rotation(server: Server, tmp_path: Path) -> None:
     entry = ["-spiffeID", CART, "-parentID", NODE, "-selector", f"unix:uid:{os.getuid()}"]
     server.cli("entry", "create", *entry)
-    with running_agent(server, server.client.generate_token(NODE, 60).value) as agent:
+    with running_agent(server, generate_token(server.client, NODE, 60).value) as agent:
         workload = Workload(server, tmp_path)
         wait_until("the workload gets its SVID", workload.fetch, 40)
         old = active(server)
@@ -186,8 +189,8 @@ def test_one_step_at_a_time(server: Server, kind: str) -> None:
 
 
 def test_an_agent_that_is_down_holds_the_revocation_up(server: Server) -> None:
-    with running_agent(server, server.client.generate_token(NODE, 60).value):
-        wait_until("the agent joins", server.client.list_agents)
+    with running_agent(server, generate_token(server.client, NODE, 60).value):
+        wait_until("the agent joins", lambda: list_agents(server.client))
     old = active(server)
     failed = failure(server, state="rotated", authority_id=old, renewal_timeout=2)
     assert "did not use a new SVID" in failed["msg"]
@@ -209,19 +212,19 @@ def test_an_agent_that_is_down_holds_the_revocation_up(server: Server) -> None:
 def test_a_rotation_that_stopped_after_the_taint_waits_for_the_agents_again() -> None:
     with (
         running_server(agent_ttl="30s") as server,
-        running_agent(server, server.client.generate_token(NODE, 60).value) as agent,
+        running_agent(server, generate_token(server.client, NODE, 60).value) as agent,
     ):
-        wait_until("the agent joins", server.client.list_agents)
+        wait_until("the agent joins", lambda: list_agents(server.client))
         old = active(server)
         new = run(server, state="prepared")["authorities"]["prepared"]["authority_id"]
         run(server, state="activated", authority_id=new)
         run(server, state="tainted", authority_id=old)
-        before = server.client.list_agents()[0].serial_number
+        before = list_agents(server.client)[0].serial_number
         assert verbs(run(server, state="rotated", authority_id=old)) == ["revoke"]
-        after = server.client.list_agents()[0].serial_number
+        after = list_agents(server.client)[0].serial_number
         assert before != after
         # What it has now is of the new authority: it goes on renewing.
-        wait_until("the agent renews again", lambda: server.client.list_agents()[0].serial_number != after, 40)
+        wait_until("the agent renews again", lambda: list_agents(server.client)[0].serial_number != after, 40)
         assert agent.poll() is None
 
 

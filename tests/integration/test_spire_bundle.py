@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.client import create_entries, list_entries
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.model import Entry
 from certificates import HOUR, NOW, issue
 
@@ -66,7 +67,7 @@ def federating(server: Server, name: str, *trust_domains: str) -> Entry:
         entry_id=name,
         federates_with=trust_domains,
     )
-    (results,) = server.client.create_entries([entry])
+    (results,) = create_entries(server.client, [entry])
     assert results[0].ok, results
     return entry
 
@@ -182,7 +183,7 @@ def test_deleting_a_bundle_that_entries_federate_with(server: Server, partner: S
     real = run(server, gone, state="absent", delete_mode="dissociate")
     assert predicted(check) == predicted(real)
     assert real["diff"]["before"]["entries"]["both"]["federates_with"] == [OTHER, "third.example"]
-    after = {entry.entry_id: list(entry.federates_with) for entry in server.client.list_entries()}
+    after = {entry.entry_id: list(entry.federates_with) for entry in list_entries(server.client)}
     assert after == {"both": ["third.example"], "one": []}
     assert {name: one["federates_with"] for name, one in real["diff"]["after"]["entries"].items()} == after
 
@@ -193,7 +194,7 @@ def test_deleting_a_bundle_that_entries_federate_with(server: Server, partner: S
     assert predicted(check) == predicted(real)
     assert list(real["diff"]["before"]["entries"]) == ["both"]
     assert real["diff"]["after"]["entries"] == {}
-    assert [entry.entry_id for entry in server.client.list_entries()] == ["one"]
+    assert [entry.entry_id for entry in list_entries(server.client)] == ["one"]
 
 
 @pytest.mark.parametrize("options", [{}, {"state": "absent"}])

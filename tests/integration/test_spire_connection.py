@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.client import list_entries
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.join_token.client import generate_token
 
 from .conftest import TRUST_DOMAIN, Server, binary, run_module, run_playbook, running_agent, running_server, wait_until
 
@@ -116,7 +118,7 @@ def test_socket_of_something_else(server: Server, tmp_path: Path) -> None:
 
 
 def test_socket_of_an_agent(server: Server) -> None:
-    token = server.client.generate_token(f"spiffe://{TRUST_DOMAIN}/node/a", 60).value
+    token = generate_token(server.client, f"spiffe://{TRUST_DOMAIN}/node/a", 60).value
     with running_agent(server, token):
         path = server.folder / "agent" / "agent.sock"
         wait_until("the agent serves its socket", path.exists)
@@ -268,4 +270,4 @@ def test_a_play_sets_the_connection_once_for_the_whole_group(server: Server, tmp
         {"ansible.builtin.assert": {"that": f"own.bundle.trust_domain == '{TRUST_DOMAIN}'"}},
     ]
     run_playbook(tasks, tmp_path, module_defaults={"group/trustmesh.spiffe.spire": server.connection})
-    assert f"spiffe://{TRUST_DOMAIN}/cart" in [one.spiffe_id for one in server.client.list_entries()]
+    assert f"spiffe://{TRUST_DOMAIN}/cart" in [one.spiffe_id for one in list_entries(server.client)]

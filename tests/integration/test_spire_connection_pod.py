@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.client import list_entries
 
 from .conftest import TRUST_DOMAIN, Server, binary, free_port, run_module
 from .kubernetes_api import Api, kubeconfig, running_api
@@ -52,7 +53,7 @@ def clean(request: pytest.FixtureRequest) -> Iterator[None]:
         api.kubectl("delete", kinds, "--all", "--namespace", NAMESPACE, "--force", "--grace-period=0")
     if "server" in request.fixturenames:
         server = request.getfixturevalue("server")
-        for one in server.client.list_entries():
+        for one in list_entries(server.client):
             server.cli("entry", "delete", "-entryID", one.entry_id)
 
 
@@ -206,7 +207,7 @@ def test_selector_takes_the_first_ready_pod(api: Api, server: Server, tmp_path: 
     assert len([one for one in seen if " get pods " in one]) == 1
     execs = [one for one in seen if " exec " in one]
     assert len(execs) >= 2
-    assert len([one for one in seen if " get pods,configmaps " in one]) == 1
+    assert len([one for one in seen if " get pods,deployments.apps,configmaps,services " in one]) == 1
     assert all(" exec spire-server-1 " in one and " --container spire-server " in one for one in execs)
     assert not run_module("spire_entry", args)["changed"]
 
@@ -255,7 +256,7 @@ def test_a_registrar_that_would_delete_our_entries_is_refused(
         assert not result.get("changed")
         assert "The container manager of pod spire-server-0 is a spire-controller-manager" in result["msg"]
         assert "Give it an entryIDPrefix" in result["msg"]
-    assert server.client.list_entries() == []
+    assert list_entries(server.client) == []
     # Taking entries away cannot be undone by it, and what does not change needs no look.
     assert not run_module("spire_entry", {**args, "state": "absent"})["changed"]
     assert run_module("spire_entry", {**args, "check_registrar": False})["changed"]
@@ -268,7 +269,7 @@ def test_a_registrar_with_its_own_prefix_is_no_harm(api: Api, server: Server, tm
     registrar(api, config)
     args = {**through(server, tmp_path), "kubeconfig": api.kubeconfig, "pod_selector": SELECTOR, "entries": [ENTRY]}
     assert run_module("spire_entry", args)["changed"]
-    assert len([one for one in calls(tmp_path) if " get pods,configmaps " in one]) == 1
+    assert len([one for one in calls(tmp_path) if " get pods,deployments.apps,configmaps,services " in one]) == 1
     assert not run_module("spire_entry", args)["changed"]
     # An entry with an id that begins like the manager's would be taken for its own.
     other = {**ENTRY, "spiffe_id": f"spiffe://{TRUST_DOMAIN}/quote", "entry_id": "blue.mine"}
@@ -285,7 +286,7 @@ def test_a_registrar_whose_configuration_may_not_be_read(api: Api, server: Serve
     assert "configmaps is forbidden" in result["msg"]
     result = run_module("spire_entry", {**args, "kubeconfig": str(api.folder / "stranger.kubeconfig")})
     assert "Looking for another registrar beside the server failed" in result["msg"]
-    assert "Grant the user of this kubeconfig get and list on both" in result["msg"]
+    assert "Grant the user of this kubeconfig get and list on them" in result["msg"]
     # Without a manager in the pod nothing needs to be read.
     make_pod(api, "alone", ready=True)
     alone = {**args, "kubeconfig": str(api.folder / "podreader.kubeconfig"), "pod": "alone"}

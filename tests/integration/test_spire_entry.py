@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.client import show_bundle
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.client import list_entries
 
 from .conftest import Server, run_module
 from .entries import PARENT, clear, entry, predicted, refused, run
@@ -27,10 +29,10 @@ def test_check_mode_predicts_the_run_and_a_second_run_changes_nothing(server: Se
     wanted = [entry("cart"), entry("quote", x509_svid_ttl=300, dns_names=["quote.shop.svc", "a.shop.svc"], hint="q")]
     check = run(server, wanted, check=True)
     assert check["changed"]
-    assert server.client.list_entries() == []
+    assert list_entries(server.client) == []
     real = run(server, wanted)
     assert predicted(check) == predicted(real)
-    stored = {one.entry_id: one.public() for one in server.client.list_entries()}
+    stored = {one.entry_id: one.public() for one in list_entries(server.client)}
     assert stored == {one["entry_id"]: one for one in real["entries"]}
     again = run(server, wanted)
     assert not again["changed"]
@@ -39,7 +41,7 @@ def test_check_mode_predicts_the_run_and_a_second_run_changes_nothing(server: Se
 
 
 def test_all_fields_reach_the_server_and_come_back(server: Server) -> None:
-    server.cli("bundle", "set", "-id", "spiffe://other.org", "-format", "pem", stdin=server.client.show_bundle().pem)
+    server.cli("bundle", "set", "-id", "spiffe://other.org", "-format", "pem", stdin=show_bundle(server.client).pem)
     wanted = [
         entry(
             "all",
@@ -58,14 +60,14 @@ def test_all_fields_reach_the_server_and_come_back(server: Server) -> None:
     first = run(server, wanted, acknowledge_privileged=True)
     assert first["entries"][0]["entry_id"] == "mine.1"
     assert not run(server, wanted, acknowledge_privileged=True)["changed"]
-    (stored,) = server.client.list_entries()
+    (stored,) = list_entries(server.client)
     assert stored.public() == first["entries"][0]
     assert stored.dns_names[0] == "z.org"
 
 
 def test_drift_is_repaired_and_what_was_not_named_is_kept(server: Server) -> None:
     run(server, [entry("cart", x509_svid_ttl=300, hint="kept")])
-    (before,) = server.client.list_entries()
+    (before,) = list_entries(server.client)
     cli = ["entry", "update", "-entryID", before.entry_id, "-spiffeID", before.spiffe_id, "-parentID", PARENT]
     cli += [word for selector in before.selectors for word in ("-selector", selector)]
     server.cli(*cli, "-x509SVIDTTL", "900", "-hint", "kept", "-jwtSVIDTTL", "77", "-jwtSVIDIncludeJTI")
@@ -76,7 +78,7 @@ def test_drift_is_repaired_and_what_was_not_named_is_kept(server: Server) -> Non
         "before": {before.entry_id: {"spiffe_id": before.spiffe_id, "x509_svid_ttl": 900}},
         "after": {before.entry_id: {"spiffe_id": before.spiffe_id, "x509_svid_ttl": 300}},
     }
-    (after,) = server.client.list_entries()
+    (after,) = list_entries(server.client)
     assert (after.x509_svid_ttl, after.hint, after.jwt_svid_ttl) == (300, "kept", 77)
     assert after.additional_attributes["jwt_svid_include_jti"] is True
 
@@ -84,7 +86,7 @@ def test_drift_is_repaired_and_what_was_not_named_is_kept(server: Server) -> Non
 def test_named_empty_values_reset(server: Server) -> None:
     run(server, [entry("cart", dns_names=["a.org"], hint="x", x509_svid_ttl=5)])
     assert run(server, [entry("cart", dns_names=[], hint="", x509_svid_ttl=0)])["changed"]
-    (after,) = server.client.list_entries()
+    (after,) = list_entries(server.client)
     assert (after.dns_names, after.hint, after.x509_svid_ttl) == ((), "", 0)
 
 
@@ -96,7 +98,7 @@ def test_an_entry_whose_selectors_were_changed_by_hand_is_led_back(server: Serve
     )  # fmt: skip
     result = run(server, [entry("cart")])
     assert [action["verb"] for action in result["actions"]] == ["update"]
-    assert [one.selectors for one in server.client.list_entries()] == [("k8s:ns:shop", "k8s:sa:cart")]
+    assert [one.selectors for one in list_entries(server.client)] == [("k8s:ns:shop", "k8s:sa:cart")]
 
 
 def test_an_entry_made_by_others_is_taken_over_under_its_own_id(server: Server) -> None:
@@ -116,7 +118,7 @@ def test_twins_on_the_server_are_reported_and_all_deleted_by_absent(server: Serv
     assert not result["changed"]
     assert "The server holds 2 entries" in str(result["warnings"])
     assert len(run(server, [entry("cart")], state="absent")["actions"]) == 2
-    assert server.client.list_entries() == []
+    assert list_entries(server.client) == []
 
 
 def test_absent(server: Server) -> None:
@@ -125,7 +127,7 @@ def test_absent(server: Server) -> None:
     real = run(server, [entry("cart"), entry("never")], state="absent")
     assert predicted(check) == predicted(real)
     assert [action["verb"] for action in real["actions"]] == ["delete"]
-    assert [one.spiffe_id for one in server.client.list_entries()] == ["spiffe://example.org/quote"]
+    assert [one.spiffe_id for one in list_entries(server.client)] == ["spiffe://example.org/quote"]
     assert not run(server, [entry("cart"), entry("never")], state="absent")["changed"]
 
 
@@ -139,13 +141,13 @@ def test_one_bad_of_many_is_named_and_nothing_is_changed_unless_asked(server: Se
         assert "no bundle of unknown.org" in result["msg"]
         (bad,) = result["failed_entries"]
         assert (bad["index"], bad["field"], bad["spiffe_id"]) == (7, "federates_with", "spiffe://example.org/w7")
-    assert server.client.list_entries() == []
+    assert list_entries(server.client) == []
     check_result = refused(server, many, check=True, on_refusal="continue")
     result = refused(server, many, on_refusal="continue")
     assert result["changed"]
     assert check_result["actions"] == result["actions"]
     assert check_result["failed_entries"] == result["failed_entries"]
-    assert len(result["actions"]) == len(server.client.list_entries()) == 19
+    assert len(result["actions"]) == len(list_entries(server.client)) == 19
     many[7]["federates_with"] = []
     assert [action["spiffe_id"] for action in run(server, many)["actions"]] == ["spiffe://example.org/w7"]
 
@@ -164,10 +166,10 @@ def test_a_refusal_that_cannot_be_foreseen_stops_the_batches_after_it(server: Se
     (bad,) = result["failed_entries"]
     assert (bad["index"], bad["field"], bad["code"]) == (7, "parent_id", 3)
     assert result["changed"]
-    assert len(result["actions"]) == len(server.client.list_entries()) == 199
+    assert len(result["actions"]) == len(list_entries(server.client)) == 199
     result = refused(server, many, binary=str(program), on_refusal="continue")
     assert len(result["actions"]) == 50
-    assert len(server.client.list_entries()) == 249
+    assert len(list_entries(server.client)) == 249
     assert len(run(server, many)["actions"]) == 1
 
 
@@ -226,7 +228,7 @@ def test_many_entries_stay_below_the_message_limit_of_grpc(server: Server) -> No
     many = [{**entry(f"w{number}"), "selectors": [f"k8s:pod-label:{number}{'x' * 2500}"]} for number in range(2000)]
     result = run(server, many)
     assert len(result["actions"]) == 2000
-    assert len(server.client.list_entries()) == 2000
+    assert len(list_entries(server.client)) == 2000
     assert not run(server, many)["changed"]
 
 

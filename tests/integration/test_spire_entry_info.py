@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.client import show_bundle
 
 from .conftest import Server, run_module, running_server
 from .entries import PARENT, by_hand, entry, run
@@ -18,7 +19,7 @@ from .entries import PARENT, by_hand, entry, run
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     with running_server() as one:
-        bundle = one.client.show_bundle().pem
+        bundle = show_bundle(one.client).pem
         for name in ("b.org", "c.org"):
             one.cli("bundle", "set", "-id", f"spiffe://{name}", "-format", "pem", stdin=bundle)
         run(one, [entry("cart"), entry("quote", hint="q", federates_with=["b.org"])], owner="shop")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.client import list_entries
 
 from .conftest import Server, run_module
 from .entries import by_hand, check_and_run, clear, entry, held, refused, run
@@ -73,7 +74,7 @@ def test_adopt_false_names_all_entries_of_others_and_changes_nothing(server: Ser
     assert "theirs-1, made by someone else" in result["msg"]
     assert result["conflicts"] == [{"index": 1, "entry_id": "theirs-1"}, {"index": 2, "entry_id": "theirs-2"}]
     assert len(held(server)) == 3
-    assert all(not one.hint for one in server.client.list_entries())
+    assert all(not one.hint for one in list_entries(server.client))
 
 
 def test_naming_the_id_of_an_entry_is_no_adoption(server: Server) -> None:
@@ -85,11 +86,11 @@ def test_naming_the_id_of_an_entry_is_no_adoption(server: Server) -> None:
 @pytest.mark.parametrize("owner", ["billing", None])
 def test_two_owners_cannot_have_one_entry(server: Server, owner: str | None, state: str) -> None:
     run(server, [entry("cart")], owner="shop")
-    before = server.client.list_entries()
+    before = list_entries(server.client)
     result = refused(server, [entry("cart", hint="x")], state=state, **({"owner": owner} if owner else {}))
     assert "made by the owner shop" in result["msg"]
     assert "Take it out of one of the two lists" in result["msg"]
-    assert server.client.list_entries() == before
+    assert list_entries(server.client) == before
 
 
 def test_an_owner_that_is_named_later_adopts_what_it_made_before(server: Server) -> None:

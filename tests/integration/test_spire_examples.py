@@ -10,6 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.agent.client import list_agents
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.client import list_federated_bundles
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.client import list_entries
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.client import list_relationships
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.join_token.client import generate_token
 from certificates import issue
 
 from .conftest import MODULES, Server, example_tasks, run_playbook, running_agent, running_server, wait_until
@@ -34,9 +39,9 @@ def test_no_module_is_left_out() -> None:
 @pytest.mark.parametrize("module", OF_AGENTS)
 def test_agents_tokens_authorities_and_the_server(module: str, server: Server, tmp_path: Path) -> None:
     (tmp_path / "build" / "tokens").mkdir(parents=True)
-    token = server.client.generate_token("spiffe://example.org/node/blue", 60).value
+    token = generate_token(server.client, "spiffe://example.org/node/blue", 60).value
     with running_agent(server, token):
-        (agent,) = wait_until("the agent joins", server.client.list_agents)
+        (agent,) = wait_until("the agent joins", lambda: list_agents(server.client))
         psat = "spiffe://example.org/spire/agent/k8s_psat/blue/7d1f0c5e-7f0e-4f8b-9d4b-2c9a8f0f6b11"
         tasks = example_tasks(module, server, {psat: agent.spiffe_id, "/etc/spire/agent": str(tmp_path)})
         for options in [task.get("trustmesh.spiffe.spire_authority", {}) for task in tasks]:
@@ -44,7 +49,7 @@ def test_agents_tokens_authorities_and_the_server(module: str, server: Server, t
                 options["propagation"] = 1
         run_playbook(tasks, tmp_path, "--diff")
     if module == "spire_agent":
-        assert [one.banned for one in server.client.list_agents()] == [True]
+        assert [one.banned for one in list_agents(server.client)] == [True]
     if module == "spire_join_token":
         assert len(list(tmp_path.glob("build/tokens/*"))) == 2
 
@@ -56,7 +61,7 @@ def test_entries(server: Server, tmp_path: Path) -> None:
     tasks = [task for module in OF_ENTRIES for task in example_tasks(module, server, texts)]
     output = run_playbook(tasks, tmp_path, "--diff", vars={"shop_entries": shop})
     assert "changed=5" in output
-    assert [one.spiffe_id for one in server.client.list_entries()] == ["spiffe://example.org/ns/shop/sa/quote"]
+    assert [one.spiffe_id for one in list_entries(server.client)] == ["spiffe://example.org/ns/shop/sa/quote"]
 
 
 def test_bundles_and_federation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,5 +83,5 @@ def test_bundles_and_federation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         others = {"build/clusters/partner.kubeconfig": partner.server}
         tasks = [task for module in OF_BUNDLES for task in example_tasks(module, server, texts, others)]
         run_playbook(tasks, tmp_path, "--diff")
-        assert [one.trust_domain for one in server.client.list_relationships()] == [OTHER]
-        assert [one.trust_domain for one in server.client.list_federated_bundles()] == [OTHER]
+        assert [one.trust_domain for one in list_relationships(server.client)] == [OTHER]
+        assert [one.trust_domain for one in list_federated_bundles(server.client)] == [OTHER]

@@ -14,7 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.client import delete_federated_bundle
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.client import create_entries, delete_entries
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.model import Entry
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.client import list_relationships
 from certificates import issue
 
 from .conftest import TRUST_DOMAIN, Server, run_module, running_server, wait_until
@@ -73,15 +76,15 @@ def test_life_of_a_relationship(server: Server, partner: Partner) -> None:
     wanted = [partner.item(bundle=partner.bundle["spiffe"])]
     check = run(server, wanted, check=True, refresh=True)
     assert check["changed"]
-    assert (server.client.list_relationships(), held(server)) == ([], {})
+    assert (list_relationships(server.client), held(server)) == ([], {})
     real = run(server, wanted, refresh=True)
     assert predicted(check) == predicted(real)
     assert [step["verb"] for step in real["actions"]] == ["set_bundle", "create", "refresh"]
     assert real["diff"]["after"]["bundles"][OTHER]["refresh_hint"] == 3600
-    assert [one.public() for one in server.client.list_relationships()] == real["relationships"]
+    assert [one.public() for one in list_relationships(server.client)] == real["relationships"]
     # The bundle is there when the task ends, so an entry may federate at once.
     entry = Entry(f"spiffe://{TRUST_DOMAIN}/w", f"spiffe://{TRUST_DOMAIN}/n", ("unix:uid:0",), federates_with=(OTHER,))
-    (results,) = server.client.create_entries([entry])
+    (results,) = create_entries(server.client, [entry])
     assert results[0].ok
 
     for refresh in (False, True):
@@ -92,13 +95,13 @@ def test_life_of_a_relationship(server: Server, partner: Partner) -> None:
     gone = [{"trust_domain": OTHER}]
     message = refused(server, gone, state="absent", delete_bundles=True)
     assert "1 registration entries federate with it" in message
-    assert server.client.list_relationships()
-    list(server.client.delete_entries([results[0].entry_id]))
+    assert list_relationships(server.client)
+    list(delete_entries(server.client, [results[0].entry_id]))
     check = run(server, gone, check=True, state="absent", delete_bundles=True)
     real = run(server, gone, state="absent", delete_bundles=True)
     assert predicted(check) == predicted(real)
     assert [step["verb"] for step in real["actions"]] == ["delete", "delete_bundle"]
-    assert (server.client.list_relationships(), held(server)) == ([], {})
+    assert (list_relationships(server.client), held(server)) == ([], {})
     assert not run(server, gone, state="absent", delete_bundles=True)["changed"]
 
 
@@ -142,17 +145,17 @@ def differing(server: Server) -> list[dict[str, Any]]:
 def test_https_spiffe_without_a_bundle_is_refused(server: Server, partner: Partner) -> None:
     message = refused(server, [partner.item()])
     assert f"relationships[0] ({OTHER}).bundle: the profile is https_spiffe, and the server holds no bundle" in message
-    assert server.client.list_relationships() == []
+    assert list_relationships(server.client) == []
     # The bundle may also be there already, or be that of another trust domain whose server hosts the endpoint.
     hosted = {**partner.item(), "trust_domain": "hosted.example"}
     assert "Set that bundle with spire_bundle" in refused(server, [hosted])
     run(server, [hosted, partner.item(bundle=partner.bundle["spiffe"])])
-    assert len(server.client.list_relationships()) == 2
+    assert len(list_relationships(server.client)) == 2
     gone = [{"trust_domain": OTHER}]
     message = refused(server, gone, state="absent", delete_bundles=True)
     assert "hosted.example is authenticated with this bundle" in message
     run(server, [*gone, {"trust_domain": "hosted.example"}], state="absent", delete_bundles=True)
-    assert (server.client.list_relationships(), held(server)) == ([], {})
+    assert (list_relationships(server.client), held(server)) == ([], {})
 
 
 def test_a_relationship_is_changed_and_its_bundle_left_alone(server: Server, partner: Partner) -> None:
@@ -236,7 +239,7 @@ def test_an_endpoint_that_is_not_believed(
 
 def test_no_bundle_is_told(server: Server, partner: Partner) -> None:
     run(server, [partner.item(bundle=partner.bundle["pem"])])
-    server.client.delete_federated_bundle(OTHER, "restrict")
+    delete_federated_bundle(server.client, OTHER, "restrict")
     for probe in (False, True):
         (one,) = health(server, probe=probe)
         assert (one["health"], one["bundle"], one["age"]) == ("no_bundle", None, None)
@@ -284,7 +287,7 @@ def test_https_web(site: Site, partner: Partner) -> None:
 
 
 def test_a_web_site_that_the_server_does_not_trust(server: Server, site: Site) -> None:
-    assert server.client.list_relationships() == []
+    assert list_relationships(server.client) == []
     item = {"trust_domain": OTHER, "bundle_endpoint_url": site.url, "bundle_endpoint_profile": "https_web"}
     assert "must trust the endpoint's web authority" in refused(server, [item], refresh=True)
 

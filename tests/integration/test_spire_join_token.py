@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.agent.client import evict_agent, list_agents
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.client import list_entries
 
 from .conftest import Server, run_module, run_playbook, running_agent, running_server, wait_until
 
@@ -31,7 +33,7 @@ def run(server: Server, check: bool = False, **options: Any) -> dict[str, Any]:
 
 
 def attested(server: Server, count: int = 1) -> None:
-    wait_until("the agent joins", lambda: len(server.client.list_agents()) >= count)
+    wait_until("the agent joins", lambda: len(list_agents(server.client)) >= count)
 
 
 def test_life_of_a_token(server: Server, tmp_path: Path) -> None:
@@ -39,7 +41,7 @@ def test_life_of_a_token(server: Server, tmp_path: Path) -> None:
     assert check["changed"]
     assert "token" not in check
     assert check["agent"] == {"state": "absent"}
-    assert server.client.list_entries() == []
+    assert list_entries(server.client) == []
 
     dest = tmp_path / "token"
     dest.write_text("old")
@@ -67,16 +69,16 @@ def test_life_of_a_token(server: Server, tmp_path: Path) -> None:
         with running_agent(server, token, "thief"):
             log = server.folder / "thief" / "agent.log"
             wait_until("the thief is refused", lambda: "has already been used" in log.read_text())
-        assert len(server.client.list_agents()) == 1
+        assert len(list_agents(server.client)) == 1
 
     # The agent is down but its identity lives on; the caller who knows that it is lost says so.
     assert not run(server)["changed"]
     check = run(server, check=True, force=True)
-    assert len(server.client.list_agents()) == 1
+    assert len(list_agents(server.client)) == 1
     forced = run(server, force=True)
     assert (check["diff"], check["actions"]) == (forced["diff"], forced["actions"])
     assert [action["verb"] for action in forced["actions"]] == ["evict", "mint"]
-    assert server.client.list_agents() == []
+    assert list_agents(server.client) == []
     assert forced["token"] != token
     assert token not in str(forced)
     with running_agent(server, forced["token"], "again"):
@@ -84,7 +86,7 @@ def test_life_of_a_token(server: Server, tmp_path: Path) -> None:
         assert not run(server)["changed"]
 
     # Evicted by an operator: the next run mints.
-    server.client.evict_agent(server.client.list_agents()[0].spiffe_id)
+    evict_agent(server.client, list_agents(server.client)[0].spiffe_id)
     evicted = run(server)
     assert evicted["changed"]
     assert evicted["agent"]["state"] == "absent"
@@ -93,26 +95,26 @@ def test_life_of_a_token(server: Server, tmp_path: Path) -> None:
 def test_a_banned_agent_is_not_let_in_again_by_accident(server: Server) -> None:
     with running_agent(server, run(server)["token"]):
         attested(server)
-        agent = server.client.list_agents()[0].spiffe_id
+        agent = list_agents(server.client)[0].spiffe_id
         server.cli("agent", "ban", "-spiffeID", agent)
     result = run_module("spire_join_token", {**server.connection, "spiffe_id": ALIAS})
     assert result["failed"]
     assert "banned" in result["msg"]
     assert agent.rsplit("/", 1)[1] not in str(result)
     assert run(server, force=True)["token"]
-    assert [one.banned for one in server.client.list_agents()] == [True]
+    assert [one.banned for one in list_agents(server.client)] == [True]
 
 
 def test_an_expired_agent_is_evicted_before_minting() -> None:
     with running_server(agent_ttl="3s") as server:
         with running_agent(server, run(server)["token"]):
             attested(server)
-        (agent,) = server.client.list_agents()
+        (agent,) = list_agents(server.client)
         wait_until("the agent's SVID expires", lambda: time.time() > agent.expires_at, 30)
         result = run(server)
         assert result["agent"]["state"] == "expired"
         assert [action["verb"] for action in result["actions"]] == ["evict", "mint"]
-        assert server.client.list_agents() == []
+        assert list_agents(server.client) == []
 
 
 def test_another_alias_does_not_count(server: Server) -> None:
@@ -131,7 +133,7 @@ def test_a_token_in_the_file_that_is_still_good_is_kept(server: Server, tmp_path
         kept = run(server, check=check, **options)
         assert not kept["changed"]
         assert "still good" in kept["reason"]
-    assert (dest.read_text(), len(server.client.list_entries())) == (token, 1)
+    assert (dest.read_text(), len(list_entries(server.client))) == (token, 1)
 
     # Less than half of its life is left, or the file tells nothing: a new one.
     os.utime(dest, (time.time(), time.time() + 29))
@@ -145,7 +147,7 @@ def test_a_token_in_the_file_that_is_still_good_is_kept(server: Server, tmp_path
         attested(server)
         assert run(server, **options)["agent"]["state"] == "alive"
     # Its agent is forgotten, so that the token in the file is a used one, although its time has not come.
-    server.client.evict_agent(server.client.list_agents()[0].spiffe_id)
+    evict_agent(server.client, list_agents(server.client)[0].spiffe_id)
     assert run(server, **options)["changed"]
     assert dest.read_text() != kept_token
 

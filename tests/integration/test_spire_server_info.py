@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.client import show_bundle
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.join_token.client import generate_token
 
 from .conftest import Server, binary, run_module, running_agent, running_server, wait_until
 
@@ -50,9 +52,9 @@ def test_what_the_server_is_and_holds(server: Server) -> None:
     }
     assert first["authorities"]["jwt"]["active"]["status"] == "active"
 
-    server.cli("bundle", "set", "-id", "spiffe://other.org", "-format", "pem", stdin=server.client.show_bundle().pem)
+    server.cli("bundle", "set", "-id", "spiffe://other.org", "-format", "pem", stdin=show_bundle(server.client).pem)
     server.cli("localauthority", "jwt", "prepare")
-    with running_agent(server, server.client.generate_token("spiffe://example.org/node/blue", 60).value):
+    with running_agent(server, generate_token(server.client, "spiffe://example.org/node/blue", 60).value):
         wait_until("the agent joins", lambda: info(server)["agents"] == 1)
     later = info(server)
     assert (later["entries"], later["federated_bundles"]) == (1, 1)

@@ -473,7 +473,8 @@ EFFECTS = re.compile(
 
 
 @pytest.mark.parametrize(
-    "name", [*PURE, *files("plugins/module_utils/**/spiffe_id.py", "plugins/module_utils/**/compare.py")]
+    "name",
+    [*PURE, *files(*(f"plugins/module_utils/**/{name}.py" for name in ("spiffe_id", "compare", "document", "wanted")))],
 )
 def test_pure_layers_have_no_effects(name: str) -> None:
     places = []

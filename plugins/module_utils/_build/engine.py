@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import IO
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._build.steps import Step, expand, keys_of, needed_for
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._polling import poll
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, ProcessError
 
 Tell = Callable[[str], None]
@@ -248,9 +249,7 @@ def _end_leftover(note: Path) -> None:
     if _start_time(int(pid)) == started:  # else the number belongs to somebody else by now
         with contextlib.suppress(ProcessLookupError):
             os.killpg(int(pid), signal.SIGKILL)
-        deadline = time.monotonic() + 10
-        while _start_time(int(pid)) == started and time.monotonic() < deadline:
-            time.sleep(0.05)
+        poll(lambda: _start_time(int(pid)) != started, time.monotonic() + 10, 0.05)
     note.unlink(missing_ok=True)
 
 

@@ -10,13 +10,13 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, ProcessError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._files import replace
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio import codec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.model import (
     FIELD_MANAGER,
@@ -86,11 +86,8 @@ def _read_cache(path: Path) -> Rendering | None:
 def _write_cache(path: Path, rendering: Rendering) -> None:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # mkstemp makes it readable by its owner only: an overlay may hold something private.
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem)
-        with os.fdopen(handle, "w", encoding="utf-8") as out:
-            json.dump({"version": rendering.version, "objects": rendering.objects}, out)
-        Path(temporary).replace(path)
+        # Readable by its owner only: an overlay may hold something private.
+        replace(path, json.dumps({"version": rendering.version, "objects": rendering.objects}))
     except OSError as exc:
         raise InputError(f"cache_dir: {path.parent} cannot be written: {exc.strerror}.") from exc
 

@@ -25,6 +25,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.plan impor
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.model import KubeObject, Ref, by_ref
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.readiness import unready
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.waiting import Seen, wait_ready
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kubectl import access_of
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
 
 
@@ -51,7 +52,7 @@ def install(params: Mapping[str, Any], check_mode: bool) -> Outcome:
         if params[name] < 1:
             raise InputError(f"{name} is {params[name]}; give at least 1 second.")
     installation = installation_of(params["overlay"])
-    cluster = Cluster(params["kubectl"], params["kubeconfig"], params["context"], params["timeout"])
+    cluster = Cluster(access_of(params), params["timeout"])
     if params["state"] == "absent":
         return _absent(params, check_mode, installation, cluster)
     return _present(params, check_mode, installation, cluster)

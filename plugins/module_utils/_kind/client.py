@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import ipaddress
 import json
 import os
 import tempfile
@@ -19,10 +18,19 @@ from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import (
     ProcessError,
-    TrustmeshError,
     WaitTimeout,
 )
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind.plan import Found, Node, Wanted
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind.plan import (
+    CertificateRequest,
+    Found,
+    Node,
+    Wanted,
+    lower_half,
+    mark_of,
+    plan_certificates,
+)
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kubectl import kubectl_argv
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._polling import poll
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import Completed, LocalProcess
 
 try:
@@ -58,7 +66,7 @@ class KindClient:
         for item in json.loads(self._engine("inspect", *listed).stdout):
             labels = item["Config"]["Labels"]
             networks = item["NetworkSettings"].get("Networks") or {}
-            address = (networks.get(self.network) or {}).get("IPAddress", "")
+            addresses = networks.get(self.network) or {}
             ports = item["NetworkSettings"].get("Ports") or {}
             published = ports.get("6443/tcp") or []
             nodes.append(
@@ -67,8 +75,9 @@ class KindClient:
                     role=labels.get(_ROLE, ""),
                     running=bool(item["State"]["Running"]),
                     image=item.get("ImageName") or item["Config"]["Image"],
-                    address=address,
+                    address=addresses.get("IPAddress") or "",
                     api_port=int(published[0]["HostPort"]) if published else None,
+                    address6=addresses.get("GlobalIPv6Address") or "",
                 )
             )
         nodes.sort(key=lambda node: (node.role != "control-plane", node.name))
@@ -92,10 +101,18 @@ class KindClient:
                 timeout=timeout,
             ).check(f"creating the kind cluster {wanted.name}")
 
-    def mark(self, wanted: Wanted, first_node: str) -> None:
-        """Write into the cluster what it is and whose, then forget the intent."""
-        text = json.dumps({"fingerprint": wanted.fingerprint, "owner": wanted.owner})
-        argv = [self.engine, "exec", "-i", first_node, "sh", "-c", f"cat > {_MARK}.new && mv {_MARK}.new {_MARK}"]
+    def mark(self, wanted: Wanted, found: Found) -> None:
+        """Write into the cluster what it is, whose and for what, then forget the intent."""
+        text = json.dumps(mark_of(wanted, found))
+        argv = [
+            self.engine,
+            "exec",
+            "-i",
+            found.nodes[0].name,
+            "sh",
+            "-c",
+            f"cat > {_MARK}.new && mv {_MARK}.new {_MARK}",
+        ]
         self.process.run(argv, stdin=text, timeout=_CALL_S).check(f"marking the kind cluster {wanted.name}")
         self._intent(wanted.name).unlink(missing_ok=True)
 
@@ -140,66 +157,46 @@ class KindClient:
     ) -> bool:
         """Wait until every node is Ready and has a serving certificate of the cluster's CA.
 
-        The kubelets ask for that certificate and somebody must approve it; it is approved only for one of our nodes,
-        for its own name and addresses. Returns whether one was approved. With ``only_certify`` it returns as soon as
-        every node's request is approved: the cluster takes objects then, and runs them when it is Ready.
+        The kubelets ask for that certificate and somebody must approve it; see :func:`plan_certificates`. Returns
+        whether one was approved. With ``only_certify`` it returns as soon as every node's request is approved: the
+        cluster takes objects then, and runs them when it is Ready.
         """
-        deadline = time.monotonic() + timeout
+        names = {node.name for node in found.nodes}
         approved_any = False
         seen = "the API server did not answer"
-        names = {node.name for node in found.nodes}
-        while True:
-            answer = self.process.run(
-                [self.kubectl, "--kubeconfig", str(kubeconfig), "get", "nodes,csr", "--output", "json"], timeout=_CALL_S
-            )
-            if answer.rc == 0:
-                items = json.loads(answer.stdout)["items"]
-                nodes = [item for item in items if item["kind"] == "Node"]
-                requests = [item for item in items if item["kind"] == "CertificateSigningRequest"]
-                pending = [item for item in requests if _is_pending_serving(item)]
-                if pending:
-                    self._approve(pending, nodes, names, kubeconfig)
-                    approved_any = True
-                asked = {_node_of(item) for item in requests if item["spec"]["signerName"] == _SERVING_SIGNER}
-                if only_certify and asked >= names:
-                    return approved_any
-                ready = {item["metadata"]["name"] for item in nodes if _is_ready(item)}
-                served = {
-                    _node_of(item)
-                    for item in requests
-                    if item["spec"]["signerName"] == _SERVING_SIGNER and item["status"].get("certificate")
-                }
-                # Old requests are removed after an hour; a Ready node with none pending has its certificate.
-                if ready >= names and not pending and (served >= names or not _is_young(nodes)):
-                    return approved_any
-                seen = f"ready: {', '.join(sorted(ready)) or 'none'}; certified: {', '.join(sorted(served)) or 'none'}"
-            else:
-                seen = answer.stderr.strip()[-300:]
-            if time.monotonic() >= deadline:
-                raise WaitTimeout(
-                    f"The nodes of the kind cluster {wanted.name} ({', '.join(sorted(names))}) were not Ready with "
-                    f"serving certificates within {timeout:g} s; last seen: {seen}."
-                )
-            time.sleep(_POLL_S)
 
-    def _approve(
-        self, requests: list[dict[str, Any]], nodes: list[dict[str, Any]], names: set[str], kubeconfig: Path
-    ) -> None:
-        addresses = {item["metadata"]["name"]: {a["address"] for a in item["status"]["addresses"]} for item in nodes}
-        for request in requests:
-            name = _node_of(request)
-            if name not in names:
-                raise TrustmeshError(f"A certificate was asked for by {name}, which is no node of this cluster.")
-            claimed = _claimed_names(request["spec"]["request"])
-            if not claimed <= addresses.get(name, set()) | {name}:
-                raise TrustmeshError(
-                    f"The node {name} asks for a certificate of {', '.join(sorted(claimed))}, which is not all its own."
-                )
-        self.process.run(
-            [self.kubectl, "--kubeconfig", str(kubeconfig), "certificate", "approve"]
-            + [request["metadata"]["name"] for request in requests],
-            timeout=_CALL_S,
-        ).check("approving the kubelets' serving certificates")
+        def look() -> bool:
+            nonlocal approved_any, seen
+            argv = [*kubectl_argv(self.kubectl, str(kubeconfig)), "get", "nodes,csr", "--output", "json"]
+            answer = self.process.run(argv, timeout=_CALL_S)
+            if answer.rc != 0:
+                seen = answer.stderr.strip()[-300:]
+                return False
+            items = json.loads(answer.stdout)["items"]
+            nodes = [item for item in items if item["kind"] == "Node"]
+            requests = [item for item in items if _is_serving(item)]
+            pending = [item for item in requests if not item["status"].get("conditions")]
+            if pending:
+                self._approve(plan_certificates(found.nodes, map(_request, pending)), kubeconfig)
+                approved_any = True
+            if only_certify and {_node_of(item) for item in requests} >= names:
+                return True
+            ready = {item["metadata"]["name"] for item in nodes if _is_ready(item)}
+            served = {_node_of(item) for item in requests if item["status"].get("certificate")}
+            seen = f"ready: {', '.join(sorted(ready)) or 'none'}; certified: {', '.join(sorted(served)) or 'none'}"
+            # Old requests are removed after an hour; a Ready node with none pending has its certificate.
+            return ready >= names and not pending and (served >= names or not _is_young(nodes))
+
+        if not poll(look, time.monotonic() + timeout, _POLL_S):
+            raise WaitTimeout(
+                f"The nodes of the kind cluster {wanted.name} ({', '.join(sorted(names))}) were not Ready with "
+                f"serving certificates within {timeout:g} s; last seen: {seen}."
+            )
+        return approved_any
+
+    def _approve(self, requests: list[str], kubeconfig: Path) -> None:
+        argv = [*kubectl_argv(self.kubectl, str(kubeconfig)), "certificate", "approve", *requests]
+        self.process.run(argv, timeout=_CALL_S).check("approving the kubelets' serving certificates")
 
     def _intent(self, name: str) -> Path:
         return self.state_dir / f"{name}.creating"
@@ -229,25 +226,34 @@ class KindClient:
         """Make a plain IPv4 network. kind would ask for IPv6 too, which many hosts do not have."""
         if self._network_exists():
             return
-        answer = self.process.run([self.engine, "network", "create", self.network], timeout=_CALL_S)
+        answer = self._create_network(self.network, *self._range())
         if answer.rc != 0 and not self._network_exists():  # another cluster's run may have been first
+            # A range is a convenience: the subnet may be taken by now, or the engine refuse it.
+            answer = self._create_network(self.network)
+        if answer.rc != 0 and not self._network_exists():
             answer.check(f"creating the network {self.network}")
+
+    def _range(self) -> list[str]:
+        """Return the words that keep containers in the lower half of a subnet which the engine chooses.
+
+        It chooses one for a network only, and wants to know it for a range. So it is asked by a network of another
+        name: ours may be in use from the moment that it is there.
+        """
+        name = f"{self.network}-{os.getpid()}"
+        if self._create_network(name).rc != 0:
+            return []
+        try:
+            answer = self.process.run([self.engine, "network", "inspect", name], timeout=_CALL_S)
+        finally:
+            self.process.run([self.engine, "network", "rm", name], timeout=_CALL_S)
+        subnets = [subnet for subnet in _subnets(answer.stdout) if lower_half(subnet)] if answer.rc == 0 else []
+        return ["--subnet", subnets[0], "--ip-range", lower_half(subnets[0])] if subnets else []
+
+    def _create_network(self, name: str, *words: str) -> Completed:
+        return self.process.run([self.engine, "network", "create", *words, name], timeout=_CALL_S)
 
     def _engine(self, *words: str) -> Completed:
         return self.process.run([self.engine, *words], timeout=_CALL_S).check(f"{self.engine} {words[0]}")
-
-
-def write_private(path: Path, text: str) -> None:
-    """Replace a file atomically; only its owner may read it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _node_of(request: dict[str, Any]) -> str:
@@ -269,19 +275,33 @@ def _is_young(nodes: list[dict[str, Any]]) -> bool:
     return any(now - moment < 1800 for moment in made)
 
 
-def _is_pending_serving(request: dict[str, Any]) -> bool:
-    return request["spec"]["signerName"] == _SERVING_SIGNER and not request["status"].get("conditions")
+def _is_serving(item: dict[str, Any]) -> bool:
+    """Whether it is a kubelet's request for the certificate that it serves with."""
+    return item["kind"] == "CertificateSigningRequest" and item["spec"]["signerName"] == _SERVING_SIGNER
 
 
-def _claimed_names(encoded: str) -> set[str]:
-    """Return the DNS names and addresses that a certificate request (base64 of PEM) claims."""
+def _subnets(text: str) -> list[str]:
+    """Return the subnets in what Podman or Docker prints about a network."""
     try:
-        request = x509.load_pem_x509_csr(base64.b64decode(encoded))
+        (network,) = json.loads(text)
+        items = network.get("subnets") or (network.get("IPAM") or {}).get("Config") or []
+        return [str(item.get("subnet") or item.get("Subnet") or "") for item in items]
+    except (AttributeError, TypeError, ValueError):
+        return []
+
+
+def _request(item: dict[str, Any]) -> CertificateRequest:
+    """Read a CertificateSigningRequest. What it asks for is base64 of PEM."""
+    spec = item["spec"]
+    try:
+        request = x509.load_pem_x509_csr(base64.b64decode(spec["request"]))
         names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (binascii.Error, ValueError, x509.ExtensionNotFound) as error:
         raise ProcessError(f"A kubelet's certificate request cannot be read: {error}.") from error
-    found: set[str] = set()
-    for name in names:
-        value = name.value
-        found.add(str(value) if isinstance(value, (ipaddress.IPv4Address, ipaddress.IPv6Address)) else value)
-    return found
+    subject = request.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    return CertificateRequest(
+        name=item["metadata"]["name"],
+        username=str(spec["username"]),
+        subject=str(subject[0].value) if len(subject) == 1 else "",
+        claims=frozenset(str(name.value) for name in names),
+    )

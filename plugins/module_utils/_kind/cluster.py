@@ -14,8 +14,9 @@ from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import TrustmeshError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._files import replace
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind import client as _client
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind.client import KindClient, write_private
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind.client import KindClient
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind.plan import (
     Found,
     Wanted,
@@ -39,6 +40,7 @@ def kind_cluster_spec() -> ArgumentSpec:
             "kubeconfig": {"type": "path", "required": True},
             "owner": {"type": "path", "required": True},
             "adopt": {"type": "bool", "default": False},
+            "scenario": {"type": "str", "default": ""},
             "engine": {"type": "str", "choices": ["docker", "podman"], "required": True},
             "network": {"type": "str", "default": "trustmesh"},
             "env": {"type": "dict", "default": {}},
@@ -62,6 +64,7 @@ def kind_cluster(params: Mapping[str, Any], check_mode: bool) -> Outcome:
         workers=params["workers"],
         owner=params["owner"],
         adopt=params["adopt"],
+        scenario=params["scenario"],
     )
     kubeconfig = Path(params["kubeconfig"])
     env = {key: str(value) for key, value in params["env"].items()}
@@ -115,12 +118,13 @@ def _present(
             client.create(wanted, timeout)
             found = client.read(wanted.name)
         if needs_kubeconfig:
-            write_private(kubeconfig, client.kubeconfig(wanted.name))
+            kubeconfig.parent.mkdir(parents=True, exist_ok=True)
+            replace(kubeconfig, client.kubeconfig(wanted.name))
         only_certify = "create" in actions and not wait
         if client.wait_ready(wanted, found, kubeconfig, timeout, only_certify) and "create" not in actions:
             actions.append("approve_certificates")
         if "create" in actions or "adopt" in actions:
-            client.mark(wanted, found.nodes[0].name)
+            client.mark(wanted, found)
     return Outcome(
         changed=bool(actions),
         diff={"before": plan.before, "after": plan.after},

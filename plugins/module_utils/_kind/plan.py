@@ -7,9 +7,10 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +30,8 @@ class Wanted:
     workers: int
     owner: str
     adopt: bool = False
+    scenario: str = ""
+    """What the cluster is for. Empty means that it is not looked at."""
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -66,6 +69,7 @@ class Node:
     image: str
     address: str
     api_port: int | None = None
+    address6: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,11 @@ class Found:
     @property
     def exists(self) -> bool:
         return bool(self.nodes)
+
+    @property
+    def scenario(self) -> str:
+        """The scenario in the mark. Clusters that were made without one, or before there was any, have none."""
+        return str((self.mark or {}).get("scenario") or "")
 
 
 @dataclass
@@ -121,6 +130,7 @@ def plan_present(wanted: Wanted, found: Found, owner_is_alive: bool) -> Plan:
             f"cluster_adopt=true to take it over, or give this one another cluster_name.",
             owner=owner,
         )
+    _refuse_other_scenario(wanted, found, "used for it")
     if found.mark.get("fingerprint") != wanted.fingerprint:
         raise TrustmeshError(
             f"The kind cluster {wanted.name} exists with another image or configuration than the one asked for "
@@ -131,11 +141,35 @@ def plan_present(wanted: Wanted, found: Found, owner_is_alive: bool) -> Plan:
     if plan_start(found):
         plan.actions.append("start")
         plan.before += "not all of its nodes run\n"
-    if foreign:
+    other_scenario = bool(wanted.scenario) and found.scenario != wanted.scenario
+    if foreign or other_scenario:
         plan.actions.append("adopt")
+    if foreign:
         plan.before += f"it belongs to {owner}\n"
         plan.after += f"it belongs to {wanted.owner}\n"
+    if other_scenario:
+        plan.before += f"it is of {f'the scenario {found.scenario}' if found.scenario else 'no scenario'}\n"
+        plan.after += f"it is of the scenario {wanted.scenario}\n"
     return plan
+
+
+def mark_of(wanted: Wanted, found: Found) -> dict[str, str]:
+    """Return what is to be written into the cluster about itself. A scenario that is not looked at stays."""
+    mark = {"fingerprint": wanted.fingerprint, "owner": wanted.owner}
+    scenario = wanted.scenario or found.scenario
+    return {**mark, "scenario": scenario} if scenario else mark
+
+
+def _refuse_other_scenario(wanted: Wanted, found: Found, what: str) -> None:
+    """Raise for a cluster of another scenario: it holds another trust domain's servers, keys and workloads."""
+    if not wanted.scenario or not found.scenario or found.scenario == wanted.scenario or wanted.adopt:
+        return
+    raise TrustmeshError(
+        f"The kind cluster {wanted.name} was made for the scenario {found.scenario} and not for {wanted.scenario}, "
+        f"so it is not {what}. Tear {found.scenario} down first, or give trustmesh_instance another value, so that "
+        "both stand side by side. To take the cluster over with all that is in it, set cluster_adopt=true.",
+        scenario=found.scenario,
+    )
 
 
 def plan_absent(wanted: Wanted, found: Found, owner_is_alive: bool) -> Plan:
@@ -155,4 +189,58 @@ def plan_absent(wanted: Wanted, found: Found, owner_is_alive: bool) -> Plan:
             "down there, or set cluster_adopt=true.",
             owner=owner,
         )
+    _refuse_other_scenario(wanted, found, "deleted from here")
     return Plan(["delete"], before, "")
+
+
+@dataclass(frozen=True)
+class CertificateRequest:
+    """What a kubelet asks the cluster's CA for."""
+
+    name: str
+    username: str
+    """Who asks, as the API server found out."""
+    subject: str
+    """The common name that the certificate is to have."""
+    claims: frozenset[str]
+    """The DNS names, addresses and anything else that the certificate is to be valid for."""
+
+
+def plan_certificates(nodes: Iterable[Node], requests: Iterable[CertificateRequest]) -> list[str]:
+    """Return the names of the ``requests`` to approve: all, or it raises.
+
+    SPIRE's agents believe a kubelet with such a certificate. So each must be asked for by one of the cluster's
+    ``nodes``, in its own name, and for nothing but the name and the addresses that the container engine gave it: what a
+    kubelet tells the API server about itself proves nothing.
+    """
+    own = {f"system:node:{node.name}": {node.name, node.address, node.address6} - {""} for node in nodes}
+    for request in requests:
+        if request.username not in own:
+            raise TrustmeshError(
+                f"The certificate request {request.name} was made by {request.username}, which is no node of this "
+                f"cluster, so it is not approved. Find out who made it, and deny it: kubectl certificate deny "
+                f"{request.name}"
+            )
+        node = request.username.rpartition(":")[2]
+        foreign = sorted(request.claims - own[request.username])
+        if request.subject != request.username:
+            foreign.insert(0, request.subject or "(no name)")
+        if foreign or not request.claims:
+            raise TrustmeshError(
+                f"The node {node} asks for a certificate of {', '.join(foreign) or 'nothing'}, which is not its own, "
+                f"so it is not approved. Of its own are {', '.join(sorted(own[request.username]))}. If its address has "
+                f"just changed, the request is an old one; deny it: kubectl certificate deny {request.name}"
+            )
+    return [request.name for request in requests]
+
+
+def lower_half(subnet: str) -> str:
+    """Return the half of an IPv4 network that containers get addresses from; empty where there are too few to halve.
+
+    The upper half stays free for load balancers, which give addresses of the same network to Services.
+    """
+    try:
+        network = ipaddress.IPv4Network(subnet)
+    except ValueError:
+        return ""
+    return str(next(network.subnets())) if network.prefixlen <= 26 else ""

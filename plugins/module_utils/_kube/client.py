@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube import codec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.model import KubeObject, stub
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kubectl import Access
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import LocalProcess, Process
 
 
@@ -18,9 +19,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import L
 class Kubectl:
     """Reads objects of one cluster."""
 
-    kubectl: str = "kubectl"
-    kubeconfig: str | None = None
-    context: str | None = None
+    access: Access = field(default_factory=Access)
     timeout: float = 60
     process: Process = field(default_factory=LocalProcess)
 
@@ -56,12 +55,7 @@ class Kubectl:
 
     def run(self, arguments: Sequence[str], stdin: str | None, doing: str, limit: float | None = None) -> str:
         """Run a kubectl command and return what it prints."""
-        command = [self.kubectl]
-        if self.kubeconfig:
-            command += ["--kubeconfig", self.kubeconfig]
-        if self.context:
-            command += ["--context", self.context]
-        completed = self.process.run([*command, *arguments], stdin, limit or self.timeout)
+        completed = self.process.run([*self.access.argv, *arguments], stdin, limit or self.timeout)
         return completed.check(doing).stdout
 
 

@@ -11,60 +11,92 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec, kubectl_spec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, ProcessTimeout, TrustmeshError
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import LocalProcess
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kubectl import Access, access_of, kubectl_argv
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import Completed, LocalProcess
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
 
 _ROLE_LABEL = "node-role.kubernetes.io/"
 
 
-def cluster_info(params: Mapping[str, Any], _check_mode: bool) -> Outcome:
-    """The use case behind the module kubernetes_cluster_info."""
-    kubectl, kubeconfig, timeout = params["kubectl"], params["kubeconfig"], params["timeout"]
-    process = LocalProcess()
-    if kubeconfig and not Path(kubeconfig).is_file():
-        raise InputError(f"kubeconfig: {kubeconfig} is not a file. Give the kubeconfig of the cluster.")
-    base = [kubectl, *(["--kubeconfig", kubeconfig] if kubeconfig else [])]
-    view = json.loads(
-        process.run([*base, "config", "view", "--output", "json"], timeout=timeout + 5)
-        .check(f"reading the kubeconfig {kubeconfig or 'of the environment'}")
-        .stdout
-    )
-    contexts = {item["name"]: item["context"] for item in view.get("contexts") or []}
-    context = params["context"] or view.get("current-context")
-    if context not in contexts:
-        raise InputError(
-            f"context: {context!r} is not in {kubeconfig or 'the kubeconfig'}; it has "
-            f"{', '.join(sorted(contexts)) or 'none'}."
-        )
-    servers = {item["name"]: item["cluster"].get("server", "") for item in view.get("clusters") or []}
-    server = servers.get(contexts[context].get("cluster", ""), "an address that is not given")
-    # The plain path is one request; a resource's name would first be looked up, several times when nobody answers.
-    argv = [*base, "--context", context, f"--request-timeout={timeout}s", "get", "--raw", "/api/v1/nodes"]
-    try:
-        answer = process.run(argv, timeout=timeout + 5)
-        problem = answer.stderr.strip()[-400:] if answer.rc != 0 else None
-    except ProcessTimeout:
-        problem = f"nothing came within {timeout + 5} s."
-    if problem is not None:
+def spec() -> ArgumentSpec:
+    """Return the options of kubernetes_cluster_info."""
+    return kubectl_spec().merge(ArgumentSpec(options={"timeout": {"type": "int", "default": 5}}))
+
+
+def run(params: Mapping[str, Any], _check_mode: bool) -> Outcome:
+    """Read which cluster it is, and its nodes and namespaces."""
+    if params["timeout"] < 1:
+        raise InputError(f"timeout: {params['timeout']} is not a positive number of seconds.")
+    access = access_of(params)
+    context, server = _target(access, params["timeout"])
+    who = f"of context {context}" if context else "of host"
+    reading = _Reading(access, context, params["timeout"])
+    nodes = reading.get("/api/v1/nodes")
+    if isinstance(nodes, str):
         raise TrustmeshError(
-            f"The cluster of context {context} did not answer at {server}: {problem} "
+            f"The cluster {who} did not answer at {server}: {nodes} "
             "Check the address, the network and the credentials.",
             server=server,
         )
-    nodes = [_node(item) for item in json.loads(answer.stdout)["items"]]
-    nodes.sort(key=lambda node: (node["role"] != "control-plane", node["name"]))
+    namespaces = reading.get("/api/v1/namespaces")
     return Outcome(
         result={
             "cluster": {
                 "exists": True,
-                "kubeconfig": kubeconfig or "",
+                "kubeconfig": "" if access.host else access.kubeconfig or "",
                 "context": context,
                 "server": server,
-                "nodes": nodes,
+                "nodes": sorted(map(_node, nodes), key=lambda node: (node["role"] != "control-plane", node["name"])),
+                # Who may read the nodes may not always list these.
+                "namespaces": None if isinstance(namespaces, str) else [_namespace(item) for item in namespaces],
             }
         }
     )
+
+
+def _target(access: Access, timeout: int) -> tuple[str, str]:
+    """Return the context that is meant, if there are any to choose from, and the URL of its API server."""
+    if access.host:
+        return "", access.host
+    kubeconfig = access.kubeconfig
+    if kubeconfig and not Path(kubeconfig).is_file():
+        raise InputError(f"kubeconfig: {kubeconfig} is not a file. Give the kubeconfig of the cluster.")
+    argv = [*kubectl_argv(access.kubectl, kubeconfig), "config", "view", "--output", "json"]
+    doing = f"reading the kubeconfig {kubeconfig or 'of the environment'}"
+    view = json.loads(LocalProcess().run(argv, timeout=timeout + 5).check(doing).stdout)
+    contexts = {item["name"]: item["context"] for item in view.get("contexts") or []}
+    context = access.context or view.get("current-context") or ""
+    if context not in contexts:
+        raise InputError(
+            f"context: {context!r} is not in {kubeconfig or 'the kubeconfig'}; it has "
+            f"{', '.join(sorted(contexts)) or 'none'}."
+            + ("" if context else " None is the current one, so name the one that is meant.")
+        )
+    servers = {item["name"]: item["cluster"].get("server", "") for item in view.get("clusters") or []}
+    return context, servers.get(contexts[context].get("cluster", ""), "an address that is not given")
+
+
+class _Reading:
+    """Asks the API server for lists. The plain path is one request; a resource's name would first be looked up."""
+
+    def __init__(self, access: Access, context: str, timeout: int) -> None:
+        self.argv = kubectl_argv(access.kubectl, access.kubeconfig, context)
+        self.timeout = timeout
+
+    def get(self, path: str) -> list[dict[str, Any]] | str:
+        """Return the items at a path, or why there are none."""
+        argv = [*self.argv, f"--request-timeout={self.timeout}s", "get", "--raw", path]
+        try:
+            answer: Completed = LocalProcess().run(argv, timeout=self.timeout + 5)
+        except ProcessTimeout:
+            return f"nothing came within {self.timeout + 5} s."
+        return answer.stderr.strip()[-400:] if answer.rc != 0 else list(json.loads(answer.stdout)["items"])
+
+
+def _namespace(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {"name": item["metadata"]["name"], "labels": item["metadata"].get("labels") or {}}
 
 
 def _node(item: Mapping[str, Any]) -> dict[str, str]:

@@ -14,7 +14,8 @@ KubeObject = dict[str, Any]
 """A Kubernetes object as JSON gives it."""
 
 WORKLOAD_KINDS = ("Deployment", "DaemonSet", "StatefulSet")
-WORKLOAD_VERSION = "apps/v1"
+AWAITED_VERSIONS = {**dict.fromkeys(WORKLOAD_KINDS, "apps/v1"), "Service": "v1"}
+"""The kinds that can be waited for by name, with the version of each."""
 
 
 @dataclass(frozen=True, order=True)
@@ -39,19 +40,23 @@ class Ref:
 
 @dataclass(frozen=True, order=True)
 class Awaited:
-    """A workload to wait for, or all workloads of a kind in a namespace when there is no name."""
+    """An object to wait for, or all of a kind in a namespace when there is no name."""
 
     kind: str
     namespace: str
     name: str = ""
 
     @property
+    def version(self) -> str:
+        return AWAITED_VERSIONS[self.kind]
+
+    @property
     def ref(self) -> Ref:
-        return Ref(WORKLOAD_VERSION.rpartition("/")[0], self.kind, self.namespace, self.name)
+        return Ref(self.version.rpartition("/")[0], self.kind, self.namespace, self.name)
 
     def stub(self) -> KubeObject:
         metadata = {"namespace": self.namespace, "name": self.name}
-        return {"apiVersion": WORKLOAD_VERSION, "kind": self.kind, "metadata": metadata}
+        return {"apiVersion": self.version, "kind": self.kind, "metadata": metadata}
 
     def covers(self, ref: Ref) -> bool:
         same = (ref.kind, ref.namespace) == (self.kind, self.namespace)

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -32,7 +32,7 @@ def unready(objects: Iterable[KubeObject], live: Mapping[Ref, KubeObject]) -> di
 
 
 def unready_workloads(awaited: Iterable[Awaited], live: Mapping[Ref, KubeObject]) -> dict[Ref, str]:
-    """Return which of the awaited workloads are not ready. Where all of a kind are meant there has to be one."""
+    """Return which of the awaited objects are not ready. Where all of a kind are meant there has to be one."""
     problems = {}
     for item in awaited:
         refs = [item.ref] if item.name else [ref for ref in live if item.covers(ref)]
@@ -48,14 +48,8 @@ def unready_workloads(awaited: Iterable[Awaited], live: Mapping[Ref, KubeObject]
 def _problem(live: KubeObject | None) -> str | None:
     if live is None:
         return "not there"
-    kind = live["kind"]
-    if kind == "CustomResourceDefinition":
-        return None if _condition(live, "Established").get("status") == "True" else "not established"
-    if kind == "MutatingWebhookConfiguration":
-        return _webhook_problem(live)
-    if kind == "DaemonSet":
-        return _daemon_set_problem(live)
-    return _replicas_problem(live)
+    judge = _PROBLEMS.get(live["kind"])
+    return judge(live) if judge else None
 
 
 def _condition(live: KubeObject, name: str) -> Mapping[str, Any]:
@@ -63,6 +57,22 @@ def _condition(live: KubeObject, name: str) -> Mapping[str, Any]:
         if condition.get("type") == name:
             return condition
     return {}
+
+
+def _definition_problem(live: KubeObject) -> str | None:
+    return None if _condition(live, "Established").get("status") == "True" else "not established"
+
+
+def load_balancer_address(live: KubeObject) -> str:
+    """Return the address that a load balancer gave a Service, its IP or its name; empty when there is none."""
+    ingress = ((live.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []
+    return next((str(point.get("ip") or point.get("hostname")) for point in ingress if point), "")
+
+
+def _service_problem(live: KubeObject) -> str | None:
+    if (live.get("spec") or {}).get("type") != "LoadBalancer" or load_balancer_address(live):
+        return None
+    return "no load balancer has given it an address"
 
 
 def _webhook_problem(live: KubeObject) -> str | None:
@@ -105,6 +115,17 @@ def _daemon_set_problem(live: KubeObject) -> str | None:
 def _by_hand(live: KubeObject) -> bool:
     """Whether pods get the newest version only when somebody deletes them, so that nobody can wait for it."""
     return ((live.get("spec") or {}).get("updateStrategy") or {}).get("type") == "OnDelete"
+
+
+# What says of an object of a kind why it cannot be used yet. One of another kind can be as soon as it is there.
+_PROBLEMS: Mapping[str, Callable[[KubeObject], str | None]] = {
+    "CustomResourceDefinition": _definition_problem,
+    "DaemonSet": _daemon_set_problem,
+    "Deployment": _replicas_problem,
+    "MutatingWebhookConfiguration": _webhook_problem,
+    "Service": _service_problem,
+    "StatefulSet": _replicas_problem,
+}
 
 
 def pod_problems(pods: Iterable[KubeObject], warnings: Iterable[KubeObject] = ()) -> list[str]:

@@ -6,13 +6,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import ProcessError, TrustmeshError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.client import Kubectl
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.model import WORKLOAD_KINDS, KubeObject, Ref
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.readiness import pod_problems, workload_warnings
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._polling import poll
 
 _POLL = 0.5
 
@@ -28,7 +28,10 @@ def wait_ready(cluster: Kubectl, look: Callable[[], Seen], deadline: float, answ
     """
     problems: Mapping[Ref, str] = {}
     live: Mapping[Ref, KubeObject] = {}
-    while True:
+    silence = ""
+
+    def nothing_is_missing() -> bool:
+        nonlocal problems, live, silence, answered
         silence = ""
         try:
             problems, live = look()
@@ -37,12 +40,10 @@ def wait_ready(cluster: Kubectl, look: Callable[[], Seen], deadline: float, answ
             if not answered:
                 raise
             silence = error.message
-        if not silence and not problems:
-            return []
-        left = deadline - time.monotonic()
-        if left <= 0:
-            break
-        time.sleep(min(_POLL, left))
+        return not silence and not problems
+
+    if poll(nothing_is_missing, deadline, _POLL):
+        return []
     lines = [f"{ref}: {problem}" for ref, problem in sorted(problems.items())]
     if silence:
         return [*lines, f"then the cluster could not be asked any more: {silence}"]

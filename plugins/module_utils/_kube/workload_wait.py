@@ -14,14 +14,17 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import A
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, WaitTimeout
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.client import Kubectl
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.model import (
-    WORKLOAD_KINDS,
-    WORKLOAD_VERSION,
+    AWAITED_VERSIONS,
     Awaited,
     KubeObject,
     by_ref,
 )
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.readiness import unready_workloads
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.readiness import (
+    load_balancer_address,
+    unready_workloads,
+)
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.waiting import Seen, wait_ready
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kubectl import access_of
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
 
 _CALL_TIMEOUT = 30
@@ -30,7 +33,7 @@ _CALL_TIMEOUT = 30
 def workload_wait_spec() -> ArgumentSpec:
     """Return the options of kubernetes_workload_wait."""
     workload = {
-        "kind": {"type": "str", "choices": list(WORKLOAD_KINDS), "required": True},
+        "kind": {"type": "str", "choices": list(AWAITED_VERSIONS), "required": True},
         "namespace": {"type": "str", "required": True},
         "name": {"type": "str"},
     }
@@ -44,12 +47,12 @@ def workload_wait_spec() -> ArgumentSpec:
 
 
 def workload_wait(params: Mapping[str, Any], check_mode: bool) -> Outcome:
-    """Wait until the workloads are ready. In check mode look once: what is to come up may only be predicted."""
+    """Wait until all are ready. In check mode look once: what is to come up may only be predicted."""
     limit = params["timeout"]
     if limit < 1:
         raise InputError(f"timeout is {limit}; give at least 1 second.")
     awaited = _awaited(params["workloads"])
-    cluster = Kubectl(params["kubectl"], params["kubeconfig"], params["context"], _CALL_TIMEOUT)
+    cluster = Kubectl(access_of(params), _CALL_TIMEOUT)
     seen: Seen = ({}, {})
 
     def look() -> Seen:
@@ -71,7 +74,13 @@ def workload_wait(params: Mapping[str, Any], check_mode: bool) -> Outcome:
             )
     problems, live = seen
     workloads = [
-        {"kind": ref.kind, "namespace": ref.namespace, "name": ref.name, "problem": problems.get(ref, "")}
+        {
+            "kind": ref.kind,
+            "namespace": ref.namespace,
+            "name": ref.name,
+            "problem": problems.get(ref, ""),
+            "address": load_balancer_address(live.get(ref) or {}),
+        }
         for ref in sorted({*live, *problems})
     ]
     return Outcome(result={"ready": not problems, "workloads": workloads})
@@ -92,5 +101,5 @@ def _read(cluster: Kubectl, awaited: Sequence[Awaited]) -> list[KubeObject]:
     found = cluster.named(item.stub() for item in awaited if item.name)
     for item in awaited:
         if not item.name:
-            found += cluster.listed(WORKLOAD_VERSION, item.kind, item.namespace)
+            found += cluster.listed(item.version, item.kind, item.namespace)
     return found

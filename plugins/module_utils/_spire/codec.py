@@ -12,7 +12,6 @@ it drops without a word.
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import re
 import textwrap
@@ -21,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import ProcessError
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.model import Entry, canonical_selectors
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.model import canonical_selectors
 
 T = TypeVar("T")
 
@@ -59,94 +58,6 @@ class ItemResult:
     @property
     def ok(self) -> bool:
         return self.code == 0
-
-
-@dataclass(frozen=True)
-class Agent:
-    """An agent that the server knows."""
-
-    spiffe_id: str
-    attestation_type: str
-    expires_at: int
-    banned: bool
-    can_reattest: bool
-    serial_number: str
-    selectors: tuple[str, ...]
-    version: str = ""
-
-    def is_alive(self, now: float) -> bool:
-        """Whether it may still renew its SVID: neither banned nor expired."""
-        return not self.banned and self.expires_at > now
-
-
-@dataclass(frozen=True)
-class JoinToken:
-    """A join token. ``repr`` does not show its value."""
-
-    value: str
-    expires_at: int
-
-    def __repr__(self) -> str:
-        return f"JoinToken(value='***', expires_at={self.expires_at})"
-
-
-@dataclass(frozen=True)
-class Authority:
-    """One X.509 authority of a bundle."""
-
-    pem: str
-    tainted: bool
-
-    @property
-    def der(self) -> bytes:
-        return base64.b64decode("".join(line for line in self.pem.splitlines() if not line.startswith("-")))
-
-    @property
-    def sha256(self) -> str:
-        """The fingerprint: digest over the DER form."""
-        return hashlib.sha256(self.der).hexdigest()
-
-
-@dataclass(frozen=True)
-class JwtAuthority:
-    """One JWT authority of a bundle: a public key, as DER of its SubjectPublicKeyInfo."""
-
-    key_id: str
-    public_key: bytes
-    expires_at: int = 0
-    tainted: bool = False
-
-    @property
-    def sha256(self) -> str:
-        return hashlib.sha256(self.public_key).hexdigest()
-
-
-@dataclass(frozen=True)
-class Bundle:
-    """The trust bundle of a trust domain."""
-
-    trust_domain: str
-    x509_authorities: tuple[Authority, ...]
-    sequence_number: int
-    refresh_hint: int
-    jwt_authorities: tuple[JwtAuthority, ...] = ()
-
-    @property
-    def pem(self) -> str:
-        """All X.509 authorities, one after the other."""
-        return "".join(authority.pem for authority in self.x509_authorities)
-
-
-@dataclass(frozen=True)
-class X509Svid:
-    """A minted X509-SVID with its key. ``repr`` does not show the key."""
-
-    chain_pem: str
-    key_pem: str
-    bundle_pem: str
-
-    def __repr__(self) -> str:
-        return "X509Svid(***)"
 
 
 def loads(text: str, doing: str, secret: bool = False) -> dict[str, Any]:
@@ -203,56 +114,6 @@ def read_list(reply: Mapping[str, Any], name: str, read: Callable[[Any], T], doi
         ) from None
 
 
-def entry_from_server(data: Mapping[str, Any]) -> Entry:
-    """Read an entry as spire-server prints it."""
-    get = data.get
-    federates_with, dns_names = get("federates_with"), get("dns_names")
-    # Fields in the order of Entry: this runs for each entry of the server in every task.
-    return Entry(
-        id_from_server(get("spiffe_id")),
-        id_from_server(get("parent_id")),
-        selectors_from_server(get("selectors")),
-        get("id", ""),
-        get("x509_svid_ttl", 0),
-        get("jwt_svid_ttl", 0),
-        tuple([name.removeprefix("spiffe://") for name in federates_with]) if federates_with else (),
-        tuple(dns_names) if dns_names else (),
-        get("admin", False),
-        get("downstream", False),
-        get("store_svid", False),
-        get("hint", ""),
-        int(get("expires_at", 0)),
-        int(get("created_at", 0)),
-        get("additional_attributes") or {},
-        int(get("revision_number", 0)),
-    )
-
-
-def entry_to_server(entry: Entry) -> dict[str, Any]:
-    """Return an entry as spire-server reads it. Always the whole entry: an update resets what is left out."""
-    data: dict[str, Any] = {
-        "spiffe_id": entry.spiffe_id,
-        "parent_id": entry.parent_id,
-        "selectors": [{"type": kind, "value": value} for kind, value in (s.split(":", 1) for s in entry.selectors)],
-    }
-    optional = {
-        "entry_id": entry.entry_id,
-        "x509_svid_ttl": entry.x509_svid_ttl,
-        "jwt_svid_ttl": entry.jwt_svid_ttl,
-        "federates_with": [f"spiffe://{name}" for name in entry.federates_with],
-        "dns_names": list(entry.dns_names),
-        "admin": entry.admin,
-        "downstream": entry.downstream,
-        "store_svid": entry.store_svid,
-        "hint": entry.hint,
-        "entryExpiry": entry.expires_at,
-        "additional_attributes": dict(entry.additional_attributes),
-    }
-    # A zero value and an absent key are the same to the server; leaving them out halves the request.
-    data.update({name: value for name, value in optional.items() if value})
-    return data
-
-
 def results_from_server(reply: Mapping[str, Any], expected: int, doing: str) -> list[ItemResult]:
     """Read the fate of each item of a batch; there must be exactly one for each."""
     results = reply.get("results")
@@ -270,48 +131,6 @@ def _item_result(result: Mapping[str, Any]) -> ItemResult:
         code=int(status.get("code", -1)),
         message=str(status.get("message") or "the server gave no reason"),
         entry_id=str((result.get("entry") or result).get("id", "")),
-    )
-
-
-def agent_from_server(data: Mapping[str, Any]) -> Agent:
-    return Agent(
-        spiffe_id=id_from_server(data.get("id")),
-        attestation_type=data.get("attestation_type", ""),
-        expires_at=int(data.get("x509svid_expires_at", 0)),
-        banned=bool(data.get("banned", False)),
-        can_reattest=bool(data.get("can_reattest", False)),
-        serial_number=str(data.get("x509svid_serial_number", "")),
-        selectors=selectors_from_server(data.get("selectors")),
-        version=data.get("agent_version", ""),
-    )
-
-
-def bundle_from_server(data: Mapping[str, Any]) -> Bundle:
-    return Bundle(
-        trust_domain=data.get("trust_domain", ""),
-        x509_authorities=tuple(
-            Authority(pem("CERTIFICATE", authority["asn1"]), bool(authority.get("tainted", False)))
-            for authority in data.get("x509_authorities") or ()
-        ),
-        sequence_number=int(data.get("sequence_number", 0)),
-        refresh_hint=int(data.get("refresh_hint", 0)),
-        jwt_authorities=tuple(
-            JwtAuthority(
-                str(key.get("key_id", "")),
-                base64.b64decode(key.get("public_key", "")),
-                int(key.get("expires_at", 0)),
-                bool(key.get("tainted", False)),
-            )
-            for key in data.get("jwt_authorities") or ()
-        ),
-    )
-
-
-def svid_from_server(data: Mapping[str, Any]) -> X509Svid:
-    return X509Svid(
-        chain_pem="".join(pem("CERTIFICATE", der) for der in data["x509_svid"]),
-        key_pem=pem("PRIVATE KEY", data["private_key"]),
-        bundle_pem="".join(pem("CERTIFICATE", der) for der in data.get("root_cas") or ()),
     )
 
 
@@ -356,8 +175,3 @@ def batches(
         weight += cost
     if texts:
         yield len(texts), f'{{"{name}":[{",".join(texts)}]}}'
-
-
-def entry_weight(entry: Entry) -> int:
-    """The bytes that an entry takes in an answer at most: as JSON it is heavier than on the wire."""
-    return len(json.dumps(entry_to_server(entry), ensure_ascii=False).encode()) + 32  # its times and revision

@@ -12,8 +12,9 @@ from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec, kubectl_spec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kubectl import access_of
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import LocalProcess, PodProcess, Process
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.client import DEFAULT_SOCKET, SpireServer
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.call import DEFAULT_SOCKET, SpireServer
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.pod import SelectedPod
 
 POD_BINARY = "/opt/spire/bin/spire-server"
@@ -51,13 +52,14 @@ def connect(params: Mapping[str, Any]) -> SpireServer:
         process: Process = LocalProcess({"SPIRE_SERVER_PRIVATE_SOCKET": "", "GOGC": "400"})
         binary = params["binary"] or "spire-server"
     else:
+        access = access_of(params)
         pod = PodProcess(
             pod=params["pod"] or "",
             namespace=params["namespace"],
             container=params["container"],
-            kubectl=params["kubectl"],
-            kubeconfig=params["kubeconfig"],
-            context=params["context"],
+            kubectl=access.kubectl,
+            kubeconfig=access.kubeconfig,
+            context=access.context,
         )
         process = SelectedPod(params["pod_selector"], pod) if params["pod_selector"] else pod
         binary = params["binary"] or POD_BINARY

@@ -7,9 +7,9 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
+from ansible_collections.trustmesh.spiffe.plugins.module_utils import _files
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, TrustmeshError
 
 
@@ -27,15 +27,7 @@ def prepare(folder: Path) -> None:
 
 def replace(path: Path, text: str) -> None:
     """Put ``text`` in place of what ``path`` held. A report holds no secret, so everybody may read it."""
-    temporary: Path | None = None
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        temporary = Path(name)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            os.fchmod(file.fileno(), 0o644)
-        temporary.replace(path)
+        _files.replace(path, text, 0o644)
     except OSError as error:
-        if temporary:
-            temporary.unlink(missing_ok=True)
         raise TrustmeshError(f"The report {path} could not be written: {error.strerror}.") from error

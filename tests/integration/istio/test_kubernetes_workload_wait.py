@@ -122,7 +122,26 @@ def test_check_mode_looks_once_and_does_not_fail(api: Api, shop: str) -> None:
     result = wait(api, {"kind": "StatefulSet", "namespace": shop, "name": "db"}, check=True, timeout=60)
     assert not result.get("failed")
     assert not result["ready"]
-    assert result["workloads"] == [{"kind": "StatefulSet", "namespace": shop, "name": "db", "problem": "not there"}]
+    (seen,) = result["workloads"]
+    assert seen == {"kind": "StatefulSet", "namespace": shop, "name": "db", "problem": "not there", "address": ""}
+
+
+def test_a_load_balancer_is_waited_for_until_it_gives_an_address(api: Api, shop: str) -> None:
+    envoy = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "envoy", "namespace": shop},
+        "spec": {"type": "LoadBalancer", "selector": {"app": "envoy"}, "ports": [{"port": 443}]},
+    }
+    create(api, envoy)
+    work = {"kind": "Service", "namespace": shop, "name": "envoy"}
+    result = wait(api, work)
+    assert result["last_seen"] == [f"Service {shop}/envoy: no load balancer has given it an address"]
+    timer = threading.Timer(1.5, set_status, (api, envoy, {"loadBalancer": {"ingress": [{"ip": "192.0.2.200"}]}}))
+    timer.start()
+    result = wait(api, work, timeout=60)
+    timer.join()
+    assert result["workloads"] == [{**work, "problem": "", "address": "192.0.2.200"}], result
 
 
 def test_a_cluster_that_never_answered_fails_at_once(api: Api, tmp_path: Path) -> None:

@@ -10,7 +10,12 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import set_filter
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.agent.model import Agent
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import (
+    id_from_server,
+    selectors_from_server,
+    set_filter,
+)
 
 
 def agent_filters(filters: Mapping[str, Any]) -> list[str]:
@@ -27,4 +32,17 @@ def agent_filters(filters: Mapping[str, Any]) -> list[str]:
         words += ["-expiresBefore", moment.strftime("%Y-%m-%d %H:%M:%S +0000 +00")]
     return words + set_filter(
         "-selector", filters.get("selectors"), "-matchSelectorsOn", filters.get("selectors_match")
+    )
+
+
+def agent_from_server(data: Mapping[str, Any]) -> Agent:
+    return Agent(
+        spiffe_id=id_from_server(data.get("id")),
+        attestation_type=data.get("attestation_type", ""),
+        expires_at=int(data.get("x509svid_expires_at", 0)),
+        banned=bool(data.get("banned", False)),
+        can_reattest=bool(data.get("can_reattest", False)),
+        serial_number=str(data.get("x509svid_serial_number", "")),
+        selectors=selectors_from_server(data.get("selectors")),
+        version=data.get("agent_version", ""),
     )

@@ -12,6 +12,7 @@ from typing import Any
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.agent.client import list_agents
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.agent.model import (
     Aliases,
     check_agent_id,
@@ -21,6 +22,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.agent.mode
 )
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import MATCHES
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.connection import connect, spire_spec
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.client import list_entries
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id import redact
 
 YEAR_9999 = 253402300799
@@ -54,9 +56,9 @@ def run_agent_info(params: Mapping[str, Any], _check_mode: bool) -> Outcome:
     if moment is not None and not 0 < moment <= YEAR_9999:
         raise InputError(f"expires_before: {moment} is no time. Give seconds since 1970, before the year 10000.")
     server = connect(params)
-    book = Aliases.of(server.list_entries())
+    book = Aliases.of(list_entries(server))
     found = []
-    for agent in sorted(server.list_agents(**params), key=lambda one: redact(one.spiffe_id)):
+    for agent in sorted(list_agents(server, **params), key=lambda one: redact(one.spiffe_id)):
         aliases = book.of_agent(agent)
         if params["spiffe_ids"] is not None and redact(agent.spiffe_id) not in ids:
             continue

@@ -17,11 +17,28 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import Agent
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.model import Entry, check_selector
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id import SpiffeId, redact
 
 _DIGEST = re.compile(r"(/spire/agent/join_token/)sha256:([0-9a-f]{16})\Z")
+
+
+@dataclass(frozen=True)
+class Agent:
+    """An agent that the server knows."""
+
+    spiffe_id: str
+    attestation_type: str
+    expires_at: int
+    banned: bool
+    can_reattest: bool
+    serial_number: str
+    selectors: tuple[str, ...]
+    version: str = ""
+
+    def is_alive(self, now: float) -> bool:
+        """Whether it may still renew its SVID: neither banned nor expired."""
+        return not self.banned and self.expires_at > now
 
 
 def check_agent_id(place: str, text: str) -> str:

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import TrustmeshError
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.agent.model import Aliases, public
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import Agent
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.agent.model import Agent, Aliases, public
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.model import Entry
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id import redact
 

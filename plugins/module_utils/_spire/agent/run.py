@@ -13,6 +13,11 @@ from typing import Any
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.agent.client import (
+    ban_agent,
+    evict_agent,
+    list_agents,
+)
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.agent.model import (
     check_agent_id,
     check_alias,
@@ -25,9 +30,10 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.agent.plan
     plan_evicted,
     plan_purged,
 )
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.call import SpireServer
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.carry_out import carry_out
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.client import SpireServer
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.connection import connect, spire_spec
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.client import list_entries
 
 NAMES = ("spiffe_ids", "aliases", "selectors")
 THIRTY_DAYS = 30 * 24 * 3600
@@ -63,7 +69,7 @@ def run_agent(params: Mapping[str, Any], check_mode: bool) -> Outcome:
 
 
 def _plan(server: SpireServer, wanted: Wanted, params: Mapping[str, Any]) -> Plan:
-    agents, entries = server.list_agents(), server.list_entries()
+    agents, entries = list_agents(server), list_entries(server)
     if params["state"] == "evicted":
         return plan_evicted(wanted, agents, entries, params["lift_ban"])
     if params["state"] == "banned":
@@ -73,8 +79,8 @@ def _plan(server: SpireServer, wanted: Wanted, params: Mapping[str, Any]) -> Pla
 
 def _apply(server: SpireServer, plan: Plan) -> None:
     """Carry the plan out, one call for each agent, since the server takes no more. What was done is told on failure."""
-    call = server.evict_agent if plan.verb == "evict" else server.ban_agent
-    carry_out(plan.steps, lambda step: call(step.agent.spiffe_id))
+    change = evict_agent if plan.verb == "evict" else ban_agent
+    carry_out(plan.steps, lambda step: change(server, step.agent.spiffe_id))
 
 
 def _check_input(params: Mapping[str, Any]) -> Wanted:

@@ -17,7 +17,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.authority.
     Slot,
     Trusted,
 )
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import Bundle
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.model import Bundle
 
 # chain.require_cryptography() tells the user when it is not there.
 with contextlib.suppress(ImportError):

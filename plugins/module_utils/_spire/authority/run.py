@@ -19,7 +19,14 @@ from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, TrustmeshError, WaitTimeout
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._polling import poll
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.agent.client import list_agents
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.authority.client import (
+    change_authority,
+    prepare_authority,
+    show_authorities,
+)
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.authority.codec import authorities_from_server
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.authority.model import (
     JWT,
@@ -40,8 +47,10 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.authority.
     plan_step,
     targets,
 )
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.client import SpireServer
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.client import show_bundle
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.call import SpireServer
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.connection import connect, spire_spec
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.client import list_relationships
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id import redact
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls.chain import require_cryptography
 
@@ -118,7 +127,9 @@ class Rotation:
         return X509 if self.kind == UPSTREAM else self.kind
 
     def read(self) -> Authorities:
-        return authorities_from_server(self.kind, self.server.authorities(self.slots_kind), self.server.show_bundle())
+        return authorities_from_server(
+            self.kind, show_authorities(self.server, self.slots_kind), show_bundle(self.server)
+        )
 
     def carry_out(self, make_plan: Callable[[Authorities], Plan], one_step: bool) -> None:
         """Take the steps of the plan, each from a fresh reading. On failure tell which were taken."""
@@ -137,9 +148,9 @@ class Rotation:
     def warnings(self, plan: Plan) -> list[str]:
         """Say when partners may learn of the new authority too late."""
         verbs = [step.verb for step in plan.steps]
-        if ACTIVATE not in verbs or not self.server.list_relationships():
+        if ACTIVATE not in verbs or not list_relationships(self.server):
             return []
-        hint = self.server.show_bundle().refresh_hint or DEFAULT_REFRESH_HINT
+        hint = show_bundle(self.server).refresh_hint or DEFAULT_REFRESH_HINT
         if self.propagation >= hint:
             return []
         return [
@@ -160,14 +171,14 @@ class Rotation:
 
     def _take(self, step: Step) -> None:
         if step.verb == PREPARE:
-            self.server.prepare_authority(self.slots_kind)
+            prepare_authority(self.server, self.slots_kind)
             self._check_prepared()
         elif step.verb == ACTIVATE:
-            self.server.change_authority(self.slots_kind, step.verb, step.authority_id)
+            change_authority(self.server, self.slots_kind, step.verb, step.authority_id)
         else:
             if step.verb == TAINT:
                 self.serials = self._living()
-            self.server.change_authority(self.kind, step.verb, step.authority_id)
+            change_authority(self.server, self.kind, step.verb, step.authority_id)
         self.done.append(step)
 
     def _check_prepared(self) -> None:
@@ -182,7 +193,7 @@ class Rotation:
     def _living(self) -> dict[str, str]:
         """The serial number of each agent that may renew its SVID."""
         now = time.time()
-        return {agent.spiffe_id: agent.serial_number for agent in self.server.list_agents() if agent.is_alive(now)}
+        return {agent.spiffe_id: agent.serial_number for agent in list_agents(self.server) if agent.is_alive(now)}
 
     def _wait_for_agents(self, step: Step) -> None:
         """Wait until each agent that lived when the authority was tainted uses another SVID, or lives no more.
@@ -193,15 +204,15 @@ class Rotation:
         """
         resumed = self.serials is None
         before = self._living() if self.serials is None else self.serials
-        deadline = time.monotonic() + self.renewal_timeout
-        while True:
+        waiting: list[str] = []
+
+        def all_are_renewed() -> bool:
             now = self._living()
-            waiting = sorted(redact(one) for one, serial in before.items() if now.get(one) == serial)
-            if not waiting:
-                return
-            if time.monotonic() >= deadline:
-                raise _not_renewed(step, waiting, self.renewal_timeout, resumed)
-            time.sleep(_POLL_S)
+            waiting[:] = sorted(redact(agent) for agent, serial in before.items() if now.get(agent) == serial)
+            return not waiting
+
+        if not poll(all_are_renewed, time.monotonic() + self.renewal_timeout, _POLL_S):
+            raise _not_renewed(step, waiting, self.renewal_timeout, resumed)
 
 
 def _not_renewed(step: Step, waiting: list[str], seconds: int, resumed: bool) -> WaitTimeout:

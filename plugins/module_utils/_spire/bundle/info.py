@@ -11,7 +11,11 @@ from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.model import forms
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.client import (
+    list_federated_bundles,
+    show_bundle,
+)
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.wanted import forms
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.connection import connect, spire_spec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls.chain import require_cryptography
 
@@ -25,8 +29,8 @@ def run_bundle_info(params: Mapping[str, Any], _check_mode: bool) -> Outcome:
     """Read the bundles that the server holds now."""
     require_cryptography()
     server = connect(params)
-    result: dict[str, Any] = {"bundle": forms(server.show_bundle())}
+    result: dict[str, Any] = {"bundle": forms(show_bundle(server))}
     if params["federated"]:
-        bundles = sorted(server.list_federated_bundles(), key=lambda bundle: bundle.trust_domain)
+        bundles = sorted(list_federated_bundles(server), key=lambda bundle: bundle.trust_domain)
         result["federated_bundles"] = [forms(bundle) for bundle in bundles]
     return Outcome(result=result)

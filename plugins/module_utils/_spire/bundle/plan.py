@@ -10,14 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.codec import PEM
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.model import (
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.document import PEM
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.model import Bundle
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.wanted import (
     Wanted,
     public,
     same_content,
     same_x509,
 )
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import Bundle
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.model import Entry
 
 RESTRICT = "restrict"

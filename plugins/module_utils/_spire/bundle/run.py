@@ -14,14 +14,14 @@ from typing import Any
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, TrustmeshError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.codec import FORMATS, spiffe_document
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.model import (
-    Wanted,
-    public,
-    same_content,
-    wanted_bundle,
-    wanted_names,
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.client import (
+    delete_federated_bundle,
+    list_federated_bundles,
+    set_federated_bundle,
+    show_bundle,
 )
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.document import FORMATS, spiffe_document
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.model import Bundle
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.plan import (
     DELETE,
     DISSOCIATE,
@@ -31,16 +31,24 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.pla
     plan_delete,
     plan_set,
 )
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.wanted import (
+    Wanted,
+    public,
+    same_content,
+    wanted_bundle,
+    wanted_names,
+)
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.call import SpireServer
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.carry_out import carry_out
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.client import SpireServer
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import (
     FAILED_PRECONDITION,
     NOT_FOUND,
-    Bundle,
     ItemResult,
 )
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.connection import connect, spire_spec
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.client import list_entries
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.model import Entry
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.client import list_relationships
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls.chain import require_cryptography
 
 
@@ -88,7 +96,7 @@ def run_bundle(params: Mapping[str, Any], check_mode: bool) -> Outcome:
     server = connect(params)
     plan, warnings = BundlePlan(), [words for one in wanted for words in one.warnings]
     if wanted:
-        own = server.show_bundle().trust_domain
+        own = show_bundle(server).trust_domain
         held = held_bundles(server)
         if present:
             plan = plan_set(wanted, held, own, params["allow_older"])
@@ -134,25 +142,25 @@ def _read(one: Wanted, path: Path) -> str:
 
 def held_bundles(server: SpireServer) -> dict[str, Bundle]:
     """The bundles of other trust domains that the server holds, by trust domain."""
-    return {bundle.trust_domain: bundle for bundle in server.list_federated_bundles()}
+    return {bundle.trust_domain: bundle for bundle in list_federated_bundles(server)}
 
 
 def entries_federating_with(server: SpireServer, trust_domains: Sequence[str]) -> list[Entry]:
     """The registration entries that federate with one of these trust domains."""
     if not trust_domains:
         return []
-    return server.list_entries(federates_with=trust_domains, federates_with_match="any")
+    return list_entries(server, federates_with=trust_domains, federates_with_match="any")
 
 
 def apply_bundle(server: SpireServer, step: BundleStep, mode: str) -> None:
     """Set or delete one bundle, and see from the answer that it was done."""
     one = step.one
     if step.after is None:
-        result = server.delete_federated_bundle(one.trust_domain, mode)
+        result = delete_federated_bundle(server, one.trust_domain, mode)
         if not result.ok and result.code != NOT_FOUND:
             raise refused_by_server(one, "delete the bundle", result)
         return
-    result, stored = server.set_federated_bundle(one.trust_domain, spiffe_document(step.after))
+    result, stored = set_federated_bundle(server, one.trust_domain, spiffe_document(step.after))
     if not result.ok:
         raise refused_by_server(one, "set the bundle", result)
     if not same_content(stored, step.after):
@@ -180,7 +188,7 @@ def _left_behind(server: SpireServer, plan: BundlePlan) -> list[str]:
         return []
     gone = {step.one.trust_domain: step.one for step in plan.steps}
     warnings = []
-    for relationship in server.list_relationships():
+    for relationship in list_relationships(server):
         if relationship.trust_domain in gone:
             warnings.append(
                 f"{gone[relationship.trust_domain].where()}: the federation relationship with it stays, and the server "

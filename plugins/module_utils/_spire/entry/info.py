@@ -12,9 +12,10 @@ from typing import Any
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, ProcessError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.client import SpireServer
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.call import SpireServer
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import MATCHES
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.connection import connect, spire_spec
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.client import list_entries
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.model import (
     Entry,
     check_filters,
@@ -48,7 +49,7 @@ def run_entry_info(params: Mapping[str, Any], _check_mode: bool) -> Outcome:
     """Read the entries that pass the filters of ``params``."""
     filters = check_filters(params)
     server = connect(params)
-    entries = _one(server, filters) if filters.get("entry_id") else server.list_entries(**filters)
+    entries = _one(server, filters) if filters.get("entry_id") else list_entries(server, **filters)
     if params["owner"] is not None:
         # An id is no filter of the server.
         entries = [entry for entry in entries if owner_of(entry.entry_id) == params["owner"]]
@@ -59,7 +60,7 @@ def _one(server: SpireServer, filters: Mapping[str, Any]) -> list[Entry]:
     if filters.get("downstream"):
         raise InputError("entry_id: with an id there is nothing to filter. Leave downstream out.", field="entry_id")
     try:
-        return server.list_entries(**filters)
+        return list_entries(server, **filters)
     except ProcessError as error:
         if "code = NotFound" in str(error.details.get("stderr")):
             return []

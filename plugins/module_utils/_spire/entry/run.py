@@ -19,7 +19,11 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import (
     TrustmeshError,
 )
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.client import SpireServer
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.client import (
+    list_federated_bundles,
+    show_bundle,
+)
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.call import SpireServer
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import (
     ALREADY_EXISTS,
     FAILED_PRECONDITION,
@@ -27,10 +31,15 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec impo
     NOT_FOUND,
     PAGE_ITEMS,
     ItemResult,
-    entry_weight,
 )
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.connection import connect, spire_spec
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.codec import field_of
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.client import (
+    create_entries,
+    delete_entries,
+    list_entries,
+    update_entries,
+)
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.codec import entry_weight, field_of
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.model import (
     FIELDS,
     Entry,
@@ -159,7 +168,7 @@ class _Task:
     rules: Rules
 
     def plan(self) -> Plan:
-        current = self.server.list_entries()
+        current = list_entries(self.server)
         self._check_trust_domain(current)
         make_plan = plan_present if self.params["state"] == "present" else plan_absent
         plan = make_plan(self.wanted, current, self.rules)
@@ -171,7 +180,7 @@ class _Task:
         federated = [step for step in plan.steps if step.after and step.after.federates_with]
         if not federated:
             return []
-        known = {bundle.trust_domain for bundle in self.server.list_federated_bundles()}
+        known = {bundle.trust_domain for bundle in list_federated_bundles(self.server)}
         return [
             _Refusal(step, self._where(step), "federates_with", FAILED_PRECONDITION, _missing(missing))
             for step in federated
@@ -214,16 +223,16 @@ class _Task:
 
     def _call(self, verb: str, steps: Sequence[Step]) -> Iterator[list[ItemResult]]:
         if verb == "delete":
-            return self.server.delete_entries([step.entry.entry_id for step in steps])
+            return delete_entries(self.server, [step.entry.entry_id for step in steps])
         entries = [step.entry for step in steps]
-        return self.server.create_entries(entries) if verb == "create" else self.server.update_entries(entries)
+        return create_entries(self.server, entries) if verb == "create" else update_entries(self.server, entries)
 
     def _settled(self, error: TrustmeshError, unknown: Sequence[Step], done: list[Step]) -> TrustmeshError:
         """The error of a call that broke off, with what was done after all: the server may have gone on."""
         if isinstance(error, NotReachedError):
             return _told(error, done)
         try:
-            held = {entry.entry_id: entry for entry in self.server.list_entries()}
+            held = {entry.entry_id: entry for entry in list_entries(self.server)}
         except ProcessError:
             _told(error, done)
             error.message += (
@@ -260,7 +269,7 @@ class _Task:
             return
         ours = trust_domain_part(self.wanted[0].key.spiffe_id)
         # Every entry is of the server's own domain, so only an empty server must be asked.
-        domain = trust_domain_part(current[0].spiffe_id) if current else self.server.show_bundle().trust_domain
+        domain = trust_domain_part(current[0].spiffe_id) if current else show_bundle(self.server).trust_domain
         if ours != domain:
             raise InputError(
                 f"{self.wanted[0].where()}: the server signs for the trust domain {domain}, not for {ours}. Is it the "

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.codec import (
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.document import (
     SPIFFE,
     BadBundle,
     read_document,
 )
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import Bundle
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.model import Bundle
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.model import HTTPS_WEB, Relationship
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls import probe
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls.chain import Expectation, judge, load_pem

@@ -14,15 +14,17 @@ from typing import Any
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.model import (
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.client import show_bundle
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.model import Bundle
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.run import held_bundles
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.wanted import (
     public,
     same_content,
     valid_authorities,
     youngest,
 )
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.run import held_bundles
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import Bundle
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.connection import connect, spire_spec
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.client import list_relationships
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.endpoint import Served, fetch
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.model import Relationship
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id import SpiffeIdError, trust_domain_of
@@ -56,12 +58,12 @@ def run_federation_info(params: Mapping[str, Any], _check_mode: bool) -> Outcome
         raise InputError(f"probe_timeout: {params['probe_timeout']} is not a positive number of seconds.")
     names = _names(params["trust_domains"])
     server = connect(params)
-    relationships = sorted(server.list_relationships(), key=lambda relationship: relationship.trust_domain)
+    relationships = sorted(list_relationships(server), key=lambda relationship: relationship.trust_domain)
     relationships = [one for one in relationships if names is None or one.trust_domain in names]
     held = held_bundles(server)
     served: dict[str, Served] = {}
     if params["probe"] and relationships:
-        own = server.show_bundle()
+        own = show_bundle(server)
         there = {**held, own.trust_domain: own}
         with ThreadPoolExecutor(PROBES_AT_ONCE) as pool:
             answers = pool.map(

@@ -17,7 +17,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id 
 
 if TYPE_CHECKING:
     # At run time it would bring the library for certificates into every module that talks to a server.
-    from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.model import Wanted
+    from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.wanted import Wanted
 
 HTTPS_WEB = "https_web"
 HTTPS_SPIFFE = "https_spiffe"

@@ -14,19 +14,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.model import (
-    Wanted,
-    public,
-    same_content,
-    share_authority,
-)
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.model import Bundle
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.plan import (
     RESTRICT,
     BundleStep,
     plan_delete,
     refuse_own,
 )
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import Bundle
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.wanted import (
+    Wanted,
+    public,
+    same_content,
+    share_authority,
+)
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.model import Entry
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.model import Relationship
 

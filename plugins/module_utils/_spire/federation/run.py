@@ -20,7 +20,8 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import (
     WaitTimeout,
 )
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.model import wanted_names
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.client import show_bundle
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.model import Bundle
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.plan import RESTRICT, BundleStep
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.run import (
     apply_bundle,
@@ -30,10 +31,17 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.run
     read_wanted,
     refused_by_server,
 )
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.wanted import wanted_names
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.call import SpireServer
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.carry_out import carry_out
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.client import SpireServer
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import NOT_FOUND, Bundle
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import NOT_FOUND
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.connection import connect, spire_spec
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.client import (
+    delete_relationship,
+    list_relationships,
+    refresh_bundle,
+    set_relationship,
+)
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.endpoint import fetch
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.model import (
     PROFILES,
@@ -97,8 +105,8 @@ def run_federation(params: Mapping[str, Any], check_mode: bool) -> Outcome:
     plan = Plan()
     own: Bundle | None = None
     if wanted:
-        own = server.show_bundle()
-        held, current = held_bundles(server), server.list_relationships()
+        own = show_bundle(server)
+        held, current = held_bundles(server), list_relationships(server)
         if present:
             plan = plan_present(pairs, current, held, own, params["refresh"])
         else:
@@ -132,11 +140,11 @@ def _apply(server: SpireServer, step: Step, deadline: float) -> None:
     elif isinstance(step, BundleStep):
         apply_bundle(server, step, RESTRICT)
     elif isinstance(step, RelationshipStep) and step.after is None:
-        result = server.delete_relationship(step.one.trust_domain)
+        result = delete_relationship(server, step.one.trust_domain)
         if not result.ok and result.code != NOT_FOUND:
             raise refused_by_server(step.one, "delete the relationship", result)
     elif step.after is not None:
-        result = server.set_relationship(step.after, create=step.before is None)
+        result = set_relationship(server, step.after, create=step.before is None)
         if not result.ok:
             raise refused_by_server(step.one, "set the relationship", result)
 
@@ -176,7 +184,7 @@ def _refresh(server: SpireServer, step: RefreshStep, deadline: float) -> None:
     while True:
         left = max(deadline - time.monotonic(), 1.0)
         try:
-            replace(server, timeout=min(server.timeout, left)).refresh_bundle(one.trust_domain)
+            refresh_bundle(replace(server, timeout=min(server.timeout, left)), one.trust_domain)
             return
         except ProcessTimeout:
             words, cause = "", "it takes the connection and does not answer."

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import TrustmeshError
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.agent.model import is_token_alias
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import Agent
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.agent.model import Agent, is_token_alias
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.model import Entry
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id import redact
 

@@ -17,10 +17,14 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import A
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, TrustmeshError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._files import SecretFile
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.agent.client import evict_agent, list_agents
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.agent.model import check_alias
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.client import SpireServer
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import NOT_FOUND, JoinToken
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.call import SpireServer
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import NOT_FOUND
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.connection import connect, spire_spec
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.client import delete_entries, list_entries
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.join_token.client import generate_token
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.join_token.model import JoinToken
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.join_token.plan import (
     StoredToken,
     TokenPlan,
@@ -90,8 +94,8 @@ def _plan(server: SpireServer, wanted: Sequence[Wanted]) -> list[TokenPlan]:
     """Read the server once, for all of the aliases."""
     if not wanted:
         return []
-    agents = server.list_agents()
-    entries = server.list_entries(spiffe_id=wanted[0].alias if len(wanted) == 1 else None)
+    agents = list_agents(server)
+    entries = list_entries(server, spiffe_id=wanted[0].alias if len(wanted) == 1 else None)
     now = time.time()
     return [plan_token(one, agents, entries, _stored(one.dest), now) for one in wanted]
 
@@ -131,9 +135,9 @@ def _open(dest: str, files: ExitStack) -> SecretFile:
 def _mint(server: SpireServer, one: Wanted, plan: TokenPlan, done: list[dict[str, str]]) -> JoinToken:
     actions = iter(plan.actions(one.alias))
     for agent in plan.evict:
-        server.evict_agent(agent.spiffe_id)
+        evict_agent(server, agent.spiffe_id)
         done.append(next(actions))
-    for results in server.delete_entries([entry.entry_id for entry in plan.delete]):
+    for results in delete_entries(server, [entry.entry_id for entry in plan.delete]):
         failed = next((result for result in results if not result.ok and result.code != NOT_FOUND), None)
         if failed:
             raise TrustmeshError(
@@ -141,7 +145,7 @@ def _mint(server: SpireServer, one: Wanted, plan: TokenPlan, done: list[dict[str
                 f"left of a token that was never used: {failed.message}. Run again."
             )
         done.extend(next(actions) for _result in results)
-    token = server.generate_token(one.alias, one.ttl)
+    token = generate_token(server, one.alias, one.ttl)
     done.append(next(actions))
     return token
 

@@ -12,10 +12,18 @@ from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import ProcessError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.authority.client import show_authorities
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.authority.codec import authorities_from_server
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.authority.model import JWT, X509
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.client import SpireServer
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.client import show_bundle
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.call import SpireServer
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.connection import connect
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.client import list_relationships
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.server.client import (
+    count_objects,
+    read_health,
+    read_version,
+)
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls.chain import require_cryptography
 
 _JWT_DISABLED = "JWT functionality is disabled"
@@ -26,13 +34,13 @@ def run_server_info(params: Mapping[str, Any], _check_mode: bool) -> Outcome:
     server = connect(params)
     require_cryptography()
     # The first call waits for a server that is starting; the others then find it.
-    healthy, words = server.health()
+    healthy, words = read_health(server)
     with ThreadPoolExecutor(4) as pool:
-        version = pool.submit(server.version)
-        bundle_read = pool.submit(server.show_bundle)
-        counts = {what: pool.submit(server.count, what) for what in ("agent", "entry", "bundle")}
-        federation = pool.submit(server.list_relationships)
-        x509_slots = pool.submit(server.authorities, X509)
+        version = pool.submit(read_version, server)
+        bundle_read = pool.submit(show_bundle, server)
+        counts = {what: pool.submit(count_objects, server, what) for what in ("agent", "entry", "bundle")}
+        federation = pool.submit(list_relationships, server)
+        x509_slots = pool.submit(show_authorities, server, X509)
         jwt_slots = pool.submit(_jwt_slots, server)
         bundle = bundle_read.result()
         x509 = authorities_from_server(X509, x509_slots.result(), bundle)
@@ -62,7 +70,7 @@ def run_server_info(params: Mapping[str, Any], _check_mode: bool) -> Outcome:
 def _jwt_slots(server: SpireServer) -> dict[str, Any] | None:
     """A server may be set to sign no JWT-SVIDs; it then has no such authority."""
     try:
-        return server.authorities(JWT)
+        return show_authorities(server, JWT)
     except ProcessError as error:
         if _JWT_DISABLED in str(error.details.get("stderr")):
             return None

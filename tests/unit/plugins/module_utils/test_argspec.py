@@ -58,6 +58,6 @@ def test_other_failures_name_no_item() -> None:
 def test_merge_keeps_options_and_constraints_and_leaves_the_parts_alone() -> None:
     one = ArgumentSpec({"a": {"type": "str"}}, mutually_exclusive=[("a", "kubeconfig")])
     merged = one.merge(kubectl_spec())
-    assert set(merged.options) == {"a", "kubectl", "kubeconfig", "context"}
+    assert set(merged.options) == {"a", *kubectl_spec().options}
     assert merged.mutually_exclusive == [("a", "kubeconfig")]
     assert set(one.options) == {"a"}

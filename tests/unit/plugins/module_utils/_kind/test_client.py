@@ -5,14 +5,19 @@
 
 from __future__ import annotations
 
+import base64
+import ipaddress
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import ProcessError
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind.client import KindClient
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind.client import KindClient, _request
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import Completed
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 NODE = {
     "Name": "/blue-control-plane",
@@ -35,7 +40,7 @@ class Engine:
         return Completed(tuple(argv), 0, "0123456789ab" if argv[1] == "ps" else json.dumps([NODE]), "")
 
 
-def client(engine: Engine, folder: Path) -> KindClient:
+def client(engine: Engine | Networks, folder: Path) -> KindClient:
     return KindClient("podman", "kind", "kubectl", "kind", engine, folder)  # type: ignore[arg-type]
 
 
@@ -54,3 +59,78 @@ def test_a_node_that_only_seems_to_run_is_not_taken_for_somebody_elses(tmp_path:
     with pytest.raises(ProcessError, match="podman restart blue-control-plane") as caught:
         client(dead, tmp_path).read("blue")
     assert "cannot exec in a stopped container" in caught.value.message
+
+
+# The network
+
+
+class Networks:
+    """An engine that makes networks. It refuses what ``refused`` says, and shows them in the form of ``shown``."""
+
+    def __init__(self, shown: str, refused: str = "", taken: tuple[str, ...] = ()) -> None:
+        self.shown, self.refused = shown, refused
+        self.names = set(taken)
+        self.made: list[list[str]] = []
+
+    def run(self, argv: Sequence[str], stdin: str | None = None, timeout: float | None = None) -> Completed:
+        del stdin, timeout
+        verb, name = argv[2], argv[-1]
+        rc = 1 if verb != "create" and name not in self.names else 0
+        if verb == "create":
+            if self.refused and self.refused in argv:
+                return Completed(tuple(argv), 125, "", f"{self.refused} is not known")
+            self.names.add(name)
+            self.made.append(list(argv[3:]))
+        elif verb == "rm" and not rc:
+            self.names.remove(name)
+        return Completed(tuple(argv), rc, self.shown if verb == "inspect" and not rc else "", "")
+
+
+PODMAN = json.dumps([{"name": "kind", "subnets": [{"subnet": "10.89.2.0/24", "gateway": "10.89.2.1"}]}])
+DOCKER = json.dumps([{"Name": "kind", "IPAM": {"Config": [{"Subnet": "172.18.0.0/16", "Gateway": "172.18.0.1"}]}}])
+
+
+@pytest.mark.parametrize(
+    ("shown", "words"),
+    [
+        (PODMAN, ["--subnet", "10.89.2.0/24", "--ip-range", "10.89.2.0/25", "kind"]),
+        (DOCKER, ["--subnet", "172.18.0.0/16", "--ip-range", "172.18.0.0/17", "kind"]),
+        ("[]", ["kind"]),
+        ("no JSON", ["kind"]),
+    ],
+)
+def test_containers_get_addresses_of_the_lower_half_of_a_new_network(
+    tmp_path: Path, shown: str, words: list[str]
+) -> None:
+    engine = Networks(shown)
+    client(engine, tmp_path)._ensure_network()
+    assert engine.made[-1] == words
+    assert engine.names == {"kind"}, "the network that was asked for a subnet is left"
+
+
+def test_an_engine_that_takes_no_range_makes_a_network_all_the_same(tmp_path: Path) -> None:
+    engine = Networks(PODMAN, refused="--ip-range")
+    client(engine, tmp_path)._ensure_network()
+    assert engine.made[-1] == ["kind"]
+    assert engine.names == {"kind"}
+
+
+def test_a_network_that_is_there_is_left_alone(tmp_path: Path) -> None:
+    engine = Networks(PODMAN, taken=("kind",))
+    client(engine, tmp_path)._ensure_network()
+    assert engine.made == []
+
+
+def test_what_a_kubelet_asks_for_is_read_from_its_request() -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "system:node:blue-worker")])
+    claims = [x509.DNSName("blue-worker"), x509.IPAddress(ipaddress.ip_address("10.89.0.3"))]
+    built = x509.CertificateSigningRequestBuilder().subject_name(subject)
+    signed = built.add_extension(x509.SubjectAlternativeName(claims), critical=False).sign(key, hashes.SHA256())
+    pem = base64.b64encode(signed.public_bytes(serialization.Encoding.PEM)).decode()
+    spec = {"request": pem, "username": "system:node:blue-worker"}
+    read = _request({"metadata": {"name": "csr-1"}, "spec": spec})
+    assert read.claims == {"blue-worker", "10.89.0.3"}
+    assert (read.name, read.username, read.subject) == ("csr-1", *[spec["username"]] * 2)
+    with pytest.raises(ProcessError, match="cannot be read"):
+        _request({"metadata": {"name": "csr-1"}, "spec": {**spec, "request": "AAAA"}})

@@ -11,10 +11,14 @@ from typing import Any
 import pytest
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, TrustmeshError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind.plan import (
+    CertificateRequest,
     Found,
     Node,
     Wanted,
+    lower_half,
+    mark_of,
     plan_absent,
+    plan_certificates,
     plan_present,
     plan_start,
 )
@@ -164,3 +168,116 @@ def test_the_document_for_kind() -> None:
         "networking": {"disableDefaultCNI": True},
         "nodes": [{"role": "control-plane"}, {"role": "worker"}],
     }
+
+
+# Scenarios
+
+MINE = replace(WANTED, scenario="blue_green")
+
+
+def marked(scenario: str | None, owner: str = WANTED.owner) -> Found:
+    mark = {"fingerprint": WANTED.fingerprint, "owner": owner}
+    return found(mark=mark if scenario is None else {**mark, "scenario": scenario})
+
+
+def test_a_cluster_of_the_same_scenario_is_left_alone() -> None:
+    assert plan_present(MINE, marked("blue_green"), True).actions == []
+    assert plan_absent(MINE, marked("blue_green"), True).actions == ["delete"]
+
+
+@pytest.mark.parametrize("owner_is_alive", [True, False])
+@pytest.mark.parametrize("plan", [plan_present, plan_absent])
+def test_a_cluster_of_another_scenario_is_left_alone_and_named(plan: Any, owner_is_alive: bool) -> None:
+    with pytest.raises(TrustmeshError, match="was made for the scenario federation and not for blue_green") as caught:
+        plan(MINE, marked("federation"), owner_is_alive)
+    assert "Tear federation down first, or give trustmesh_instance another value" in caught.value.message
+    assert caught.value.details == {"scenario": "federation"}
+
+
+def test_a_cluster_of_another_scenario_is_taken_over_when_told() -> None:
+    plan = plan_present(replace(MINE, adopt=True), marked("federation"), True)
+    assert plan.actions == ["adopt"]
+    assert "it is of the scenario federation\n" in plan.before
+    assert "it is of the scenario blue_green\n" in plan.after
+    assert plan_absent(replace(MINE, adopt=True), marked("federation"), True).actions == ["delete"]
+
+
+def test_a_cluster_marked_without_a_scenario_becomes_ones_own() -> None:
+    plan = plan_present(MINE, marked(None), True)
+    assert plan.actions == ["adopt"]
+    assert "it is of no scenario\n" in plan.before
+    assert plan_absent(MINE, marked(None), True).actions == ["delete"]
+    with pytest.raises(TrustmeshError, match="belongs to the checkout /home/you"):
+        plan_present(MINE, marked(None, "/home/you"), True)
+
+
+def test_without_a_scenario_it_is_not_looked_at_and_stays() -> None:
+    assert plan_present(WANTED, marked("federation"), True).actions == []
+    assert plan_absent(WANTED, marked("federation"), True).actions == ["delete"]
+    assert mark_of(WANTED, marked("federation"))["scenario"] == "federation"
+    assert mark_of(MINE, marked("federation"))["scenario"] == "blue_green"
+    assert "scenario" not in mark_of(WANTED, marked(None))
+
+
+# Certificates of kubelets
+
+CONTROL = "system:node:blue-control-plane"
+
+
+def request(**fields: Any) -> CertificateRequest:
+    own = {"name": "csr-1", "username": CONTROL, "subject": CONTROL, "claims": {"blue-control-plane", "10.89.0.2"}}
+    return CertificateRequest(**{**own, **fields})  # type: ignore[arg-type]
+
+
+def test_certificates_of_our_nodes_for_themselves_are_approved() -> None:
+    worker = {"username": "system:node:blue-worker", "subject": "system:node:blue-worker", "claims": {"blue-worker"}}
+    assert plan_certificates(NODES, [request(), request(name="csr-2", **worker)]) == ["csr-1", "csr-2"]
+    both = [replace(NODES[0], address6="fc00::2")]
+    assert plan_certificates(both, [request(claims={"blue-control-plane", "10.89.0.2", "fc00::2"})]) == ["csr-1"]
+    assert plan_certificates(NODES, []) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        (
+            {"username": "system:node:green-worker"},
+            "made by system:node:green-worker, which is no node of this cluster",
+        ),
+        ({"username": "blue-control-plane"}, "made by blue-control-plane, which is no node"),
+        ({"username": "system:serviceaccount:kube-system:blue-control-plane"}, "which is no node"),
+        ({"claims": {"blue-control-plane", "10.89.0.3"}}, "a certificate of 10.89.0.3, which is not its own"),
+        ({"claims": {"blue-control-plane", "kubernetes"}}, "a certificate of kubernetes, which is not its own"),
+        ({"claims": {"spiffe://example.org/x"}}, "which is not its own"),
+        ({"claims": set()}, "asks for a certificate of nothing"),
+        ({"subject": "system:node:blue-worker"}, "a certificate of system:node:blue-worker, which is not its own"),
+        ({"subject": ""}, "a certificate of (no name)"),
+    ],
+)
+def test_any_other_certificate_is_refused(fields: dict[str, Any], words: str) -> None:
+    with pytest.raises(TrustmeshError) as caught:
+        plan_certificates(NODES, [request(name="csr-0"), request(**fields)])
+    assert words in caught.value.message
+    assert "kubectl certificate deny csr-1" in caught.value.message
+
+
+def test_a_node_whose_address_the_engine_does_not_know_may_claim_its_name_only() -> None:
+    unknown = [replace(NODES[0], address="")]
+    assert plan_certificates(unknown, [request(claims={"blue-control-plane"})]) == ["csr-1"]
+    with pytest.raises(TrustmeshError, match=r"10\.89\.0\.2, which is not its own"):
+        plan_certificates(unknown, [request()])
+
+
+@pytest.mark.parametrize(
+    ("subnet", "half"),
+    [
+        ("10.89.2.0/24", "10.89.2.0/25"),
+        ("172.18.0.0/16", "172.18.0.0/17"),
+        ("10.0.0.0/27", ""),
+        ("fc00::/64", ""),
+        ("", ""),
+        ("10.89.2.1/24", ""),
+    ],
+)
+def test_the_lower_half_of_a_network(subnet: str, half: str) -> None:
+    assert lower_half(subnet) == half

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.model import Awaited, Ref, by_ref
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.readiness import (
+    load_balancer_address,
     pod_problems,
     unready,
     unready_workloads,
@@ -29,6 +30,12 @@ def workload(kind: str = "Deployment", generation: int = 1, **status: Any) -> di
 
 def problem(live: dict[str, Any]) -> str | None:
     return unready([live], {Ref.of(live): live}).get(Ref.of(live))
+
+
+def service(kind: str, ingress: list[dict[str, str]] | None = None) -> dict[str, Any]:
+    status = {} if ingress is None else {"loadBalancer": {"ingress": ingress}}
+    metadata = {"name": "envoy", "namespace": "quotes"}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"type": kind}, "status": status}
 
 
 READY = {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1}
@@ -72,6 +79,12 @@ HOOK = {
             "istiod has not written its CA bundle into it",
         ),
         ({**HOOK, "webhooks": [{"clientConfig": {"url": "https://elsewhere"}}]}, None),
+        (service("ClusterIP"), None),
+        (service("LoadBalancer"), "no load balancer has given it an address"),
+        (service("LoadBalancer", []), "no load balancer has given it an address"),
+        (service("LoadBalancer", [{"ip": "192.0.2.200"}]), None),
+        (service("LoadBalancer", [{"hostname": "x.elb.example"}]), None),
+        ({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}}, None),
     ],
 )
 def test_when_an_object_can_be_used(live: dict[str, Any], words: str | None) -> None:
@@ -222,3 +235,17 @@ def test_a_named_workload_has_to_be_there() -> None:
     awaited = [Awaited("Deployment", "istio-system", "istiod")]
     assert list(unready_workloads(awaited, {}).values()) == ["not there"]
     assert unready_workloads(awaited, by_ref([workload(**READY)])) == {}
+
+
+def test_services_are_waited_for_by_name_and_tell_their_address() -> None:
+    waiting = service("LoadBalancer")
+    ref = Awaited("Service", "quotes", "envoy").ref
+    assert unready_workloads([Awaited("Service", "quotes", "envoy")], by_ref([waiting])) == {
+        ref: "no load balancer has given it an address"
+    }
+    assert not unready_workloads(
+        [Awaited("Service", "quotes")], by_ref([service("LoadBalancer", [{"ip": "192.0.2.1"}])])
+    )
+    assert load_balancer_address(service("LoadBalancer", [{"ip": "192.0.2.1"}])) == "192.0.2.1"
+    assert load_balancer_address(service("LoadBalancer", [{"hostname": "x.example"}])) == "x.example"
+    assert load_balancer_address({}) == ""

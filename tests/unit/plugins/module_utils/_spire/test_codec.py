@@ -10,7 +10,14 @@ import json
 import pytest
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import ProcessError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire import codec
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.codec import (
+    entry_from_server,
+    entry_to_server,
+    entry_weight,
+)
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.model import Entry
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.join_token.model import JoinToken
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.svid.model import X509Svid
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,10 +42,10 @@ SERVER_ENTRY = {
 
 
 def test_an_entry_is_read_and_written_in_the_two_forms_of_the_server() -> None:
-    entry = codec.entry_from_server(SERVER_ENTRY)
+    entry = entry_from_server(SERVER_ENTRY)
     assert entry.selectors == ("k8s:ns:a", "unix:uid:1")
     assert entry.expires_at == 1999999999
-    assert codec.entry_to_server(entry) == {
+    assert entry_to_server(entry) == {
         "spiffe_id": "spiffe://example.org/a",
         "parent_id": "spiffe://example.org/node",
         "selectors": [{"type": "k8s", "value": "ns:a"}, {"type": "unix", "value": "uid:1"}],
@@ -98,7 +105,7 @@ def test_other_output_is_an_error_with_its_own_words(text: str, words: str) -> N
 )
 def test_a_list_of_another_shape_is_never_an_empty_one(reply: dict[str, object]) -> None:
     with pytest.raises(ProcessError, match=r"^Reading failed: .*Is binary the program spire-server"):
-        codec.read_list(reply, "entries", codec.entry_from_server, "Reading")
+        codec.read_list(reply, "entries", entry_from_server, "Reading")
 
 
 def test_a_secret_is_not_shown_in_errors() -> None:
@@ -159,12 +166,12 @@ def test_the_weight_of_an_entry_is_never_less_than_what_gets_on_the_wire(
     # In protobuf a text has its bytes, a tag and a length; a selector is two texts within such a frame.
     texts = [*names, hint, "id", "/a", "td", "/n", "td"]
     wire = sum(len(text.encode()) + 4 for text in texts) + sum(len(one.encode()) + 9 for one in selectors) + 30
-    assert codec.entry_weight(entry) >= wire
+    assert entry_weight(entry) >= wire
 
 
 def test_secrets_do_not_show_in_repr() -> None:
-    assert "s3cret" not in repr(codec.JoinToken("s3cret", 1))
-    assert "s3cret" not in repr(codec.X509Svid("chain", "s3cret", ""))
+    assert "s3cret" not in repr(JoinToken("s3cret", 1))
+    assert "s3cret" not in repr(X509Svid("chain", "s3cret", ""))
 
 
 def test_pem_is_wrapped_and_complete() -> None:
@@ -178,7 +185,7 @@ def test_pem_is_wrapped_and_complete() -> None:
 
 def test_defaults_are_left_out_of_a_request() -> None:
     entry = Entry("spiffe://td/a", "spiffe://td/n", ("k8s:ns:a:b",))
-    assert codec.entry_to_server(entry) == {
+    assert entry_to_server(entry) == {
         "spiffe_id": "spiffe://td/a",
         "parent_id": "spiffe://td/n",
         "selectors": [{"type": "k8s", "value": "ns:a:b"}],

@@ -8,7 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.registrar import Registrar, find_registrars
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.registrar import (
+    Registrar,
+    _complaint,
+    find_registrars,
+)
 
 OURS = "trustmesh.4f0c1d4bfcb1fbd0b44c7ff0a5b3e2d1"
 CONFIG = "/manager.yaml"
@@ -82,6 +86,18 @@ def test_which_entries_a_registrar_deletes(registrar: Registrar, entry_id: str, 
         ),
         (manager(**MOUNTED), [{"name": "v", "secret": {"secretName": "conf"}}], None),
         (manager(**MOUNTED), [{"name": "v", "configMap": {"name": "gone"}}], None),
+        # Relative, as the chart of helm-charts-hardened writes it: from the folder that the program starts in.
+        (
+            manager(
+                args=["--config=a.yaml"],
+                volumeMounts=[{"name": "v", "mountPath": "/a.yaml", "subPath": "manager.yaml", "readOnly": True}],
+            ),
+            [VOLUME],
+            "blue",
+        ),
+        (manager(**{**MOUNTED, "args": ["--config=m/manager.yaml"], "workingDir": "/etc"}), [VOLUME], "blue"),
+        (manager(**{**MOUNTED, "args": ["--config=./manager.yaml"], "workingDir": "/etc/m"}), [VOLUME], "blue"),
+        (manager(**{**MOUNTED, "args": ["--config=m/manager.yaml"]}), [VOLUME], None),
         ({"name": "spire-controller-manager", "image": "mirror.example/x@sha256:0"}, [], ""),
         ({"name": "m", "image": "x", "command": ["/bin/spire-controller-manager"]}, [], ""),
     ],
@@ -131,3 +147,125 @@ def test_a_native_sidecar_counts_and_a_finished_init_container_does_not() -> Non
     assert not find_registrars([one], "spire-server-0")
     one["spec"]["initContainers"] = [manager(restartPolicy="Always")]
     assert find_registrars([one], "spire-server-0")
+
+
+# A manager in a pod of its own. Shaped as the chart spire-server of spiffe/helm-charts-hardened makes its objects.
+
+LABELS = {"app.kubernetes.io/name": "server", "app.kubernetes.io/instance": "spire"}
+
+
+def chart_server(*more: dict[str, Any]) -> list[dict[str, Any]]:
+    owners = [{"kind": "StatefulSet", "name": "spire-server"}]
+    server_pod = pod({"name": "x", "image": "x"}, labels=LABELS, ownerReferences=owners)
+    service = {"kind": "Service", "metadata": {"name": "spire-server"}, "spec": {"selector": LABELS}}
+    return [server_pod, service, *more]
+
+
+def standalone(address: str = "spire-server.spire-server.svc.cluster.local") -> dict[str, Any]:
+    name = "spire-controller-manager-standalone"
+    volumes = [
+        {"name": "agent-config", "configMap": {"name": f"{name}-agent"}},
+        {"name": "controller-manager-config", "configMap": {"name": "spire-controller-manager"}},
+    ]
+    containers = [
+        {"name": "spire-agent", "image": "ghcr.example/spiffe/spire-agent:1.15.3"},
+        {
+            "name": "spire-controller-manager",
+            "image": "ghcr.example/spiffe/spire-controller-manager:0.6.4",
+            "args": ["--config=controller-manager-config.yaml"],
+            "volumeMounts": [
+                {"name": "spire-agent-socket", "mountPath": "/tmp/spire-agent/public", "readOnly": True},
+                {
+                    "name": "controller-manager-config",
+                    "mountPath": "/controller-manager-config.yaml",
+                    "subPath": "controller-manager-config.yaml",
+                    "readOnly": True,
+                },
+            ],
+        },
+    ]
+    deployment = {
+        "kind": "Deployment",
+        "metadata": {"name": name},
+        "spec": {"replicas": 1, "template": {"spec": {"containers": containers, "volumes": volumes}}},
+    }
+    agent = {
+        "kind": "ConfigMap",
+        "metadata": {"name": f"{name}-agent"},
+        "data": {"agent.conf": f'agent {{\n  server_address = "{address}"\n  server_port = "443"\n}}\n'},
+    }
+    owners = [{"kind": "ReplicaSet", "name": f"{name}-5d8c7"}]
+    replica = {
+        "kind": "Pod",
+        "metadata": {"name": f"{name}-5d8c7-x", "ownerReferences": owners},
+        "spec": {"containers": containers, "volumes": volumes},
+    }
+    return {"deployment": deployment, "agent": agent, "replica": replica}
+
+
+def chart_config(text: str) -> dict[str, Any]:
+    data = {"controller-manager-config.yaml": f"apiVersion: spire.spiffe.io/v1alpha1\n{text}"}
+    return {"kind": "ConfigMap", "metadata": {"name": "spire-controller-manager"}, "data": data}
+
+
+@pytest.mark.parametrize(
+    ("text", "prefix"),
+    [("entryIDPrefix: example-cluster\n", "example-cluster"), ("clusterName: example-cluster\n", "")],
+)
+def test_a_manager_in_a_deployment_of_its_own_is_seen_once(text: str, prefix: str) -> None:
+    alone = standalone()
+    objects = chart_server(*alone.values(), chart_config(text))
+    (registrar,) = find_registrars(objects, "statefulset/spire-server")
+    assert registrar == Registrar(
+        "deployment spire-controller-manager-standalone", "spire-controller-manager", prefix=prefix
+    )
+    # One whose Deployment may not be listed is seen by its pod.
+    (registrar,) = find_registrars([item for item in objects if item["kind"] != "Deployment"], "spire-server-0")
+    assert (registrar.place, registrar.prefix) == ("pod spire-controller-manager-standalone-5d8c7-x", prefix)
+
+
+def test_a_manager_in_a_deployment_whose_configuration_is_not_seen_is_told_with_another_remedy() -> None:
+    (registrar,) = find_registrars(chart_server(standalone()["deployment"]), "spire-server-0", "forbidden")
+    assert registrar.prefix is None
+    text = _complaint(registrar, [OURS])
+    assert "of deployment spire-controller-manager-standalone is a spire-controller-manager" in text
+    assert "does not come out of a ConfigMap that can be seen; forbidden" in text
+    assert "Let the user of this kubeconfig read the ConfigMaps" in text
+    assert "Give it an entryIDPrefix" not in text
+
+
+def test_a_deployment_of_a_manager_that_wants_no_pods_does_not_count() -> None:
+    alone = standalone()["deployment"]
+    alone["spec"]["replicas"] = 0
+    assert not find_registrars(chart_server(alone, chart_config("")), "spire-server-0")
+
+
+def test_a_manager_of_its_own_that_dials_another_server_does_not_count() -> None:
+    other = {"kind": "Service", "metadata": {"name": "root"}, "spec": {"selector": {"app": "root"}}}
+    for address, counts in (("root.spire-server.svc", False), ("root", False), ("elsewhere.example", True)):
+        alone = standalone(address)
+        found = find_registrars(chart_server(*alone.values(), chart_config(""), other), "spire-server-0")
+        assert bool(found) is counts, address
+
+
+def test_a_sidecar_of_another_server_in_the_namespace_does_not_count() -> None:
+    other = pod(manager(), ownerReferences=[{"kind": "StatefulSet", "name": "root"}])
+    other["metadata"]["name"] = "root-0"
+    assert not find_registrars(chart_server(other), "statefulset/spire-server")
+
+
+@pytest.mark.parametrize(
+    ("env", "arguments", "prefix"),
+    [
+        ([{"name": "CLUSTER", "value": "blue"}], ["--expand-env"], "blue"),
+        ([{"name": "CLUSTER", "value": "blue"}], ["--expand-env=true"], "blue"),
+        ([{"name": "CLUSTER", "value": "blue"}], [], "$CLUSTER"),
+        ([{"name": "CLUSTER", "valueFrom": {"fieldRef": {}}}], ["--expand-env"], None),
+    ],
+)
+def test_a_prefix_may_come_from_the_environment(
+    env: list[dict[str, Any]], arguments: list[str], prefix: str | None
+) -> None:
+    container = manager(**{**MOUNTED, "args": [*MOUNTED["args"], *arguments], "env": env})
+    objects = [pod(container, [VOLUME]), config_map("entryIDPrefix: $CLUSTER\n")]
+    assert [item.prefix for item in find_registrars(objects, "spire-server-0")] == [prefix]

@@ -9,14 +9,13 @@ from dataclasses import replace
 
 import pytest
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, TrustmeshError
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.agent.model import Aliases, check_agent_id
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.agent.model import Agent, Aliases, check_agent_id
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.agent.plan import (
     Wanted,
     plan_banned,
     plan_evicted,
     plan_purged,
 )
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import Agent
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.model import Entry
 
 NOW = 1000

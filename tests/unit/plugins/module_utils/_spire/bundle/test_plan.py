@@ -9,9 +9,13 @@ import dataclasses
 
 import pytest
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.model import Wanted
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.model import (
+    Authority,
+    Bundle,
+    JwtAuthority,
+)
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.plan import plan_delete, plan_set
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import Authority, Bundle, JwtAuthority
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.wanted import Wanted
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.model import Entry
 from certificates import issue
 

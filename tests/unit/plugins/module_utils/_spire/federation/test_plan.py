@@ -9,8 +9,8 @@ import datetime
 
 import pytest
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.model import Wanted
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import Authority, Bundle
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.model import Authority, Bundle
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.wanted import Wanted
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.endpoint import Served
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.info import judged
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.model import Relationship

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import TrustmeshError
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import Agent
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.agent.model import Agent
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.model import Entry
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.join_token.plan import (
     DAY,

@@ -9,12 +9,16 @@ import json
 from typing import Any
 
 import pytest
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.codec import (
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.document import (
     BadBundle,
     read_document,
     spiffe_document,
 )
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import Authority, Bundle, JwtAuthority
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.model import (
+    Authority,
+    Bundle,
+    JwtAuthority,
+)
 from certificates import issue
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat

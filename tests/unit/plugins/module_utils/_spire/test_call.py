@@ -16,8 +16,12 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import (
     ProcessTimeout,
 )
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import Completed, LocalProcess
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.agent.client import evict_agent, list_agents
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.call import SpireServer
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.causes import CAUSES, UNKNOWN, Cause
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.client import SpireServer
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.client import delete_entries, list_entries
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.join_token.client import generate_token
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.svid.client import mint_x509
 
 
 def saying(folder: Path, words: str, code: int = 1, stream: int = 2) -> SpireServer:
@@ -81,7 +85,7 @@ DIAL = GRPC.format(
 )
 def test_each_failure_has_its_own_words(tmp_path: Path, words: str, cause: str) -> None:
     with pytest.raises(ProcessError) as caught:
-        saying(tmp_path, words).list_entries()
+        list_entries(saying(tmp_path, words))
     assert caught.value.message.startswith("Reading the registration entries failed: ")
     assert cause in caught.value.message
 
@@ -90,7 +94,7 @@ def test_what_kubectl_logs_beside_the_cause_is_left_out(tmp_path: Path) -> None:
     log = 'E1121 12:31:48.181052    5299 memcache.go:265] "Unhandled Error" err="dial tcp 127.0.0.1:9"\n'
     words = f"{log}{log}The connection to the server 127.0.0.1:9 was refused"
     with pytest.raises(ProcessError) as caught:
-        saying(tmp_path, words).list_entries()
+        list_entries(saying(tmp_path, words))
     assert "memcache" not in caught.value.message
     assert "memcache" in caught.value.details["stderr"]
 
@@ -129,12 +133,12 @@ def test_what_was_not_delivered_says_nothing_of_an_unknown_outcome(cause: Cause)
 )
 def test_a_request_that_was_not_delivered_is_sent_again(first: Completed | ProcessError) -> None:
     process = Scripted(first, DONE)
-    (results,) = SpireServer(process, wait_timeout=10).delete_entries(["1"])
+    (results,) = delete_entries(SpireServer(process, wait_timeout=10), ["1"])
     assert [result.ok for result in results] == [True]
     assert process.count == 2
     process = Scripted(first, DONE)
     with pytest.raises(ProcessError):
-        list(SpireServer(process).delete_entries(["1"]))
+        list(delete_entries(SpireServer(process), ["1"]))
     assert process.count == 1
 
 
@@ -160,28 +164,28 @@ def test_a_request_that_was_not_delivered_is_sent_again(first: Completed | Proce
 def test_a_request_that_may_have_been_delivered_is_never_sent_twice(first: Completed | ProcessError) -> None:
     process = Scripted(first, DONE)
     with pytest.raises(ProcessError):
-        list(SpireServer(process, wait_timeout=10).delete_entries(["1"]))
+        list(delete_entries(SpireServer(process, wait_timeout=10), ["1"]))
     assert process.count == 1
 
 
 def test_a_token_in_the_words_of_a_failure_is_not_repeated(tmp_path: Path) -> None:
     agent = "spiffe://td/spire/agent/join_token/29d05e32-1dcd"
     with pytest.raises(ProcessError) as caught:
-        saying(tmp_path, f"no such agent: {agent}").evict_agent(agent)
+        evict_agent(saying(tmp_path, f"no such agent: {agent}"), agent)
     assert "29d05e32" not in f"{caught.value.message} {caught.value.details}"
 
 
 def test_a_minted_secret_is_not_repeated_when_the_answer_is_broken(tmp_path: Path) -> None:
     for server in (saying(tmp_path, '{"private_key": "s3cret"', 0, 1), saying(tmp_path, '{"x": "s3cret"}', 0, 1)):
-        for mint in (lambda s=server: s.mint_x509("spiffe://td/a", 60), lambda s=server: s.generate_token("a", 1)):
+        for mint in (lambda s=server: mint_x509(s, "spiffe://td/a", 60), lambda s=server: generate_token(s, "a", 1)):
             with pytest.raises(ProcessError) as caught:
                 mint()
             assert "s3cret" not in f"{caught.value.message} {caught.value.details}"
     with pytest.raises(ProcessError) as caught:
-        saying(tmp_path, "s3cret", 1, 1).generate_token("spiffe://td/a", 1)
+        generate_token(saying(tmp_path, "s3cret", 1, 1), "spiffe://td/a", 1)
     assert "s3cret" not in f"{caught.value.message} {caught.value.details}"
 
 
 def test_a_program_that_says_nothing_and_ends_well_is_a_failure(tmp_path: Path) -> None:
     with pytest.raises(ProcessError, match="printed nothing"):
-        saying(tmp_path, "", 0).list_agents()
+        list_agents(saying(tmp_path, "", 0))
