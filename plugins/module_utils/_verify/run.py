@@ -31,6 +31,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify import (
     model,
     options,
     page,
+    reading,
     report,
 )
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.attempts import Attempts
@@ -118,14 +119,14 @@ def run(params: Mapping[str, Any], check_mode: bool) -> Outcome:
 def _read(params: Mapping[str, Any]) -> _Task:
     scenario = _scenario(params["scenario"])
     limits = _limits(params)
-    given = model.by_name("clusters", params["clusters"])
+    given = reading.by_name("clusters", params["clusters"])
     clusters = {name: _access(where, item) for name, (where, item) in given.items()}
     servers: dict[str, Server] = {}
     domains: dict[str, str] = {}
-    for name, (where, item) in model.by_name("servers", params["servers"]).items():
+    for name, (where, item) in reading.by_name("servers", params["servers"]).items():
         domains[name] = _trust_domain(where, item["trust_domain"])
         servers[name] = _server(where, item, given, clusters)
-    mesh = model.read_mesh(params["endpoints"], domains, list(clusters))
+    mesh = reading.read_mesh(params["endpoints"], domains, list(clusters))
     world = World(
         mesh=mesh,
         servers=servers,
@@ -138,7 +139,7 @@ def _read(params: Mapping[str, Any]) -> _Task:
         clusters={name: cluster.context or "" for name, cluster in clusters.items()},
         servers=domains,
     )
-    return _Task(scenario, world, model.read_checks(params["checks"], mesh), limits, tested)
+    return _Task(scenario, world, reading.read_checks(params["checks"], mesh), limits, tested)
 
 
 def _access(where: str, item: Mapping[str, Any]) -> Cluster:

@@ -15,7 +15,8 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import C
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls import chain
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify import certificates, tokens
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.foreign import foreign_identity
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import Check, read_checks, read_mesh
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import Check
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.reading import read_checks, read_mesh
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.rejoin import Rejoin
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.world import Cluster, RootSource, World
 
