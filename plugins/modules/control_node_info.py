@@ -63,22 +63,12 @@ control_node:
   returned: success
 """
 
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._control_node import control_node_info
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._control_node.info import run, spec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import run_module
 
 
 def main() -> None:
-    spec = ArgumentSpec(
-        options={
-            "disk_path": {"type": "path", "default": "/"},
-            "ports": {"type": "list", "elements": "int", "default": []},
-            "address": {"type": "str", "default": "127.0.0.1"},
-            "registry": {"type": "str"},
-            "registry_timeout": {"type": "float", "default": 3},
-        }
-    )
-    run_module(spec, control_node_info)
+    run_module(spec(), run)
 
 
 if __name__ == "__main__":

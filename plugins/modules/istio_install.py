@@ -166,12 +166,12 @@ version:
   sample: 1.31.0
 """
 
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.install import install, install_spec
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.run import run, spec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import run_module
 
 
 def main() -> None:
-    run_module(install_spec(), install)
+    run_module(spec(), run)
 
 
 if __name__ == "__main__":

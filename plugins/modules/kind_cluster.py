@@ -140,12 +140,12 @@ actions:
   returned: success
 """
 
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind.cluster import kind_cluster, kind_cluster_spec
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind.run import run, spec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import run_module
 
 
 def main() -> None:
-    run_module(kind_cluster_spec(), kind_cluster)
+    run_module(spec(), run)
 
 
 if __name__ == "__main__":

@@ -86,7 +86,7 @@ cluster:
       - {name: shop, labels: {kubernetes.io/metadata.name: shop, istio-injection: enabled}}
 """
 
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.cluster_info import run, spec
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.cluster.info import run, spec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import run_module
 
 

@@ -133,15 +133,12 @@ waited:
   sample: 180
 """
 
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.workload_wait import (
-    workload_wait,
-    workload_wait_spec,
-)
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.workload.run import run, spec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import run_module
 
 
 def main() -> None:
-    run_module(workload_wait_spec(), workload_wait)
+    run_module(spec(), run)
 
 
 if __name__ == "__main__":

@@ -162,11 +162,11 @@ actions:
 """
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import run_module
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.agent.run import agent_spec, run_agent
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.agent.run import run, spec
 
 
 def main() -> None:
-    run_module(agent_spec(), run_agent)
+    run_module(spec(), run)
 
 
 if __name__ == "__main__":

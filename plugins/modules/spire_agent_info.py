@@ -145,11 +145,11 @@ agents:
 """
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import run_module
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.agent.info import agent_info_spec, run_agent_info
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.agent.info import run, spec
 
 
 def main() -> None:
-    run_module(agent_info_spec(), run_agent_info)
+    run_module(spec(), run)
 
 
 if __name__ == "__main__":

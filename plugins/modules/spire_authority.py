@@ -193,13 +193,13 @@ agents_not_renewed:
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import run_module
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.authority.run import (
-    authority_spec,
-    run_authority,
+    run,
+    spec,
 )
 
 
 def main() -> None:
-    run_module(authority_spec(), run_authority)
+    run_module(spec(), run)
 
 
 if __name__ == "__main__":

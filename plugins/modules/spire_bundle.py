@@ -225,11 +225,11 @@ actions:
 """
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import run_module
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.run import bundle_spec, run_bundle
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.run import run, spec
 
 
 def main() -> None:
-    run_module(bundle_spec(), run_bundle)
+    run_module(spec(), run)
 
 
 if __name__ == "__main__":

@@ -241,13 +241,13 @@ federated_bundles:
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import run_module
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.info import (
-    bundle_info_spec,
-    run_bundle_info,
+    run,
+    spec,
 )
 
 
 def main() -> None:
-    run_module(bundle_info_spec(), run_bundle_info)
+    run_module(spec(), run)
 
 
 if __name__ == "__main__":

@@ -420,11 +420,11 @@ unknown:
 """
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import run_module
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.run import entry_spec, run_entry
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.run import run, spec
 
 
 def main() -> None:
-    run_module(entry_spec(), run_entry)
+    run_module(spec(), run)
 
 
 if __name__ == "__main__":

@@ -191,13 +191,13 @@ actions:
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import run_module
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.run import (
-    federation_spec,
-    run_federation,
+    run,
+    spec,
 )
 
 
 def main() -> None:
-    run_module(federation_spec(), run_federation)
+    run_module(spec(), run)
 
 
 if __name__ == "__main__":

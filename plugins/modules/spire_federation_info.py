@@ -196,13 +196,13 @@ relationships:
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import run_module
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.info import (
-    federation_info_spec,
-    run_federation_info,
+    run,
+    spec,
 )
 
 
 def main() -> None:
-    run_module(federation_info_spec(), run_federation_info)
+    run_module(spec(), run)
 
 
 if __name__ == "__main__":

@@ -216,13 +216,13 @@ actions:
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import run_module
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.join_token.run import (
-    join_token_spec,
-    run_join_token,
+    run,
+    spec,
 )
 
 
 def main() -> None:
-    run_module(join_token_spec(), run_join_token)
+    run_module(spec(), run)
 
 
 if __name__ == "__main__":

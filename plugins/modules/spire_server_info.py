@@ -139,12 +139,11 @@ server:
 """
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import run_module
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.connection import spire_spec
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.server.info import run_server_info
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.server.info import run, spec
 
 
 def main() -> None:
-    run_module(spire_spec(), run_server_info)
+    run_module(spec(), run)
 
 
 if __name__ == "__main__":

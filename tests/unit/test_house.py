@@ -466,6 +466,46 @@ def test_every_spire_module_has_the_one_connection(module: str, monkeypatch: pyt
     assert module in data("meta/runtime.yml")["action_groups"]["spire"]
 
 
+def use_case_of(module: str) -> Any:
+    """Return the use case module behind a module: it has the options and the work."""
+    paths = re.findall(r"module_utils\.([\w.]+) import \(?\s*run,\s*spec\b", text(f"plugins/modules/{module}.py"))
+    paths += ["_build.run"] if module == "artifact_build" else []
+    if module == "trust_check" and not paths:
+        return None  # its options are not in its use case yet
+    assert len(paths) == 1, f"{module}: it imports spec and run of one use case, and nothing else to do its work."
+    return importlib.import_module(f"ansible_collections.trustmesh.spiffe.plugins.module_utils.{paths[0]}")
+
+
+@pytest.mark.parametrize("module", modules())
+def test_use_case_is_run_or_info_and_has_spec_and_run(module: str) -> None:
+    use_case = use_case_of(module)
+    if use_case is None:
+        return
+    name = use_case.__name__.rsplit(".", 1)[1]
+    assert name == ("info" if module.endswith("_info") else "run"), (
+        f"{module}: its use case is run.py, a reader's info.py."
+    )
+    assert callable(use_case.spec)
+    assert callable(use_case.run)
+
+
+@pytest.mark.parametrize("module", modules())
+def test_documentation_names_the_options_of_the_spec(module: str) -> None:
+    use_case = use_case_of(module)
+    if use_case is None:
+        return
+    loaded = importlib.import_module(f"ansible_collections.trustmesh.spiffe.plugins.modules.{module}")
+    told = yaml.safe_load(loaded.DOCUMENTATION)
+    options = dict(told.get("options") or {})
+    used = told["extends_documentation_fragment"]
+    for fragment in [used] if isinstance(used, str) else used:
+        name, _dot, part = fragment.removeprefix("trustmesh.spiffe.").partition(".")
+        found = importlib.import_module(f"ansible_collections.trustmesh.spiffe.plugins.doc_fragments.{name}")
+        block = getattr(found.ModuleDocFragment, (part or "documentation").upper())
+        options |= yaml.safe_load(block).get("options") or {}
+    assert documented(options) == documented(use_case.spec().options)
+
+
 PURE = files("plugins/module_utils/**/model.py", "plugins/module_utils/**/plan.py", "plugins/module_utils/**/codec.py")
 EFFECTS = re.compile(
     r"(ansible|http|io|os|pathlib|shutil|socket|ssl|subprocess|tempfile|time|urllib\.(request|error))(\.|$)"

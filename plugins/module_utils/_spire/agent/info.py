@@ -28,7 +28,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id 
 YEAR_9999 = 253402300799
 
 
-def agent_info_spec() -> ArgumentSpec:
+def spec() -> ArgumentSpec:
     """The options of spire_agent_info."""
     return ArgumentSpec(
         options={
@@ -44,7 +44,7 @@ def agent_info_spec() -> ArgumentSpec:
     ).merge(spire_spec())
 
 
-def run_agent_info(params: Mapping[str, Any], _check_mode: bool) -> Outcome:
+def run(params: Mapping[str, Any], _check_mode: bool) -> Outcome:
     """Read the agents that pass all filters."""
     ids = {check_agent_id(f"spiffe_ids[{i}]", one) for i, one in enumerate(params["spiffe_ids"] or ())}
     wanted_aliases = {check_alias(f"aliases[{i}]", one) for i, one in enumerate(params["aliases"] or ())}

@@ -39,7 +39,7 @@ NAMES = ("spiffe_ids", "aliases", "selectors")
 THIRTY_DAYS = 30 * 24 * 3600
 
 
-def agent_spec() -> ArgumentSpec:
+def spec() -> ArgumentSpec:
     """The options of spire_agent."""
     return ArgumentSpec(
         options={
@@ -54,7 +54,7 @@ def agent_spec() -> ArgumentSpec:
     ).merge(spire_spec())
 
 
-def run_agent(params: Mapping[str, Any], check_mode: bool) -> Outcome:
+def run(params: Mapping[str, Any], check_mode: bool) -> Outcome:
     """Make the server forget or refuse the agents of ``params``."""
     wanted = _check_input(params)
     server = connect(params)

@@ -61,7 +61,7 @@ def content_options() -> dict[str, dict[str, Any]]:
     }
 
 
-def bundle_spec() -> ArgumentSpec:
+def spec() -> ArgumentSpec:
     """The options of spire_bundle."""
     return ArgumentSpec(
         options={
@@ -80,7 +80,7 @@ def bundle_spec() -> ArgumentSpec:
     ).merge(spire_spec())
 
 
-def run_bundle(params: Mapping[str, Any], check_mode: bool) -> Outcome:
+def run(params: Mapping[str, Any], check_mode: bool) -> Outcome:
     """Make the server hold, or not hold, the bundles of ``params``."""
     require_cryptography()
     wanted = wanted_names(params["bundles"], "bundles")

@@ -87,7 +87,7 @@ FIELD_SPECS: dict[str, dict[str, Any]] = {
 }
 
 
-def entry_spec() -> ArgumentSpec:
+def spec() -> ArgumentSpec:
     """The options of spire_entry."""
     return ArgumentSpec(
         options={
@@ -107,7 +107,7 @@ def entry_spec() -> ArgumentSpec:
     ).merge(spire_spec(), registrar_spec())
 
 
-def run_entry(params: Mapping[str, Any], check_mode: bool) -> Outcome:
+def run(params: Mapping[str, Any], check_mode: bool) -> Outcome:
     """Make the server hold, or not hold, the entries of ``params``."""
     rules = _rules(params)
     wanted = _wanted(params, rules)

@@ -40,7 +40,7 @@ NOT_PROBED = "not_probed"
 PROBES_AT_ONCE = 8
 
 
-def federation_info_spec() -> ArgumentSpec:
+def spec() -> ArgumentSpec:
     """The options of spire_federation_info."""
     return ArgumentSpec(
         options={
@@ -51,7 +51,7 @@ def federation_info_spec() -> ArgumentSpec:
     ).merge(spire_spec())
 
 
-def run_federation_info(params: Mapping[str, Any], _check_mode: bool) -> Outcome:
+def run(params: Mapping[str, Any], _check_mode: bool) -> Outcome:
     """Read the relationships and judge each."""
     require_cryptography()
     if params["probe_timeout"] < 1:

@@ -61,7 +61,7 @@ REFRESH_RETRY_S = 0.5
 PROBE_S = 5.0
 
 
-def federation_spec() -> ArgumentSpec:
+def spec() -> ArgumentSpec:
     """The options of spire_federation."""
     return ArgumentSpec(
         options={
@@ -86,7 +86,7 @@ def federation_spec() -> ArgumentSpec:
     ).merge(spire_spec())
 
 
-def run_federation(params: Mapping[str, Any], check_mode: bool) -> Outcome:
+def run(params: Mapping[str, Any], check_mode: bool) -> Outcome:
     """Make the server have, or not have, the relationships of ``params``."""
     require_cryptography()
     if params["refresh_timeout"] < 1:

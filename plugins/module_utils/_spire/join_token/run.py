@@ -37,7 +37,7 @@ MAX_TTL = 2**31 - 1
 _TOKEN = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
 
 
-def join_token_spec() -> ArgumentSpec:
+def spec() -> ArgumentSpec:
     """The options of spire_join_token."""
     return ArgumentSpec(
         options={
@@ -62,7 +62,7 @@ def join_token_spec() -> ArgumentSpec:
     ).merge(spire_spec())
 
 
-def run_join_token(params: Mapping[str, Any], check_mode: bool) -> Outcome:
+def run(params: Mapping[str, Any], check_mode: bool) -> Outcome:
     """Make sure that the node of each alias has joined, or has a token to join with."""
     many = params["tokens"] is not None
     wanted = _check_input(params)
