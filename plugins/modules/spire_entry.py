@@ -337,7 +337,7 @@ counts:
       description: Entries of the list that others made, changed or not. O(purge) never deletes them.
       type: int
       returned: always
-twins:
+duplicates:
   description:
     - Where the server holds several entries of the same SPIFFE ID, parent and selectors, which only an update by hand
       can bring about. When such an entry is in the list, the first id is the one that is managed, and a warning names

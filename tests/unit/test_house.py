@@ -698,7 +698,7 @@ def test_ansible_settings_are_the_same_from_the_root_and_from_playbooks() -> Non
 
 
 def test_sanity_has_nothing_to_ignore() -> None:
-    broken([name for name in files("tests/sanity/ignore-*.txt") if text(name).strip()], "Mend what sanity finds.")
+    broken([name for name in files("tests/sanity/ignore-*.txt") if text(name).strip()], "Fix what sanity finds.")
 
 
 @pytest.mark.parametrize("name", files(".ansible-lint.yml"))

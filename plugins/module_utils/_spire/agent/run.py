@@ -93,8 +93,10 @@ def _check_input(params: Mapping[str, Any]) -> Wanted:
     if params["attestation_type"] == "":
         raise InputError("attestation_type: it is empty, which no agent has. Give a value, or leave the option out.")
     wanted = Wanted(
-        agent_ids=tuple(check_agent_id(f"spiffe_ids[{i}]", one) for i, one in enumerate(params["spiffe_ids"] or ())),
-        aliases=tuple(check_alias(f"aliases[{i}]", one) for i, one in enumerate(params["aliases"] or ())),
+        agent_ids=tuple(
+            check_agent_id(f"spiffe_ids[{i}]", agent_id) for i, agent_id in enumerate(params["spiffe_ids"] or ())
+        ),
+        aliases=tuple(check_alias(f"aliases[{i}]", alias) for i, alias in enumerate(params["aliases"] or ())),
         selectors=check_selectors("selectors", params["selectors"] or ()),
         attestation_type=params["attestation_type"],
     )

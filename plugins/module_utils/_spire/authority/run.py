@@ -96,7 +96,7 @@ def run(params: Mapping[str, Any], check_mode: bool) -> Outcome:
     if params["state"] == ROTATED:
         ids = targets(state, authority_id, params["older_than"], time.time())
         plan = plan_rotations(state, ids)
-        work = [partial(plan_rotation, authority_id=one) for one in ids]
+        work = [partial(plan_rotation, authority_id=tainted_id) for tainted_id in ids]
     else:
         wanted = STATUS.get(params["state"], params["state"])
         plan = plan_step(state, wanted, authority_id)
