@@ -13,6 +13,7 @@ description:
   - Reads processors, memory, free disk, the Go compiler and the container engines of the host that it runs on, and asks
     whether ports are free and whether an image registry answers.
   - Changes nothing.
+  - It is made for the roles of this collection. It is no public interface, and may change in any release.
 options:
   disk_path:
     description: A path whose file system's free space is told. It need not exist yet.
@@ -37,6 +38,9 @@ options:
 extends_documentation_fragment:
   - trustmesh.spiffe.attributes
   - trustmesh.spiffe.attributes.info_module
+seealso:
+  - module: trustmesh.spiffe.artifact_build
+  - module: trustmesh.spiffe.kind_cluster
 """
 
 EXAMPLES = r"""

@@ -18,6 +18,7 @@ description:
   - A kubelet's certificate is approved only for a node of this cluster, and for the name and addresses that the
     container engine gave it.
   - A creation that was interrupted is done again. Stopped nodes are started.
+  - It is made for the roles of this collection. It is no public interface, and may change in any release.
 options:
   name:
     description: The cluster's name, up to 49 of a-z, 0-9, C(-) and C(.).
@@ -105,6 +106,9 @@ attributes:
     support: full
   idempotent:
     support: full
+seealso:
+  - module: trustmesh.spiffe.kubernetes_cluster_info
+  - module: trustmesh.spiffe.control_node_info
 """
 
 EXAMPLES = r"""

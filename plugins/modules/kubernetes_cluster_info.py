@@ -21,7 +21,12 @@ options:
 extends_documentation_fragment:
   - trustmesh.spiffe.kubectl
   - trustmesh.spiffe.attributes
+  - trustmesh.spiffe.attributes.actiongroup_kubernetes
   - trustmesh.spiffe.attributes.info_module
+seealso:
+  - module: trustmesh.spiffe.kubernetes_workload_wait
+  - module: trustmesh.spiffe.kind_cluster
+  - module: kubernetes.core.k8s_cluster_info
 """
 
 EXAMPLES = r"""

@@ -47,6 +47,7 @@ options:
 extends_documentation_fragment:
   - trustmesh.spiffe.kubectl
   - trustmesh.spiffe.attributes
+  - trustmesh.spiffe.attributes.actiongroup_kubernetes
 attributes:
   check_mode:
     support: full
@@ -61,6 +62,9 @@ attributes:
     support: full
     details:
       - This module changes nothing.
+seealso:
+  - module: trustmesh.spiffe.kubernetes_cluster_info
+  - module: kubernetes.core.k8s_info
 """
 
 EXAMPLES = r"""

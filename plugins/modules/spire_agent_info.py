@@ -16,6 +16,7 @@ author:
   - The trustmesh.spiffe authors (@trustmesh)
 extends_documentation_fragment:
   - trustmesh.spiffe.attributes
+  - trustmesh.spiffe.attributes.actiongroup_spire
   - trustmesh.spiffe.attributes.info_module
   - trustmesh.spiffe.spire
   - trustmesh.spiffe.kubectl

@@ -20,6 +20,7 @@ author:
   - The trustmesh.spiffe authors (@trustmesh)
 extends_documentation_fragment:
   - trustmesh.spiffe.attributes
+  - trustmesh.spiffe.attributes.actiongroup_spire
   - trustmesh.spiffe.spire
   - trustmesh.spiffe.spire.registrar
   - trustmesh.spiffe.kubectl
@@ -199,22 +200,39 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Register two workloads of a Kubernetes cluster
-  trustmesh.spiffe.spire_entry:
-    pod: statefulset/spire-server
-    kubeconfig: build/clusters/blue.kubeconfig
-    entries:
-      - spiffe_id: spiffe://example.org/ns/shop/sa/cart
-        parent_id: spiffe://example.org/node/blue
-        selectors:
-          - k8s:ns:shop
-          - k8s:sa:cart
-      - spiffe_id: spiffe://example.org/ns/shop/sa/quote
-        parent_id: spiffe://example.org/node/blue
-        selectors: ["k8s:ns:shop", "k8s:sa:quote"]
-        x509_svid_ttl: 3600
-        dns_names: [quote.shop.svc]
+# kubectl and the kubeconfig are those of the host that the task runs on: localhost here, or another by delegate_to.
+- name: Register the workloads of a shop
+  hosts: localhost
+  gather_facts: false
+  module_defaults:
+    group/trustmesh.spiffe.spire:
+      pod: statefulset/spire-server
+      kubeconfig: build/clusters/blue.kubeconfig
+  tasks:
+    # Entries hang below a node. An agent's own ID changes when its node is made anew, so a node alias stands for it: an
+    # entry below the server whose selectors are those of the agents, as here, or the spiffe_id of spire_join_token.
+    - name: Let one ID stand for every node of the cluster blue
+      trustmesh.spiffe.spire_entry:
+        entries:
+          - spiffe_id: spiffe://example.org/node/blue
+            parent_id: spiffe://example.org/spire/server
+            selectors: ["k8s_psat:cluster:blue"]
 
+    - name: Register two workloads of the cluster
+      trustmesh.spiffe.spire_entry:
+        entries:
+          - spiffe_id: spiffe://example.org/ns/shop/sa/cart
+            parent_id: spiffe://example.org/node/blue
+            selectors:
+              - k8s:ns:shop
+              - k8s:sa:cart
+          - spiffe_id: spiffe://example.org/ns/shop/sa/quote
+            parent_id: spiffe://example.org/node/blue
+            selectors: ["k8s:ns:shop", "k8s:sa:quote"]
+            x509_svid_ttl: 3600
+            dns_names: [quote.shop.svc]
+
+# The others are tasks of such a play.
 - name: Show what would change on a server of this host
   trustmesh.spiffe.spire_entry:
     entries: "{{ shop_entries }}"

@@ -18,6 +18,7 @@ author:
   - The trustmesh.spiffe authors (@trustmesh)
 extends_documentation_fragment:
   - trustmesh.spiffe.attributes
+  - trustmesh.spiffe.attributes.actiongroup_spire
   - trustmesh.spiffe.spire
   - trustmesh.spiffe.kubectl
 attributes:

@@ -447,6 +447,13 @@ def test_action_groups_name_modules_that_exist() -> None:
     broken(places, "meta/runtime.yml names a module that does not exist.")
 
 
+@pytest.mark.parametrize("module", modules())
+def test_documentation_names_the_action_groups_of_the_module(module: str) -> None:
+    groups = {group for group, names in data("meta/runtime.yml")["action_groups"].items() if module in names}
+    told = set(re.findall(r"- trustmesh\.spiffe\.attributes\.actiongroup_(\w+)", text(f"plugins/modules/{module}.py")))
+    assert told == groups, f"{module}: it uses the doc fragment attributes.actiongroup_<group> of each of its groups."
+
+
 @pytest.mark.parametrize("module", [name for name in modules() if name.startswith("spire_")])
 def test_every_spire_module_has_the_one_connection(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # What spire_spec says of pod_selector is the sign of its options and of the constraint between them.
