@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the trustmesh.spiffe authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What each module can do: check mode, diff mode, idempotence. A module adds its own ``support`` values."""
+"""What each module can do, and the action groups. A module adds its own ``support`` values."""
 
 from __future__ import annotations
 
@@ -36,4 +36,40 @@ attributes:
     support: full
     details:
       - This module changes nothing.
+"""
+
+    ACTIONGROUP_SPIRE = r"""
+options: {}
+attributes:
+  action_group:
+    description:
+      - Use C(group/trustmesh.spiffe.spire) in C(module_defaults) to give the connection to a server
+        once for all modules of the group.
+    support: full
+    membership:
+      - trustmesh.spiffe.spire
+"""
+
+    ACTIONGROUP_ISTIO = r"""
+options: {}
+attributes:
+  action_group:
+    description:
+      - Use C(group/trustmesh.spiffe.istio) in C(module_defaults) to give the cluster and the programs
+        once for all modules of the group.
+    support: full
+    membership:
+      - trustmesh.spiffe.istio
+"""
+
+    ACTIONGROUP_KUBERNETES = r"""
+options: {}
+attributes:
+  action_group:
+    description:
+      - Use C(group/trustmesh.spiffe.kubernetes) in C(module_defaults) to give the cluster
+        once for all modules of the group.
+    support: full
+    membership:
+      - trustmesh.spiffe.kubernetes
 """

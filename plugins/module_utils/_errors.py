@@ -21,6 +21,11 @@ class TrustmeshError(Exception):
         self.message = message
         self.details = details
 
+    def extended(self, text: str = "", **details: Any) -> TrustmeshError:
+        """Return an error of the same kind that says more. Raise it from this one."""
+        more = type(self)(f"{self.message} {text}".rstrip(), **{**self.details, **details})
+        return more.with_traceback(self.__traceback__)
+
 
 class InputError(TrustmeshError):
     """A value given by the user is refused. Raised before anything is touched."""

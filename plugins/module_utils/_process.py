@@ -137,7 +137,7 @@ def _unusable(program: str) -> str:
     if path.is_dir():
         return f"{program} is a folder. Give the path of the program in it."
     if path.exists():
-        return f"{program} is not executable for this user. Mend its mode (chmod +x), or run as another user."
+        return f"{program} is not executable for this user. Fix its mode (chmod +x), or run as another user."
     return f"{program} was not found. Install the program there, or give the path where it is."
 
 

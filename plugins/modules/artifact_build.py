@@ -15,6 +15,7 @@ description:
   - Every result is kept in a cache under a hash of everything that decides it. A result that is there is not built
     again.
   - A run that is stopped at any point loses nothing but the steps that were under way.
+  - It is made for the roles of this collection. It is no public interface, and may change in any release.
 options:
   steps:
     description:
@@ -75,6 +76,9 @@ attributes:
       - RV(built) and RV(linked) tell what was done. There is no before and after to compare.
   idempotent:
     support: full
+seealso:
+  - module: trustmesh.spiffe.control_node_info
+  - module: trustmesh.spiffe.kind_cluster
 """
 
 EXAMPLES = r"""

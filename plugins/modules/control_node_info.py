@@ -13,6 +13,7 @@ description:
   - Reads processors, memory, free disk, the Go compiler and the container engines of the host that it runs on, and asks
     whether ports are free and whether an image registry answers.
   - Changes nothing.
+  - It is made for the roles of this collection. It is no public interface, and may change in any release.
 options:
   disk_path:
     description: A path whose file system's free space is told. It need not exist yet.
@@ -37,6 +38,9 @@ options:
 extends_documentation_fragment:
   - trustmesh.spiffe.attributes
   - trustmesh.spiffe.attributes.info_module
+seealso:
+  - module: trustmesh.spiffe.artifact_build
+  - module: trustmesh.spiffe.kind_cluster
 """
 
 EXAMPLES = r"""
@@ -63,22 +67,12 @@ control_node:
   returned: success
 """
 
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._control_node import control_node_info
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._control_node.info import run, spec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import run_module
 
 
 def main() -> None:
-    spec = ArgumentSpec(
-        options={
-            "disk_path": {"type": "path", "default": "/"},
-            "ports": {"type": "list", "elements": "int", "default": []},
-            "address": {"type": "str", "default": "127.0.0.1"},
-            "registry": {"type": "str"},
-            "registry_timeout": {"type": "float", "default": 3},
-        }
-    )
-    run_module(spec, control_node_info)
+    run_module(spec(), run)
 
 
 if __name__ == "__main__":

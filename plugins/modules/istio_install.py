@@ -74,6 +74,7 @@ options:
     type: path
 extends_documentation_fragment:
   - trustmesh.spiffe.attributes
+  - trustmesh.spiffe.attributes.actiongroup_istio
   - trustmesh.spiffe.kubectl
 attributes:
   check_mode:
@@ -84,6 +85,11 @@ attributes:
       - By field for objects that are updated, by name for those that are created or deleted.
   idempotent:
     support: full
+seealso:
+  - module: trustmesh.spiffe.kubernetes_workload_wait
+  - name: Istio's own guide to SPIRE
+    description: What SPIRE and Istio need of each other.
+    link: https://istio.io/latest/docs/ops/integrations/spire/
 """
 
 EXAMPLES = r"""
@@ -166,12 +172,12 @@ version:
   sample: 1.31.0
 """
 
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.install import install, install_spec
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.run import run, spec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import run_module
 
 
 def main() -> None:
-    run_module(install_spec(), install)
+    run_module(spec(), run)
 
 
 if __name__ == "__main__":

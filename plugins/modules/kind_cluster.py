@@ -18,6 +18,7 @@ description:
   - A kubelet's certificate is approved only for a node of this cluster, and for the name and addresses that the
     container engine gave it.
   - A creation that was interrupted is done again. Stopped nodes are started.
+  - It is made for the roles of this collection. It is no public interface, and may change in any release.
 options:
   name:
     description: The cluster's name, up to 49 of a-z, 0-9, C(-) and C(.).
@@ -105,6 +106,9 @@ attributes:
     support: full
   idempotent:
     support: full
+seealso:
+  - module: trustmesh.spiffe.kubernetes_cluster_info
+  - module: trustmesh.spiffe.control_node_info
 """
 
 EXAMPLES = r"""
@@ -140,12 +144,12 @@ actions:
   returned: success
 """
 
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind.cluster import kind_cluster, kind_cluster_spec
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind.run import run, spec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import run_module
 
 
 def main() -> None:
-    run_module(kind_cluster_spec(), kind_cluster)
+    run_module(spec(), run)
 
 
 if __name__ == "__main__":

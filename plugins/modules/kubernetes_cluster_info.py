@@ -21,7 +21,12 @@ options:
 extends_documentation_fragment:
   - trustmesh.spiffe.kubectl
   - trustmesh.spiffe.attributes
+  - trustmesh.spiffe.attributes.actiongroup_kubernetes
   - trustmesh.spiffe.attributes.info_module
+seealso:
+  - module: trustmesh.spiffe.kubernetes_workload_wait
+  - module: trustmesh.spiffe.kind_cluster
+  - module: kubernetes.core.k8s_cluster_info
 """
 
 EXAMPLES = r"""
@@ -86,7 +91,7 @@ cluster:
       - {name: shop, labels: {kubernetes.io/metadata.name: shop, istio-injection: enabled}}
 """
 
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.cluster_info import run, spec
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.cluster.info import run, spec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import run_module
 
 

@@ -47,6 +47,7 @@ options:
 extends_documentation_fragment:
   - trustmesh.spiffe.kubectl
   - trustmesh.spiffe.attributes
+  - trustmesh.spiffe.attributes.actiongroup_kubernetes
 attributes:
   check_mode:
     support: full
@@ -61,6 +62,9 @@ attributes:
     support: full
     details:
       - This module changes nothing.
+seealso:
+  - module: trustmesh.spiffe.kubernetes_cluster_info
+  - module: kubernetes.core.k8s_info
 """
 
 EXAMPLES = r"""
@@ -133,15 +137,12 @@ waited:
   sample: 180
 """
 
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.workload_wait import (
-    workload_wait,
-    workload_wait_spec,
-)
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.workload.run import run, spec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import run_module
 
 
 def main() -> None:
-    run_module(workload_wait_spec(), workload_wait)
+    run_module(spec(), run)
 
 
 if __name__ == "__main__":

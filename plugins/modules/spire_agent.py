@@ -17,6 +17,7 @@ author:
   - The trustmesh.spiffe authors (@trustmesh)
 extends_documentation_fragment:
   - trustmesh.spiffe.attributes
+  - trustmesh.spiffe.attributes.actiongroup_spire
   - trustmesh.spiffe.spire
   - trustmesh.spiffe.kubectl
 attributes:
@@ -162,11 +163,11 @@ actions:
 """
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import run_module
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.agent.run import agent_spec, run_agent
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.agent.run import run, spec
 
 
 def main() -> None:
-    run_module(agent_spec(), run_agent)
+    run_module(spec(), run)
 
 
 if __name__ == "__main__":

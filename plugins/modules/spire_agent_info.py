@@ -16,6 +16,7 @@ author:
   - The trustmesh.spiffe authors (@trustmesh)
 extends_documentation_fragment:
   - trustmesh.spiffe.attributes
+  - trustmesh.spiffe.attributes.actiongroup_spire
   - trustmesh.spiffe.attributes.info_module
   - trustmesh.spiffe.spire
   - trustmesh.spiffe.kubectl
@@ -145,11 +146,11 @@ agents:
 """
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import run_module
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.agent.info import agent_info_spec, run_agent_info
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.agent.info import run, spec
 
 
 def main() -> None:
-    run_module(agent_info_spec(), run_agent_info)
+    run_module(spec(), run)
 
 
 if __name__ == "__main__":

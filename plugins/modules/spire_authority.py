@@ -21,6 +21,7 @@ author:
   - The trustmesh.spiffe authors (@trustmesh)
 extends_documentation_fragment:
   - trustmesh.spiffe.attributes
+  - trustmesh.spiffe.attributes.actiongroup_spire
   - trustmesh.spiffe.spire
   - trustmesh.spiffe.kubectl
 requirements:
@@ -193,13 +194,13 @@ agents_not_renewed:
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import run_module
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.authority.run import (
-    authority_spec,
-    run_authority,
+    run,
+    spec,
 )
 
 
 def main() -> None:
-    run_module(authority_spec(), run_authority)
+    run_module(spec(), run)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ author:
   - The trustmesh.spiffe authors (@trustmesh)
 extends_documentation_fragment:
   - trustmesh.spiffe.attributes
+  - trustmesh.spiffe.attributes.actiongroup_spire
   - trustmesh.spiffe.spire
   - trustmesh.spiffe.kubectl
 attributes:
@@ -132,90 +133,12 @@ EXAMPLES = r"""
 
 RETURN = r"""
 bundles:
-  description: The bundles as the server holds them afterwards, or would in check mode. Empty with O(state=absent).
+  description:
+    - The bundles as the server holds them afterwards, or would in check mode. Empty with O(state=absent).
+    - Each is in the form of RV(trustmesh.spiffe.spire_bundle_info#module:bundle), without its C(pem) and C(spiffe).
   type: list
   elements: dict
   returned: success
-  contains:
-    trust_domain:
-      description: The trust domain.
-      type: str
-      returned: always
-    sequence_number:
-      description:
-        - The number of this version of the bundle. V(0) when the server knows none.
-        - SPIRE keeps none of a bundle that it fetched from a bundle endpoint.
-      type: int
-      returned: always
-    refresh_hint:
-      description: After how many seconds to look for a newer bundle. V(0) when there is no hint.
-      type: int
-      returned: always
-    x509_authorities:
-      description: The X.509 authorities, the oldest first.
-      type: list
-      elements: dict
-      returned: always
-      contains:
-        sha256:
-          description: The fingerprint, the SHA-256 digest of the certificate in DER form.
-          type: str
-          returned: always
-        subject:
-          description: The subject, as RFC 4514 writes it.
-          type: str
-          returned: always
-        not_before:
-          description: From when on it is valid.
-          type: str
-          returned: always
-          sample: "2026-11-21T12:30:29Z"
-        not_after:
-          description: Until when it is valid.
-          type: str
-          returned: always
-          sample: "2026-11-22T12:30:39Z"
-        tainted:
-          description: Whether the server calls it tainted. It tells so of its own authorities only.
-          type: bool
-          returned: always
-    jwt_authorities:
-      description: The JWT authorities, by key id.
-      type: list
-      elements: dict
-      returned: always
-      contains:
-        key_id:
-          description: The key id.
-          type: str
-          returned: always
-        sha256:
-          description: The SHA-256 digest of the public key in DER form.
-          type: str
-          returned: always
-        expires_at:
-          description: When it expires, in seconds since 1970. V(0) when the server does not know.
-          type: int
-          returned: always
-        tainted:
-          description: Whether the server calls it tainted.
-          type: bool
-          returned: always
-    expiry:
-      description: When the first and the last of the X.509 authorities expire.
-      type: dict
-      returned: always
-      contains:
-        earliest:
-          description: When the first one expires.
-          type: str
-          returned: always
-          sample: "2026-11-22T12:30:39Z"
-        latest:
-          description: When the last one expires. From then on nothing of the trust domain can be believed.
-          type: str
-          returned: always
-          sample: "2026-11-22T12:30:39Z"
 actions:
   description: What was done, or would be done in check mode, in order. When a change failed, only what was done.
   type: list
@@ -225,11 +148,11 @@ actions:
 """
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import run_module
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.run import bundle_spec, run_bundle
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.run import run, spec
 
 
 def main() -> None:
-    run_module(bundle_spec(), run_bundle)
+    run_module(spec(), run)
 
 
 if __name__ == "__main__":

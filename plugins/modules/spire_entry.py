@@ -20,6 +20,7 @@ author:
   - The trustmesh.spiffe authors (@trustmesh)
 extends_documentation_fragment:
   - trustmesh.spiffe.attributes
+  - trustmesh.spiffe.attributes.actiongroup_spire
   - trustmesh.spiffe.spire
   - trustmesh.spiffe.spire.registrar
   - trustmesh.spiffe.kubectl
@@ -199,48 +200,64 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Register two workloads of a Kubernetes cluster
-  trustmesh.spiffe.spire_entry:
-    pod: statefulset/spire-server
-    kubeconfig: build/clusters/blue.kubeconfig
-    entries:
-      - spiffe_id: spiffe://example.org/ns/shop/sa/cart
-        parent_id: spiffe://example.org/node/blue
-        selectors:
-          - k8s:ns:shop
-          - k8s:sa:cart
-      - spiffe_id: spiffe://example.org/ns/shop/sa/quote
-        parent_id: spiffe://example.org/node/blue
-        selectors: ["k8s:ns:shop", "k8s:sa:quote"]
-        x509_svid_ttl: 3600
-        dns_names: [quote.shop.svc]
+# kubectl and the kubeconfig are those of the host that the task runs on: localhost here, or another by delegate_to.
+- name: Register the workloads of a shop
+  hosts: localhost
+  gather_facts: false
+  module_defaults:
+    group/trustmesh.spiffe.spire:
+      pod: statefulset/spire-server
+      kubeconfig: build/clusters/blue.kubeconfig
+  tasks:
+    # Entries hang below a node. An agent's own ID changes when its node is made anew, so a node alias stands for it: an
+    # entry below the server whose selectors are those of the agents, as here, or the spiffe_id of spire_join_token.
+    - name: Let one ID stand for every node of the cluster blue
+      trustmesh.spiffe.spire_entry:
+        entries:
+          - spiffe_id: spiffe://example.org/node/blue
+            parent_id: spiffe://example.org/spire/server
+            selectors: ["k8s_psat:cluster:blue"]
 
-- name: Show what would change on a server of this host
-  trustmesh.spiffe.spire_entry:
-    entries: "{{ shop_entries }}"
-  check_mode: true
-  diff: true
+    - name: Register two workloads of the cluster
+      trustmesh.spiffe.spire_entry:
+        entries:
+          - spiffe_id: spiffe://example.org/ns/shop/sa/cart
+            parent_id: spiffe://example.org/node/blue
+            selectors:
+              - k8s:ns:shop
+              - k8s:sa:cart
+          - spiffe_id: spiffe://example.org/ns/shop/sa/quote
+            parent_id: spiffe://example.org/node/blue
+            selectors: ["k8s:ns:shop", "k8s:sa:quote"]
+            x509_svid_ttl: 3600
+            dns_names: [quote.shop.svc]
 
-- name: Keep exactly the entries of a file, and delete those that left it
-  trustmesh.spiffe.spire_entry:
-    src: /etc/trustmesh/shop.json
-    owner: shop
-    purge: owned
+    - name: Show what would change
+      trustmesh.spiffe.spire_entry:
+        entries: "{{ shop_entries }}"
+      check_mode: true
+      diff: true
 
-- name: Delete all entries of an owner
-  trustmesh.spiffe.spire_entry:
-    entries: []
-    owner: shop
-    purge: owned
-    allow_empty: true
+    - name: Keep exactly the entries of a file, and delete those that left it
+      trustmesh.spiffe.spire_entry:
+        src: /etc/trustmesh/shop.json
+        owner: shop
+        purge: owned
 
-- name: Delete an entry
-  trustmesh.spiffe.spire_entry:
-    state: absent
-    entries:
-      - spiffe_id: spiffe://example.org/ns/shop/sa/cart
-        parent_id: spiffe://example.org/node/blue
-        selectors: ["k8s:ns:shop", "k8s:sa:cart"]
+    - name: Delete all entries of an owner
+      trustmesh.spiffe.spire_entry:
+        entries: []
+        owner: shop
+        purge: owned
+        allow_empty: true
+
+    - name: Delete an entry
+      trustmesh.spiffe.spire_entry:
+        state: absent
+        entries:
+          - spiffe_id: spiffe://example.org/ns/shop/sa/cart
+            parent_id: spiffe://example.org/node/blue
+            selectors: ["k8s:ns:shop", "k8s:sa:cart"]
 """
 
 RETURN = r"""
@@ -337,7 +354,7 @@ counts:
       description: Entries of the list that others made, changed or not. O(purge) never deletes them.
       type: int
       returned: always
-twins:
+duplicates:
   description:
     - Where the server holds several entries of the same SPIFFE ID, parent and selectors, which only an update by hand
       can bring about. When such an entry is in the list, the first id is the one that is managed, and a warning names
@@ -420,11 +437,11 @@ unknown:
 """
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import run_module
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.run import entry_spec, run_entry
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.run import run, spec
 
 
 def main() -> None:
-    run_module(entry_spec(), run_entry)
+    run_module(spec(), run)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ author:
   - The trustmesh.spiffe authors (@trustmesh)
 extends_documentation_fragment:
   - trustmesh.spiffe.attributes
+  - trustmesh.spiffe.attributes.actiongroup_spire
   - trustmesh.spiffe.attributes.info_module
   - trustmesh.spiffe.spire
   - trustmesh.spiffe.kubectl
@@ -192,11 +193,11 @@ entries:
 """
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import run_module
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.info import entry_info_spec, run_entry_info
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.info import run, spec
 
 
 def main() -> None:
-    run_module(entry_info_spec(), run_entry_info)
+    run_module(spec(), run)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ author:
   - The trustmesh.spiffe authors (@trustmesh)
 extends_documentation_fragment:
   - trustmesh.spiffe.attributes
+  - trustmesh.spiffe.attributes.actiongroup_spire
   - trustmesh.spiffe.spire
   - trustmesh.spiffe.kubectl
 attributes:
@@ -191,13 +192,13 @@ actions:
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import run_module
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.run import (
-    federation_spec,
-    run_federation,
+    run,
+    spec,
 )
 
 
 def main() -> None:
-    run_module(federation_spec(), run_federation)
+    run_module(spec(), run)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ author:
   - The trustmesh.spiffe authors (@trustmesh)
 extends_documentation_fragment:
   - trustmesh.spiffe.attributes
+  - trustmesh.spiffe.attributes.actiongroup_spire
   - trustmesh.spiffe.spire
   - trustmesh.spiffe.kubectl
 attributes:
@@ -216,13 +217,13 @@ actions:
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import run_module
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.join_token.run import (
-    join_token_spec,
-    run_join_token,
+    run,
+    spec,
 )
 
 
 def main() -> None:
-    run_module(join_token_spec(), run_join_token)
+    run_module(spec(), run)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ author:
   - The trustmesh.spiffe authors (@trustmesh)
 extends_documentation_fragment:
   - trustmesh.spiffe.attributes
+  - trustmesh.spiffe.attributes.actiongroup_spire
   - trustmesh.spiffe.attributes.info_module
   - trustmesh.spiffe.spire
   - trustmesh.spiffe.kubectl
@@ -139,12 +140,11 @@ server:
 """
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import run_module
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.connection import spire_spec
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.server.info import run_server_info
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.server.info import run, spec
 
 
 def main() -> None:
-    run_module(spire_spec(), run_server_info)
+    run_module(spec(), run)
 
 
 if __name__ == "__main__":

@@ -77,6 +77,26 @@ options:
           - When it is not given here nor in the environment variable E(K8S_AUTH_CONTEXT), kubectl takes the current
             one.
         type: str
+      host:
+        description:
+          - The URL of the cluster's API server, instead of a kubeconfig. It goes with C(api_key).
+          - It may also be given in the environment variable E(K8S_AUTH_HOST).
+        type: str
+      api_key:
+        description:
+          - The bearer token for C(host). It may also be given in the environment variable E(K8S_AUTH_API_KEY).
+        type: str
+      ca_cert:
+        description:
+          - The file with the CA of C(host), in PEM. It may also be given in the environment variable
+            E(K8S_AUTH_SSL_CA_CERT).
+        type: path
+      validate_certs:
+        description:
+          - Whether the certificate of C(host) is verified. It always is; to ask for the contrary here or in the
+            environment variable E(K8S_AUTH_VERIFY_SSL) is refused.
+        type: bool
+        default: true
   servers:
     description:
       - The SPIRE servers. Each SPIFFE ID that is judged or minted needs one of its own trust domain.
@@ -95,8 +115,8 @@ options:
         required: true
       cluster:
         description:
-          - The name of the cluster that its pod is in, one of O(clusters). Its C(kubectl), C(kubeconfig) and C(context)
-            are taken, so none of them is given here, too.
+          - The name of the cluster that its pod is in, one of O(clusters). Its way to the cluster is taken, so
+            C(kubectl), C(kubeconfig), C(context) and C(host) are not given here, too.
         type: str
       binary:
         description:
@@ -149,6 +169,27 @@ options:
           - When it is not given here nor in the environment variable E(K8S_AUTH_CONTEXT), kubectl takes the current
             one.
         type: str
+      host:
+        description:
+          - The URL of the cluster's API server, instead of a kubeconfig, for a server in a pod whose C(cluster) is not
+            named. It goes with C(api_key).
+          - It may also be given in the environment variable E(K8S_AUTH_HOST).
+        type: str
+      api_key:
+        description:
+          - The bearer token for C(host). It may also be given in the environment variable E(K8S_AUTH_API_KEY).
+        type: str
+      ca_cert:
+        description:
+          - The file with the CA of C(host), in PEM. It may also be given in the environment variable
+            E(K8S_AUTH_SSL_CA_CERT).
+        type: path
+      validate_certs:
+        description:
+          - Whether the certificate of C(host) is verified. It always is; to ask for the contrary here or in the
+            environment variable E(K8S_AUTH_VERIFY_SSL) is refused.
+        type: bool
+        default: true
   istio_roots:
     description:
       - Where each istiod publishes the root of its own CA. A certificate that leads to one of them is not believed.

@@ -276,7 +276,8 @@ def example_tasks(
     text = (MODULES / f"{module}.py").read_text().partition('EXAMPLES = r"""')[2].partition('"""')[0]
     for there, here in texts.items():
         text = text.replace(there, here)
-    tasks: list[dict[str, Any]] = yaml.safe_load(text)
+    # An example is a task, or a play of several.
+    tasks: list[dict[str, Any]] = [task for item in yaml.safe_load(text) for task in item.get("tasks", [item])]
     for task in tasks:
         for action in [name for name in task if name.startswith("trustmesh.spiffe.spire_")]:
             options = task[action] or {}

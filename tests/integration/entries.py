@@ -36,7 +36,7 @@ def refused(server: Server, entries: list[dict[str, Any]], check: bool = False, 
 
 
 def predicted(result: dict[str, Any]) -> dict[str, Any]:
-    return {name: result[name] for name in ("changed", "diff", "actions", "entries", "counts", "twins")}
+    return {name: result[name] for name in ("changed", "diff", "actions", "entries", "counts", "duplicates")}
 
 
 def check_and_run(server: Server, entries: list[dict[str, Any]], **options: Any) -> dict[str, Any]:

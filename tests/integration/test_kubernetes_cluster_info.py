@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, ProcessError, TrustmeshError
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.cluster_info import run as cluster_info
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.cluster.info import run as cluster_info
 
 from .conftest import binary
 from .kubernetes_api import running_api

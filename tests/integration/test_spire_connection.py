@@ -62,7 +62,7 @@ def test_socket_that_is_missing(server: Server, tmp_path: Path) -> None:
 def test_socket_that_is_a_file_or_a_folder(server: Server, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     started = time.monotonic()
-    assert f"{tmp_path}/file is not a socket. Mend socket_path" in failure(
+    assert f"{tmp_path}/file is not a socket. Fix socket_path" in failure(
         server, socket_path=str(tmp_path / "file"), wait_timeout=60
     )
     assert f"{tmp_path} is a folder. Give the path of the socket in it" in failure(server, socket_path=str(tmp_path))
@@ -145,7 +145,7 @@ def test_program_that_is_another_one(server: Server) -> None:
     assert "the output is not JSON" in failure(server, binary="/bin/echo")
     assert "ended with code 1 and printed nothing. Is /bin/false the program" in failure(server, binary="/bin/false")
     words = failure(server, binary=binary("spire-agent"))
-    assert "It is spire-agent, not spire-server. Mend binary." in words
+    assert "It is spire-agent, not spire-server. Fix binary." in words
     assert "Available commands" not in words
 
 

@@ -106,20 +106,20 @@ def calls(folder: Path) -> list[str]:
 
 def test_pod_that_is_absent(api: Api) -> None:
     words = failure(api, pod="spire-server-0")
-    assert "the pod, or what is to lead to it, was not found. Mend pod, namespace or context" in words
+    assert "the pod, or what is to lead to it, was not found. Fix pod, namespace or context" in words
     assert 'pods "spire-server-0" not found' in words
     assert 'statefulsets.apps "spire-server" not found' in failure(api, pod="statefulset/spire-server")
-    assert "the cluster knows no such kind. Mend pod" in failure(api, pod="satefulset/spire-server")
+    assert "the cluster knows no such kind. Fix pod" in failure(api, pod="satefulset/spire-server")
 
 
 def test_namespace_that_is_absent(api: Api) -> None:
-    assert "the namespace was not found. Mend namespace" in failure(api, pod="spire-server-0", namespace="other")
+    assert "the namespace was not found. Fix namespace" in failure(api, pod="spire-server-0", namespace="other")
 
 
 def test_container_that_is_absent(api: Api) -> None:
     make_pod(api, "spire-server-0", ready=True)
     words = failure(api, pod="spire-server-0", container="sever")
-    assert "the pod has no such container. Mend container" in words
+    assert "the pod has no such container. Fix container" in words
 
 
 def test_pod_that_no_node_has_taken_yet(api: Api) -> None:
@@ -149,10 +149,10 @@ def test_node_that_is_down(api: Api) -> None:
 
 def test_kubeconfig_that_cannot_be_used(api: Api, tmp_path: Path) -> None:
     (tmp_path / "garbage").write_text("][")
-    assert "the kubeconfig was not found. Mend kubeconfig" in failure(api, pod="x", kubeconfig=str(tmp_path / "none"))
+    assert "the kubeconfig was not found. Fix kubeconfig" in failure(api, pod="x", kubeconfig=str(tmp_path / "none"))
     assert "the kubeconfig cannot be used" in failure(api, pod="x", kubeconfig=str(tmp_path / "garbage"))
     assert "the kubeconfig cannot be used" in failure(api, pod="x", kubeconfig=str(tmp_path))
-    assert "the kubeconfig has no such context. Mend context" in failure(api, pod="x", context="nope")
+    assert "the kubeconfig has no such context. Fix context" in failure(api, pod="x", context="nope")
     assert "was not found. Install the program" in failure(api, pod="x", kubectl=str(tmp_path / "kubectl"))
 
 
@@ -188,7 +188,7 @@ def test_user_who_may_not(api: Api) -> None:
 
 def test_selector_that_finds_none(api: Api) -> None:
     words = failure(api, pod_selector="app=nothing")
-    assert "pod_selector: app=nothing finds no pod in namespace spire-server. Mend pod_selector" in words
+    assert "pod_selector: app=nothing finds no pod in namespace spire-server. Fix pod_selector" in words
     assert "pod_selector is no label selector" in failure(api, pod_selector="a b c")
     assert "pod_selector is no label selector" in failure(api, pod_selector="--all-namespaces")
     make_pod(api, "spire-server-1", ready=False)

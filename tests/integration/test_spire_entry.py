@@ -109,7 +109,7 @@ def test_an_entry_made_by_others_is_taken_over_under_its_own_id(server: Server) 
     assert run(server, [entry("cart", hint="x")])["entries"][0]["entry_id"] == "theirs"
 
 
-def test_twins_on_the_server_are_reported_and_all_deleted_by_absent(server: Server) -> None:
+def test_duplicates_on_the_server_are_reported_and_all_deleted_by_absent(server: Server) -> None:
     (made,) = run(server, [entry("cart")])["entries"]
     other = ["-spiffeID", made["spiffe_id"], "-parentID", PARENT, "-entryID", "twin"]
     server.cli("entry", "create", *other, "-selector", "unix:uid:0")

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the trustmesh.spiffe authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""spire_entry beside others: owners, purge, adoption, twins, strayed entries."""
+"""spire_entry beside others: owners, purge, adoption, duplicates, moved entries."""
 
 from __future__ import annotations
 
@@ -123,14 +123,14 @@ def test_an_entry_that_took_the_key_of_a_new_one_is_led_back_first(server: Serve
     assert [action["verb"] for action in result["actions"]] == ["update", "create"]
 
 
-def test_a_strayed_entry_is_deleted_by_absent(server: Server) -> None:
+def test_a_moved_entry_is_deleted_by_absent(server: Server) -> None:
     (cart,) = run(server, [entry("cart")])["entries"]
     by_hand(server, entry("elsewhere"), cart["entry_id"], verb="update")
     assert check_and_run(server, [entry("cart")], state="absent")["counts"]["deleted"] == 1
     assert held(server) == {}
 
 
-def test_twins_are_reported_and_one_that_is_ours_is_purged(server: Server) -> None:
+def test_duplicates_are_reported_and_one_that_is_ours_is_purged(server: Server) -> None:
     cart, quote = run(server, [entry("cart"), entry("quote")], owner="shop")["entries"]
     by_hand(server, entry("x"), "stranger")
     by_hand(server, entry("cart"), "stranger", verb="update")
@@ -139,11 +139,11 @@ def test_twins_are_reported_and_one_that_is_ours_is_purged(server: Server) -> No
     by_hand(server, entry("y2"), "other-2")
     by_hand(server, entry("y1"), "other-2", verb="update")
     result = run(server, [entry("cart")], owner="shop", purge="owned")
-    assert [set(one["ids"]) for one in result["twins"]] == [
+    assert [set(one["ids"]) for one in result["duplicates"]] == [
         {cart["entry_id"], quote["entry_id"], "stranger"},
         {"other-1", "other-2"},
     ]
-    assert result["twins"][0]["ids"][0] == cart["entry_id"]
+    assert result["duplicates"][0]["ids"][0] == cart["entry_id"]
     assert "The server holds 3 entries for spiffe://example.org/cart" in str(result["warnings"])
     assert "y1" not in str(result["warnings"])
     assert held(server) == {cart["entry_id"]: "cart", "stranger": "cart", "other-1": "y1", "other-2": "y1"}

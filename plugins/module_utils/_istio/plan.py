@@ -137,8 +137,8 @@ def plan_absent(live: Iterable[KubeObject], installation: Installation, purge: b
             "the definitions. Remove it first, or leave out purge."
         )
     # istiod itself writes its root certificate into every namespace; that copy belongs to the installation too.
-    doomed = [obj for obj in objects if obj["kind"] not in kept and (installation.owns(obj) or _is_root_copy(obj))]
-    return Plan(tuple(Step(DELETED, Ref.of(obj), obj) for obj in sorted(doomed, key=delete_order)))
+    to_delete = [obj for obj in objects if obj["kind"] not in kept and (installation.owns(obj) or _is_root_copy(obj))]
+    return Plan(tuple(Step(DELETED, Ref.of(obj), obj) for obj in sorted(to_delete, key=delete_order)))
 
 
 def _revision(obj: KubeObject) -> str:

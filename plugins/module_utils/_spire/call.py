@@ -113,7 +113,7 @@ class SpireServer:
             if path.is_dir():
                 return f"{self.socket_path} is a folder. Give the path of the socket in it as socket_path."
             if path.exists() and not path.is_socket():
-                return f"{self.socket_path} is not a socket. Mend socket_path."
+                return f"{self.socket_path} is not a socket. Fix socket_path."
         except OSError:  # no permission to look: the words of the program tell
             pass
         return None

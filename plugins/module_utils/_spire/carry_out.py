@@ -29,7 +29,7 @@ def carry_out(steps: Sequence[Step], do: Callable[[Step], Any]) -> None:
         try:
             do(step)
         except TrustmeshError as error:
-            error.message += f" Of {len(steps)} changes {position} were made; run again after mending it."
-            error.details.setdefault("changed", position > 0)
-            error.details.setdefault("actions", [done.action() for done in steps[:position]])
-            raise
+            done = {"changed": position > 0, "actions": [step.action() for step in steps[:position]]}
+            raise error.extended(
+                f"Of {len(steps)} changes {position} were made; run again after fixing it.", **{**done, **error.details}
+            ) from error

@@ -39,7 +39,7 @@ CAUSES: tuple[Cause, ...] = (
     ),
     Cause(
         r"dial unix .*connect: connection refused",
-        "nobody answers at {socket}: the server is down, or this is not its socket. Start the server, or mend "
+        "nobody answers at {socket}: the server is down, or this is not its socket. Start the server, or fix "
         "socket_path.",
         undelivered=True,
     ),
@@ -47,10 +47,10 @@ CAUSES: tuple[Cause, ...] = (
         r"dial unix .*connect: permission denied",
         "no permission to use {socket}. Run as the server's user or group (become).",
     ),
-    Cause(r"dial unix .*connect: invalid argument", "{socket} cannot be a socket's path. Mend socket_path."),
+    Cause(r"dial unix .*connect: invalid argument", "{socket} cannot be a socket's path. Fix socket_path."),
     Cause(
         r"dial unix .*connect: (not a directory|protocol wrong type for socket)",
-        "{socket} is not a socket, or lies below a file. Mend socket_path.",
+        "{socket} is not a socket, or lies below a file. Fix socket_path.",
     ),
     Cause(
         r"code = ResourceExhausted.*larger than max",
@@ -89,7 +89,7 @@ CAUSES: tuple[Cause, ...] = (
     Cause(r"code = Canceled", f"the call was cancelled on the way. {UNKNOWN}. Run again."),
     Cause(
         r"code = Unavailable.*(error reading server preface|http2|malformed|first record does not look)",
-        "what answers at {socket} is no SPIRE server, or it went away at once. Mend socket_path, or look at the "
+        "what answers at {socket} is no SPIRE server, or it went away at once. Fix socket_path, or look at the "
         "server's log.",
     ),
     Cause(r"code = Unavailable", f"the server went away while it answered. {UNKNOWN}. Run again."),
@@ -106,7 +106,7 @@ CAUSES: tuple[Cause, ...] = (
     ),
     Cause(
         r"exec: .*permission denied",
-        "{binary} may not be run in the container: it is a folder or not executable. Mend binary.",
+        "{binary} may not be run in the container: it is a folder or not executable. Fix binary.",
     ),
     Cause(r"exec format error", "{binary} cannot be run in the container: it is for another kind of processor."),
     Cause(
@@ -115,8 +115,8 @@ CAUSES: tuple[Cause, ...] = (
         "container more memory, then run again.",
     ),
     # What kubectl says.
-    Cause(r"container \S+ is not valid for pod", "the pod has no such container. Mend container."),
-    Cause(r"namespaces? \"[^\"]*\" not found", "the namespace was not found. Mend namespace, or context."),
+    Cause(r"container \S+ is not valid for pod", "the pod has no such container. Fix container."),
+    Cause(r"namespaces? \"[^\"]*\" not found", "the namespace was not found. Fix namespace, or context."),
     Cause(
         r"unable to upgrade connection: container not found|container not running|cannot exec in a stopped|"
         r"container is not (created or )?running",
@@ -126,13 +126,13 @@ CAUSES: tuple[Cause, ...] = (
     ),
     Cause(
         r"Error from server \(NotFound\)|pods? \"[^\"]*\" not found|not found in namespace",
-        "the pod, or what is to lead to it, was not found. Mend pod, namespace or context; or is it not there yet? "
+        "the pod, or what is to lead to it, was not found. Fix pod, namespace or context; or is it not there yet? "
         "Then raise wait_timeout.",
         undelivered=True,
     ),
     Cause(
         r"the server doesn't have a resource type",
-        "the cluster knows no such kind. Mend pod: a name, or kind/name such as statefulset/spire-server.",
+        "the cluster knows no such kind. Fix pod: a name, or kind/name such as statefulset/spire-server.",
     ),
     Cause(
         r"unable to parse requirement|unable to find .* that match label selector",
@@ -152,11 +152,11 @@ CAUSES: tuple[Cause, ...] = (
         r"You must be logged in to the server|\(Unauthorized\)",
         "the cluster does not accept the credentials of this kubeconfig; they may have expired. Renew them.",
     ),
-    Cause(r"error: context .* does not exist", "the kubeconfig has no such context. Mend context."),
-    Cause(r"error: stat .*no such file", "the kubeconfig was not found. Mend kubeconfig."),
+    Cause(r"error: context .* does not exist", "the kubeconfig has no such context. Fix context."),
+    Cause(r"error: stat .*no such file", "the kubeconfig was not found. Fix kubeconfig."),
     Cause(
         r"error loading config file|invalid configuration|no configuration has been provided",
-        "the kubeconfig cannot be used. Mend kubeconfig, or write it anew.",
+        "the kubeconfig cannot be used. Fix kubeconfig, or write it anew.",
     ),
     Cause(
         r"failed to verify certificate|x509: ",
@@ -200,8 +200,8 @@ _USAGE = re.compile(r"^Usage(?: of .*)?:.*\Z", re.MULTILINE | re.DOTALL)
 
 def find_cause(words: str) -> Cause | None:
     """Return the cause that the words of a failed command tell."""
-    told = essence(words)
-    return next((cause for cause in CAUSES if re.search(cause.pattern, told, re.MULTILINE)), None)
+    said = essence(words)
+    return next((cause for cause in CAUSES if re.search(cause.pattern, said, re.MULTILINE)), None)
 
 
 def essence(words: str) -> str:
@@ -219,7 +219,7 @@ def which_program(words: str, version: str) -> str:
     """Return what the refused program is, from its words and from what it answered when asked for its version."""
     usage = re.search(r"^Usage: (\S+)", words, re.MULTILINE)
     if usage and usage[1] != "spire-server":
-        return f"It is {usage[1]}, not spire-server. Mend binary."
+        return f"It is {usage[1]}, not spire-server. Fix binary."
     if re.fullmatch(r"\d+\.\d+\.\S+", version):
         return f"It is spire-server {version}; SPIRE {OLDEST_SPIRE} or later is needed."
-    return f"It may be another program: spire-server of SPIRE {OLDEST_SPIRE} or later is needed. Mend binary."
+    return f"It may be another program: spire-server of SPIRE {OLDEST_SPIRE} or later is needed. Fix binary."

@@ -69,7 +69,7 @@ def choose(pods: Sequence[KubeObject], selector: str, namespace: str) -> str:
             f"{', '.join(names)}. Look at their events (kubectl describe), or raise wait_timeout if they only start."
         )
     raise NotReachedError(
-        f"pod_selector: {selector} finds no pod in namespace {namespace}. Mend pod_selector, namespace or context; or "
+        f"pod_selector: {selector} finds no pod in namespace {namespace}. Fix pod_selector, namespace or context; or "
         "is the pod not there yet? Then raise wait_timeout."
     )
 
@@ -78,4 +78,4 @@ def _is_ready(pod: KubeObject) -> bool:
     if pod["metadata"].get("deletionTimestamp"):
         return False
     conditions = (pod.get("status") or {}).get("conditions") or ()
-    return any(one.get("type") == "Ready" and one.get("status") == "True" for one in conditions)
+    return any(condition.get("type") == "Ready" and condition.get("status") == "True" for condition in conditions)

@@ -19,7 +19,8 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.engine im
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.foreign import foreign_identity
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import HERE, Check
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.requests import TRY_TIMEOUT
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.world import EXEC_TIMEOUT, Identity, World
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.spire import Identity
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.world import EXEC_TIMEOUT, World
 
 
 def accepted_handshake(world: World, check: Check, _needed: Mapping[str, Verdict], _number: int) -> Attempt:

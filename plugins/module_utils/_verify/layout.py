@@ -191,8 +191,8 @@ class _Plan:
             if box.name != HERE:
                 box.x = lefts[box.column]
         if HERE in self.boxes:
-            bar = self.boxes[HERE]
-            bar.x, bar.y, bar.w, bar.h = _MARGIN, bottom, width - 2 * _MARGIN, _BAR
+            here = self.boxes[HERE]
+            here.x, here.y, here.w, here.h = _MARGIN, bottom, width - 2 * _MARGIN, _BAR
             bottom += _BAR + _MARGIN
         ways = [(edge, self._way(edge, lanes[edge], crossings.get(edge))) for edge in self.edges]
         done = [

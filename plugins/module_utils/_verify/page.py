@@ -198,15 +198,15 @@ def _tested(report: Mapping[str, Any]) -> str:
         for cluster in report["clusters"]
     ]
     issuers = dict.fromkeys(str(check["issuer"]) for check in report["checks"] if check.get("issuer"))
-    facts = {
-        "Trust domains": "; ".join(f"{domain} (server {', '.join(names)})" for domain, names in servers.items()),
-        "Clusters": ", ".join(clusters),
-        **report["versions"],
-        "Certificates issued by": "; ".join(issuers),
-        "Started": day_and_time(report["started"]),
-        "Finished": day_and_time(report["finished"]),
-    }
-    return "\n".join(f"<dt>{escape(name)}</dt><dd>{_text(value)}</dd>" for name, value in facts.items() if value)
+    facts = [
+        ("Trust domains", "; ".join(f"{domain} (server {', '.join(names)})" for domain, names in servers.items())),
+        ("Clusters", ", ".join(clusters)),
+        *report["versions"].items(),
+        ("Certificates issued by", "; ".join(issuers)),
+        ("Started", day_and_time(report["started"])),
+        ("Finished", day_and_time(report["finished"])),
+    ]
+    return "\n".join(f"<dt>{escape(name)}</dt><dd>{_text(value)}</dd>" for name, value in facts if value)
 
 
 def _text(words: str) -> str:

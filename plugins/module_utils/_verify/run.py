@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import json
 import os
@@ -15,8 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec, kubectl_spec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, TrustmeshError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kubectl import access_of
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.connection import connect, spire_spec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id import SpiffeIdError, check_trust_domain
@@ -28,19 +31,15 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify import (
     model,
     options,
     page,
+    reading,
     report,
 )
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.attempts import Attempts
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.world import (
-    Cluster,
-    RootSource,
-    Server,
-    SpireApi,
-    World,
-)
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.spire import RealServer, Server
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.world import Cluster, RootSource, World
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_ACCESS = {name: kubectl_spec().options[name] for name in ("kubectl", "kubeconfig", "context")}
+_ACCESS = kubectl_spec().options
 """How to get to a cluster: what a server and a cluster both have."""
 
 
@@ -51,8 +50,7 @@ class ChecksFailed(TrustmeshError):
 def spec() -> ArgumentSpec:
     """The options of ``trust_check``."""
     name: dict[str, Any] = {"type": "str", "required": True}
-    spire = {option: of for option, of in spire_spec().options.items() if option not in kubectl_spec().options}
-    server = {"name": name, "trust_domain": name, "cluster": {"type": "str"}, **spire, **_ACCESS}
+    server = {"name": name, "trust_domain": name, "cluster": {"type": "str"}, **spire_spec().options}
     return ArgumentSpec(
         {
             "scenario": {"type": "str", "required": True},
@@ -121,16 +119,14 @@ def run(params: Mapping[str, Any], check_mode: bool) -> Outcome:
 def _read(params: Mapping[str, Any]) -> _Task:
     scenario = _scenario(params["scenario"])
     limits = _limits(params)
-    clusters = {
-        name: Cluster(*_access(where, item))
-        for name, (where, item) in model.by_name("clusters", params["clusters"]).items()
-    }
+    given = reading.by_name("clusters", params["clusters"])
+    clusters = {name: _access(where, item) for name, (where, item) in given.items()}
     servers: dict[str, Server] = {}
     domains: dict[str, str] = {}
-    for name, (where, item) in model.by_name("servers", params["servers"]).items():
+    for name, (where, item) in reading.by_name("servers", params["servers"]).items():
         domains[name] = _trust_domain(where, item["trust_domain"])
-        servers[name] = _server(where, item, clusters)
-    mesh = model.read_mesh(params["endpoints"], domains, list(clusters))
+        servers[name] = _server(where, item, given, clusters)
+    mesh = reading.read_mesh(params["endpoints"], domains, list(clusters))
     world = World(
         mesh=mesh,
         servers=servers,
@@ -143,18 +139,27 @@ def _read(params: Mapping[str, Any]) -> _Task:
         clusters={name: cluster.context or "" for name, cluster in clusters.items()},
         servers=domains,
     )
-    return _Task(scenario, world, model.read_checks(params["checks"], mesh), limits, tested)
+    return _Task(scenario, world, reading.read_checks(params["checks"], mesh), limits, tested)
 
 
-def _access(where: str, item: Mapping[str, Any]) -> tuple[str, str | None, str | None]:
+def _access(where: str, item: Mapping[str, Any]) -> Cluster:
     for option in _ACCESS:
         value = item[option]
-        if value is not None and not (value.strip() and value.isprintable()):
+        if isinstance(value, str) and not (value.strip() and value.isprintable()):
             raise InputError(f"{where}: {option} is {value!r}. Give a value on one line, or leave it out.")
-    return item["kubectl"], item["kubeconfig"], item["context"]
+    try:
+        access = access_of(item)
+    except InputError as error:
+        raise InputError(f"{where}: {error.message}") from error
+    return Cluster(access.kubectl, access.kubeconfig, access.context)
 
 
-def _server(where: str, item: Mapping[str, Any], clusters: Mapping[str, Cluster]) -> Server:
+def _server(
+    where: str,
+    item: Mapping[str, Any],
+    given: Mapping[str, tuple[str, Mapping[str, Any]]],
+    clusters: Mapping[str, Cluster],
+) -> Server:
     at = dict(item)
     if item["pod"] is not None and item["pod_selector"] is not None:
         raise InputError(f"{where}: pod and pod_selector are mutually exclusive. Give one of them.")
@@ -163,22 +168,25 @@ def _server(where: str, item: Mapping[str, Any], clusters: Mapping[str, Cluster]
         if item["pod"] is None and item["pod_selector"] is None:
             raise InputError(f"{where}: cluster is given without pod or pod_selector. Name the server's pod.")
         for option in _ACCESS:
-            # What comes from the environment was not given beside the cluster.
-            if item[option] not in (None, getattr(cluster, option), _unset(option)):
+            # What comes from the environment, or is a default, was not given beside the cluster.
+            if item[option] not in (None, given[item["cluster"]][1][option], *_unset(option)):
                 raise InputError(
                     f"{where}: {option} is given, and so is cluster, which has one of its own. Leave out one of them."
                 )
-            at[option] = getattr(cluster, option)
+        at |= {**dict.fromkeys(_ACCESS), **dataclasses.asdict(cluster)}
     try:
-        return SpireApi(connect(at))
+        return RealServer(connect(at))
     except InputError as error:
         raise InputError(f"{where}: {error.message}") from error
 
 
-def _unset(option: str) -> str | None:
-    """What an option of kubectl is when nobody gave it."""
+def _unset(option: str) -> list[Any]:
+    """What an option of kubectl may be when nobody gave it."""
     _function, variables = _ACCESS[option].get("fallback", (None, ()))
-    return next((os.environ[name] for name in variables if name in os.environ), _ACCESS[option].get("default"))
+    values: list[Any] = [os.environ[name] for name in variables if name in os.environ]
+    if _ACCESS[option]["type"] == "bool":
+        values = [boolean(value, strict=False) for value in values]
+    return [*values, _ACCESS[option].get("default")]
 
 
 def _cluster(where: str, name: str, clusters: Mapping[str, Cluster]) -> Cluster:

@@ -23,7 +23,7 @@ def token_reuse(world: World, check: Check, _needed: Mapping[str, Verdict], _num
     endpoint = world.mesh.endpoints[check["to"]]
     name = endpoint.server or ""
     now = time.time()
-    agents = [a for a in world.servers[name].list_agents() if _AGENT_TOKEN in a.spiffe_id and a.is_alive(now)]
+    agents = [a for a in world.servers[name].agents() if _AGENT_TOKEN in a.spiffe_id and a.is_alive(now)]
     if not agents:
         return Attempt(
             False,

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import ProcessError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import LocalProcess, PodProcess, Process
@@ -20,6 +20,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.call impor
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.svid.client import mint_x509
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls import chain
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import HERE, Check, Mesh, owner
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.spire import Identity, Server
 
 SVID_TTL = 300
 """Seconds that a minted test identity lives."""
@@ -27,26 +28,6 @@ BUNDLE_AGE = 2.0
 """Seconds for which a bundle that was read counts as «now»: checks that run side by side share one reading."""
 EXEC_TIMEOUT = 15.0
 """Seconds for one command in a pod."""
-
-
-class Identity(Protocol):
-    """A certificate chain and its key, both PEM."""
-
-    @property
-    def chain_pem(self) -> str: ...
-
-    @property
-    def key_pem(self) -> str: ...
-
-
-class Server(Protocol):
-    """What the checks ask of a SPIRE server."""
-
-    def show_bundle(self) -> Any: ...
-
-    def mint_x509(self, spiffe_id: str, ttl: int) -> Any: ...
-
-    def list_agents(self) -> Sequence[Any]: ...
 
 
 @dataclass(frozen=True)
@@ -118,13 +99,13 @@ class World:
         return self._once(f"authorities {server}", BUNDLE_AGE, lambda: chain.load_pem(self.bundle_pem(server)))
 
     def bundle_pem(self, server: str) -> str:
-        return self._once(f"bundle {server}", BUNDLE_AGE, lambda: self.servers[server].show_bundle().pem)
+        return self._once(f"bundle {server}", BUNDLE_AGE, self.servers[server].bundle_pem)
 
     def svid(self, spiffe_id: str) -> Identity:
         """An identity minted by the server of its own trust domain. The key stays in this process."""
         server = self.servers[self.mesh.judge_of(spiffe_id)]
         # Kept for half its life.
-        return self._once(f"svid {spiffe_id}", SVID_TTL / 2, lambda: server.mint_x509(spiffe_id, SVID_TTL))
+        return self._once(f"svid {spiffe_id}", SVID_TTL / 2, lambda: server.mint(spiffe_id, SVID_TTL))
 
     def foreign_roots(self) -> list[Any]:
         """The roots of every istiod's own CA."""

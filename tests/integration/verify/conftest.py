@@ -195,11 +195,10 @@ class West:
 def west(site: Site) -> Iterator[West]:
     """West's workload lets in whoever the first trust domain certified, and looks no closer than at that."""
     with running_server(trust_domain=WEST_DOMAIN) as server:
-        identity = server.client.mint_x509(WEST, 3600)
-        pem = server.folder / "workload.pem"
-        pem.write_text(identity.chain_pem + identity.key_pem)
+        mint = [binary("spire-server"), "x509", "mint", "-spiffeID", WEST, "-write", str(server.folder)]
+        subprocess.run([*mint, "-socketPath", server.socket_path], check=True, capture_output=True, timeout=30)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(pem)
+        context.load_cert_chain(server.folder / "svid.pem", server.folder / "key.pem")
         context.verify_mode = ssl.CERT_REQUIRED
         context.load_verify_locations(cadata=site.spire("bundle", "show"))
         service = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quote)

@@ -164,3 +164,20 @@ def test_a_setting_that_cannot_work_is_refused_before_any_attempt(
     assert done.returncode != 0
     assert words in done.stdout
     assert not (tmp_path / "reports").exists()
+
+
+def test_it_needs_no_other_role_and_no_variable_of_one(tmp_path: Path) -> None:
+    variables = {
+        "verify_scenario": "mine",
+        "verify_endpoints": [{"name": "a", "url": "http://127.0.0.1:1/"}],
+        "verify_checks": [{"name": "it answers", "type": "request", "to": "a"}],
+        "verify_timeout": 1,
+    }
+    one = {"hosts": "localhost", "vars": variables, "roles": ["trustmesh.spiffe.verify"]}
+    done = play([one], tmp_path, PWD=str(tmp_path))
+    assert done.returncode != 0
+    assert "mine: 1 refuted, 0 proven in " in done.stdout
+    assert (
+        "it answers (positive): expected HTTP 200; observed connection refused: nothing listens there. " in done.stdout
+    )
+    assert (tmp_path / "build" / "reports" / "mine.xml").is_file()

@@ -28,7 +28,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id 
 YEAR_9999 = 253402300799
 
 
-def agent_info_spec() -> ArgumentSpec:
+def spec() -> ArgumentSpec:
     """The options of spire_agent_info."""
     return ArgumentSpec(
         options={
@@ -44,10 +44,10 @@ def agent_info_spec() -> ArgumentSpec:
     ).merge(spire_spec())
 
 
-def run_agent_info(params: Mapping[str, Any], _check_mode: bool) -> Outcome:
+def run(params: Mapping[str, Any], _check_mode: bool) -> Outcome:
     """Read the agents that pass all filters."""
-    ids = {check_agent_id(f"spiffe_ids[{i}]", one) for i, one in enumerate(params["spiffe_ids"] or ())}
-    wanted_aliases = {check_alias(f"aliases[{i}]", one) for i, one in enumerate(params["aliases"] or ())}
+    ids = {check_agent_id(f"spiffe_ids[{i}]", agent_id) for i, agent_id in enumerate(params["spiffe_ids"] or ())}
+    wanted_aliases = {check_alias(f"aliases[{i}]", alias) for i, alias in enumerate(params["aliases"] or ())}
     check_selectors("selectors", params["selectors"] or ())
     for name in ("selectors", "attestation_type"):
         if params[name] is not None and not params[name]:
@@ -56,10 +56,10 @@ def run_agent_info(params: Mapping[str, Any], _check_mode: bool) -> Outcome:
     if moment is not None and not 0 < moment <= YEAR_9999:
         raise InputError(f"expires_before: {moment} is no time. Give seconds since 1970, before the year 10000.")
     server = connect(params)
-    book = Aliases.of(list_entries(server))
+    known_aliases = Aliases.of(list_entries(server))
     found = []
-    for agent in sorted(list_agents(server, **params), key=lambda one: redact(one.spiffe_id)):
-        aliases = book.of_agent(agent)
+    for agent in sorted(list_agents(server, **params), key=lambda agent: redact(agent.spiffe_id)):
+        aliases = known_aliases.of_agent(agent)
         if params["spiffe_ids"] is not None and redact(agent.spiffe_id) not in ids:
             continue
         if params["aliases"] is not None and not wanted_aliases & set(aliases):

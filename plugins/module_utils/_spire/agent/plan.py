@@ -96,8 +96,8 @@ def plan_banned(wanted: Wanted, agents: Iterable[Agent], entries: Iterable[Entry
     """Plan so that the agents that are meant are refused. Only an agent that the server knows can be banned."""
     meant, matched = _meant(wanted, agents, entries)
     known = {redact(agent.spiffe_id) for agent in meant}
-    held = {alias for one in matched for alias in one["aliases"]}
-    missing = [one for one in wanted.agent_ids if one not in known]
+    held = {alias for agent in matched for alias in agent["aliases"]}
+    missing = [agent for agent in wanted.agent_ids if agent not in known]
     missing += [alias for alias in wanted.aliases if alias not in held]
     if missing:
         raise TrustmeshError(
@@ -126,16 +126,16 @@ def plan_purged(
         and (agent.can_reattest or agent.attestation_type == "join_token")
     )
     ids = {redact(agent.spiffe_id) for agent in gone}
-    return Plan("evict", gone, tuple(one for one in matched if one["id"] in ids))
+    return Plan("evict", gone, tuple(agent for agent in matched if agent["id"] in ids))
 
 
 def _meant(
     wanted: Wanted, agents: Iterable[Agent], entries: Iterable[Entry]
 ) -> tuple[list[Agent], list[dict[str, Any]]]:
     meant = []
-    book = Aliases.of(entries)
-    for agent in sorted(agents, key=lambda one: one.spiffe_id):
-        aliases = book.of_agent(agent)
+    known_aliases = Aliases.of(entries)
+    for agent in sorted(agents, key=lambda agent: agent.spiffe_id):
+        aliases = known_aliases.of_agent(agent)
         if wanted.means(agent, aliases):
             meant.append((agent, public(agent, aliases)))
     return [agent for agent, _shown in meant], [shown for _agent, shown in meant]

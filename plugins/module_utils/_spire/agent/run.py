@@ -39,7 +39,7 @@ NAMES = ("spiffe_ids", "aliases", "selectors")
 THIRTY_DAYS = 30 * 24 * 3600
 
 
-def agent_spec() -> ArgumentSpec:
+def spec() -> ArgumentSpec:
     """The options of spire_agent."""
     return ArgumentSpec(
         options={
@@ -54,7 +54,7 @@ def agent_spec() -> ArgumentSpec:
     ).merge(spire_spec())
 
 
-def run_agent(params: Mapping[str, Any], check_mode: bool) -> Outcome:
+def run(params: Mapping[str, Any], check_mode: bool) -> Outcome:
     """Make the server forget or refuse the agents of ``params``."""
     wanted = _check_input(params)
     server = connect(params)
@@ -93,8 +93,10 @@ def _check_input(params: Mapping[str, Any]) -> Wanted:
     if params["attestation_type"] == "":
         raise InputError("attestation_type: it is empty, which no agent has. Give a value, or leave the option out.")
     wanted = Wanted(
-        agent_ids=tuple(check_agent_id(f"spiffe_ids[{i}]", one) for i, one in enumerate(params["spiffe_ids"] or ())),
-        aliases=tuple(check_alias(f"aliases[{i}]", one) for i, one in enumerate(params["aliases"] or ())),
+        agent_ids=tuple(
+            check_agent_id(f"spiffe_ids[{i}]", agent_id) for i, agent_id in enumerate(params["spiffe_ids"] or ())
+        ),
+        aliases=tuple(check_alias(f"aliases[{i}]", alias) for i, alias in enumerate(params["aliases"] or ())),
         selectors=check_selectors("selectors", params["selectors"] or ()),
         attestation_type=params["attestation_type"],
     )

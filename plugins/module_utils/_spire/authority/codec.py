@@ -29,7 +29,11 @@ def authorities_from_server(kind: str, slots: Mapping[str, Any], bundle: Bundle)
     active = _slot(slots.get("active"))
     if active is None:
         raise ProcessError(f"Reading the {kind} authority failed: the answer names no active authority.")
-    trusted = {one.key_id: Trusted(one.tainted) for one in bundle.jwt_authorities} if kind == JWT else _x509(bundle)
+    trusted = (
+        {authority.key_id: Trusted(authority.tainted) for authority in bundle.jwt_authorities}
+        if kind == JWT
+        else _x509(bundle)
+    )
     return Authorities(kind, active, _slot(slots.get("prepared")), _slot(slots.get("old")), trusted)
 
 
@@ -44,11 +48,11 @@ def _slot(data: Mapping[str, Any] | None) -> Slot | None:
 def _x509(bundle: Bundle) -> dict[str, Trusted]:
     """Return the X.509 authorities by subject key id, which is what SPIRE calls the id of one."""
     found = {}
-    for one in bundle.x509_authorities:
-        certificate = x509.load_der_x509_certificate(one.der)
+    for authority in bundle.x509_authorities:
+        certificate = x509.load_der_x509_certificate(authority.der)
         try:
             key_id = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest.hex()
         except x509.ExtensionNotFound:
             continue  # without an id it can be neither SPIRE's own nor tainted
-        found[key_id] = Trusted(one.tainted, int(certificate.not_valid_before_utc.timestamp()))
+        found[key_id] = Trusted(authority.tainted, int(certificate.not_valid_before_utc.timestamp()))
     return found

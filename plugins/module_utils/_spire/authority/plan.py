@@ -81,7 +81,7 @@ def plan_rotations(state: Authorities, ids: list[str]) -> Plan:
     """Plan to get rid of each of these authorities, one after the other."""
     if not ids:
         return Plan("the active authority is young enough, and no rotation is under way")
-    plans = [plan_rotation(state, one, ids[:number]) for number, one in enumerate(ids)]
+    plans = [plan_rotation(state, authority_id, ids[:number]) for number, authority_id in enumerate(ids)]
     whole = Plan("; ".join(plan.reason for plan in plans))
     for plan in plans:
         whole.steps += plan.steps

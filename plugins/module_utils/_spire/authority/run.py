@@ -65,7 +65,7 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,128}\Z")
 _KEY_ID = re.compile(r"[0-9a-f]{40}\Z")
 
 
-def authority_spec() -> ArgumentSpec:
+def spec() -> ArgumentSpec:
     """The options of spire_authority."""
     return ArgumentSpec(
         options={
@@ -84,7 +84,7 @@ def authority_spec() -> ArgumentSpec:
     ).merge(spire_spec())
 
 
-def run_authority(params: Mapping[str, Any], check_mode: bool) -> Outcome:
+def run(params: Mapping[str, Any], check_mode: bool) -> Outcome:
     """Bring an authority where ``params`` want it."""
     _check_input(params)
     require_cryptography()
@@ -96,7 +96,7 @@ def run_authority(params: Mapping[str, Any], check_mode: bool) -> Outcome:
     if params["state"] == ROTATED:
         ids = targets(state, authority_id, params["older_than"], time.time())
         plan = plan_rotations(state, ids)
-        work = [partial(plan_rotation, authority_id=one) for one in ids]
+        work = [partial(plan_rotation, authority_id=tainted_id) for tainted_id in ids]
     else:
         wanted = STATUS.get(params["state"], params["state"])
         plan = plan_step(state, wanted, authority_id)

@@ -82,12 +82,16 @@ def read_document(trust_domain: str, content: str | Mapping[str, Any], form: str
 def spiffe_document(bundle: Bundle) -> str:
     """Return ``bundle`` in SPIFFE's JSON form."""
     keys = [
-        {"use": "x509-svid", **_jwk(_certificate(one.der).public_key()), "x5c": [base64.b64encode(one.der).decode()]}
-        for one in bundle.x509_authorities
+        {
+            "use": "x509-svid",
+            **_jwk(_certificate(authority.der).public_key()),
+            "x5c": [base64.b64encode(authority.der).decode()],
+        }
+        for authority in bundle.x509_authorities
     ]
     keys += [
-        {"use": "jwt-svid", "kid": one.key_id, **_jwk(load_der_public_key(one.public_key))}
-        for one in bundle.jwt_authorities
+        {"use": "jwt-svid", "kid": authority.key_id, **_jwk(load_der_public_key(authority.public_key))}
+        for authority in bundle.jwt_authorities
     ]
     document: dict[str, Any] = {"keys": keys}
     if bundle.sequence_number:

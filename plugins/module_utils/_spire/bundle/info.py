@@ -20,12 +20,12 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.connection
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls.chain import require_cryptography
 
 
-def bundle_info_spec() -> ArgumentSpec:
+def spec() -> ArgumentSpec:
     """The options of spire_bundle_info."""
     return ArgumentSpec(options={"federated": {"type": "bool", "default": True}}).merge(spire_spec())
 
 
-def run_bundle_info(params: Mapping[str, Any], _check_mode: bool) -> Outcome:
+def run(params: Mapping[str, Any], _check_mode: bool) -> Outcome:
     """Read the bundles that the server holds now."""
     require_cryptography()
     server = connect(params)

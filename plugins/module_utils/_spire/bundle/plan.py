@@ -31,14 +31,14 @@ SHOWN_ENTRIES = 5
 class BundleStep:
     """One thing to do with the bundle of one trust domain: ``set_bundle`` or ``delete_bundle`` (no after)."""
 
-    one: Wanted
+    wanted: Wanted
     before: Bundle | None
     after: Bundle | None
     entries: tuple[Entry, ...] = ()
     """Those that federate with the trust domain, at a deletion."""
 
     def action(self) -> dict[str, str]:
-        return {"verb": "set_bundle" if self.after else "delete_bundle", "id": self.one.trust_domain}
+        return {"verb": "set_bundle" if self.after else "delete_bundle", "id": self.wanted.trust_domain}
 
 
 @dataclass
@@ -55,11 +55,11 @@ class BundlePlan:
 
     def diff(self) -> dict[str, Any]:
         """Before and after of each bundle that changes, and of each entry that loses a federation, or goes with it."""
-        before: dict[str, Any] = {"bundles": {s.one.trust_domain: public(s.before) for s in self.steps if s.before}}
-        after: dict[str, Any] = {"bundles": {s.one.trust_domain: public(s.after) for s in self.steps if s.after}}
+        before: dict[str, Any] = {"bundles": {s.wanted.trust_domain: public(s.before) for s in self.steps if s.before}}
+        after: dict[str, Any] = {"bundles": {s.wanted.trust_domain: public(s.after) for s in self.steps if s.after}}
         entries = {entry.entry_id: entry for step in self.steps for entry in step.entries}
         if entries:
-            gone = {step.one.trust_domain for step in self.steps if step.after is None}
+            gone = {step.wanted.trust_domain for step in self.steps if step.after is None}
             before["entries"] = {name: _federation(entry) for name, entry in entries.items()}
             after["entries"] = (
                 {}
@@ -82,35 +82,35 @@ def plan_set(wanted: Sequence[Wanted], held: Mapping[str, Bundle], own: str, all
     """Plan so that the server holds each wanted bundle. ``held`` are the bundles of other trust domains it has now."""
     refuse_own(wanted, own)
     plan = BundlePlan()
-    for one in wanted:
-        if one.bundle is None:
+    for want in wanted:
+        if want.bundle is None:
             raise ValueError("a wanted bundle has content")
-        before = held.get(one.trust_domain)
-        after = _merged(one, before)
-        if before and _same(one, before):
+        before = held.get(want.trust_domain)
+        after = _merged(want, before)
+        if before and _same(want, before):
             plan.bundles.append(before)
             continue
-        if before and 0 < one.bundle.sequence_number < before.sequence_number and not allow_older:
-            raise one.refused(
-                one.source,
-                f"it has the sequence number {one.bundle.sequence_number}, and the server holds "
+        if before and 0 < want.bundle.sequence_number < before.sequence_number and not allow_older:
+            raise want.refused(
+                want.source,
+                f"it has the sequence number {want.bundle.sequence_number}, and the server holds "
                 f"{before.sequence_number}: it is older than what is there. Give the present bundle, or set "
                 "allow_older to go back.",
             )
-        plan.steps.append(BundleStep(one, before, after))
+        plan.steps.append(BundleStep(want, before, after))
         plan.bundles.append(after)
     return plan
 
 
-def _same(one: Wanted, before: Bundle) -> bool:
+def _same(want: Wanted, before: Bundle) -> bool:
     # PEM says nothing about JWT keys, so those that the server holds are not judged by it.
-    return bool(one.bundle) and (same_x509 if one.form == PEM else same_content)(one.bundle, before)  # type: ignore[arg-type]
+    return bool(want.bundle) and (same_x509 if want.form == PEM else same_content)(want.bundle, before)  # type: ignore[arg-type]
 
 
-def _merged(one: Wanted, before: Bundle | None) -> Bundle:
+def _merged(want: Wanted, before: Bundle | None) -> Bundle:
     """The bundle to set: what PEM does not tell (JWT keys, sequence, hint) stays as the server has it."""
-    wanted = one.bundle
-    if wanted is None or before is None or one.form != PEM:
+    wanted = want.bundle
+    if wanted is None or before is None or want.form != PEM:
         return wanted  # type: ignore[return-value]
     return replace(before, x509_authorities=wanted.x509_authorities)
 
@@ -122,14 +122,14 @@ def plan_delete(
     refuse_own(wanted, own)
     plan = BundlePlan(mode=mode)
     entries = list(entries)
-    for one in wanted:
-        before = held.get(one.trust_domain)
+    for want in wanted:
+        before = held.get(want.trust_domain)
         if before is None:
             continue
-        federating = tuple(entry for entry in entries if one.trust_domain in entry.federates_with)
+        federating = tuple(entry for entry in entries if want.trust_domain in entry.federates_with)
         if federating and mode == RESTRICT:
-            raise one.refused("trust_domain", f"{_list(federating)} Nothing was changed. {_REMEDY}")
-        plan.steps.append(BundleStep(one, before, None, federating))
+            raise want.refused("trust_domain", f"{_list(federating)} Nothing was changed. {_REMEDY}")
+        plan.steps.append(BundleStep(want, before, None, federating))
     return plan
 
 
@@ -149,9 +149,9 @@ def _list(entries: Sequence[Entry]) -> str:
 
 def refuse_own(wanted: Sequence[Wanted], own: str) -> None:
     """Refuse the trust domain of the server itself: its bundle is made by the server alone."""
-    for one in wanted:
-        if one.trust_domain == own:
-            raise one.refused(
+    for want in wanted:
+        if want.trust_domain == own:
+            raise want.refused(
                 "trust_domain",
                 f"{own} is the trust domain of this server itself. Its bundle is the server's own work; only those of "
                 "other trust domains are set and deleted. Is this the server that was meant?",

@@ -61,7 +61,7 @@ def content_options() -> dict[str, dict[str, Any]]:
     }
 
 
-def bundle_spec() -> ArgumentSpec:
+def spec() -> ArgumentSpec:
     """The options of spire_bundle."""
     return ArgumentSpec(
         options={
@@ -80,13 +80,13 @@ def bundle_spec() -> ArgumentSpec:
     ).merge(spire_spec())
 
 
-def run_bundle(params: Mapping[str, Any], check_mode: bool) -> Outcome:
+def run(params: Mapping[str, Any], check_mode: bool) -> Outcome:
     """Make the server hold, or not hold, the bundles of ``params``."""
     require_cryptography()
     wanted = wanted_names(params["bundles"], "bundles")
     present = params["state"] == "present"
     if present:
-        wanted = [read_wanted(one, item, required=True) for one, item in zip(wanted, params["bundles"], strict=True)]
+        wanted = [read_wanted(want, item, required=True) for want, item in zip(wanted, params["bundles"], strict=True)]
     elif params["delete_mode"] == DELETE and not params["acknowledge_entry_deletion"]:
         raise InputError(
             "delete_mode: delete also deletes every registration entry that federates with the trust domain, and the "
@@ -94,14 +94,16 @@ def run_bundle(params: Mapping[str, Any], check_mode: bool) -> Outcome:
             "or take delete_mode dissociate, which keeps the entries."
         )
     server = connect(params)
-    plan, warnings = BundlePlan(), [words for one in wanted for words in one.warnings]
+    plan, warnings = BundlePlan(), [words for want in wanted for words in want.warnings]
     if wanted:
         own = show_bundle(server).trust_domain
         held = held_bundles(server)
         if present:
             plan = plan_set(wanted, held, own, params["allow_older"])
         else:
-            entries = entries_federating_with(server, [one.trust_domain for one in wanted if one.trust_domain in held])
+            entries = entries_federating_with(
+                server, [want.trust_domain for want in wanted if want.trust_domain in held]
+            )
             plan = plan_delete(wanted, held, own, params["delete_mode"], entries)
             warnings += _left_behind(server, plan)
     if not check_mode:
@@ -117,27 +119,27 @@ def run_bundle(params: Mapping[str, Any], check_mode: bool) -> Outcome:
     )
 
 
-def read_wanted(one: Wanted, item: Mapping[str, Any], required: bool) -> Wanted:
+def read_wanted(want: Wanted, item: Mapping[str, Any], required: bool) -> Wanted:
     """Return ``one`` with the bundle that the options of ``item`` give, or as it is when they give none."""
     if item["bundle"] is not None and item["src"] is not None:
-        raise one.refused("src", "bundle and src are both given. Give one of them.")
+        raise want.refused("src", "bundle and src are both given. Give one of them.")
     now = datetime.datetime.now(datetime.timezone.utc)
     if item["bundle"] is not None:
-        return wanted_bundle(one, item["bundle"], "bundle", item["format"], now)
+        return wanted_bundle(want, item["bundle"], "bundle", item["format"], now)
     if item["src"] is not None:
-        return wanted_bundle(one, _read(one, Path(item["src"])), "src", item["format"], now)
+        return wanted_bundle(want, _read(want, Path(item["src"])), "src", item["format"], now)
     if required:
-        raise one.refused("bundle", "neither bundle nor src is given. One of them holds the bundle to set.")
-    return one
+        raise want.refused("bundle", "neither bundle nor src is given. One of them holds the bundle to set.")
+    return want
 
 
-def _read(one: Wanted, path: Path) -> str:
+def _read(want: Wanted, path: Path) -> str:
     try:
         return path.read_text()
     except UnicodeDecodeError:
-        raise one.refused("src", f"{path} is no text. A bundle is PEM or JSON; convert DER first.") from None
+        raise want.refused("src", f"{path} is no text. A bundle is PEM or JSON; convert DER first.") from None
     except OSError as error:
-        raise one.refused("src", f"{path} cannot be read: {error.strerror}. It must be on the target host.") from None
+        raise want.refused("src", f"{path} cannot be read: {error.strerror}. It must be on the target host.") from None
 
 
 def held_bundles(server: SpireServer) -> dict[str, Bundle]:
@@ -154,30 +156,30 @@ def entries_federating_with(server: SpireServer, trust_domains: Sequence[str]) -
 
 def apply_bundle(server: SpireServer, step: BundleStep, mode: str) -> None:
     """Set or delete one bundle, and see from the answer that it was done."""
-    one = step.one
+    want = step.wanted
     if step.after is None:
-        result = delete_federated_bundle(server, one.trust_domain, mode)
+        result = delete_federated_bundle(server, want.trust_domain, mode)
         if not result.ok and result.code != NOT_FOUND:
-            raise refused_by_server(one, "delete the bundle", result)
+            raise refused_by_server(want, "delete the bundle", result)
         return
-    result, stored = set_federated_bundle(server, one.trust_domain, spiffe_document(step.after))
+    result, stored = set_federated_bundle(server, want.trust_domain, spiffe_document(step.after))
     if not result.ok:
-        raise refused_by_server(one, "set the bundle", result)
+        raise refused_by_server(want, "set the bundle", result)
     if not same_content(stored, step.after):
         raise TrustmeshError(
-            f"{one.where()}: the server answered that the bundle is set, but shows other authorities in it. "
+            f"{want.where()}: the server answered that the bundle is set, but shows other authorities in it. "
             "Somebody else, or a federation relationship, set it at the same moment."
         )
 
 
-def refused_by_server(one: Wanted, verb: str, result: ItemResult) -> TrustmeshError:
+def refused_by_server(want: Wanted, verb: str, result: ItemResult) -> TrustmeshError:
     """The error for what the server would not do."""
     remedy = ""
     if result.code == FAILED_PRECONDITION:
         remedy = " An entry that federates with it was created meanwhile; run again to see which."
     return TrustmeshError(
-        f"{one.where()}: the server refused to {verb}: {result.message.rstrip('.')}.{remedy}",
-        index=one.index,
+        f"{want.where()}: the server refused to {verb}: {result.message.rstrip('.')}.{remedy}",
+        index=want.index,
         code=result.code,
     )
 
@@ -186,7 +188,7 @@ def _left_behind(server: SpireServer, plan: BundlePlan) -> list[str]:
     """Warn of relationships that would bring a deleted bundle back, or cannot work without it."""
     if not plan.changed:
         return []
-    gone = {step.one.trust_domain: step.one for step in plan.steps}
+    gone = {step.wanted.trust_domain: step.wanted for step in plan.steps}
     warnings = []
     for relationship in list_relationships(server):
         if relationship.trust_domain in gone:

@@ -68,45 +68,47 @@ def wanted_names(items: Sequence[Mapping[str, Any]], option: str) -> list[Wanted
     return wanted
 
 
-def wanted_bundle(one: Wanted, content: Any, source: str, form: str | None, now: datetime.datetime) -> Wanted:
+def wanted_bundle(want: Wanted, content: Any, source: str, form: str | None, now: datetime.datetime) -> Wanted:
     """Return ``one`` with the bundle that ``content`` is. ``source`` is the option that it came from."""
     if not isinstance(content, (str, Mapping)):
-        raise one.refused(source, "it is neither text nor a JSON document.")
+        raise want.refused(source, "it is neither text nor a JSON document.")
     try:
-        document = read_document(one.trust_domain, content, form)
+        document = read_document(want.trust_domain, content, form)
         whole = spiffe_document(document.bundle)
     except BadBundle as error:
-        raise one.refused(source, f"{error}.") from None
+        raise want.refused(source, f"{error}.") from None
     if not document.bundle.x509_authorities:
-        raise one.refused(source, "it holds no X.509 authority. To trust the domain no longer, use state=absent.")
+        raise want.refused(source, "it holds no X.509 authority. To trust the domain no longer, use state=absent.")
     if len(whole.encode()) > MAX_MESSAGE_BYTES:
-        raise one.refused(source, f"it is larger than {MAX_MESSAGE_BYTES // 1024} KiB, more than a server takes.")
-    warnings = [f"{one.where(source)}: {note}." for note in document.ignored]
-    warnings += _judged(one, document.bundle, source, now)
-    return Wanted(one.index, one.trust_domain, document.bundle, document.form, source, one.option, tuple(warnings))
+        raise want.refused(source, f"it is larger than {MAX_MESSAGE_BYTES // 1024} KiB, more than a server takes.")
+    warnings = [f"{want.where(source)}: {note}." for note in document.ignored]
+    warnings += _judged(want, document.bundle, source, now)
+    return Wanted(want.index, want.trust_domain, document.bundle, document.form, source, want.option, tuple(warnings))
 
 
-def _judged(one: Wanted, bundle: Bundle, source: str, now: datetime.datetime) -> list[str]:
+def _judged(want: Wanted, bundle: Bundle, source: str, now: datetime.datetime) -> list[str]:
     """Refuse certificates that are no authority of this trust domain; warn of those that are not valid now."""
     warnings = []
     for number, authority in enumerate(bundle.x509_authorities):
         certificate = load_pem(authority.pem)[0]
         place = f"certificate {number + 1} ({authority.sha256[:16]}…)"
         if not is_authority(certificate):
-            raise one.refused(source, f"{place} is no CA certificate, so that it cannot be an authority of a bundle.")
+            raise want.refused(source, f"{place} is no CA certificate, so that it cannot be an authority of a bundle.")
         # X509-SVID 3.2: the SPIFFE ID of an authority, when it has one, is that of its trust domain.
-        foreign = [name for name in map(_trust_domain, spiffe_ids(certificate)) if name not in (None, one.trust_domain)]
+        foreign = [
+            name for name in map(_trust_domain, spiffe_ids(certificate)) if name not in (None, want.trust_domain)
+        ]
         if foreign:
-            raise one.refused(
+            raise want.refused(
                 source,
                 f"{place} belongs to the trust domain {foreign[0]}. Bundles of different trust domains must not be "
                 "mixed (SPIFFE_Federation 7.1): with it, that domain could speak for this one.",
             )
         if certificate.not_valid_after_utc <= now:
-            warnings.append(f"{one.where(source)}: {place} expired at {time_text(certificate.not_valid_after_utc)}.")
+            warnings.append(f"{want.where(source)}: {place} expired at {time_text(certificate.not_valid_after_utc)}.")
         elif certificate.not_valid_before_utc > now:
             since = time_text(certificate.not_valid_before_utc)
-            warnings.append(f"{one.where(source)}: {place} is valid only from {since} on.")
+            warnings.append(f"{want.where(source)}: {place} is valid only from {since} on.")
     return warnings
 
 
@@ -117,23 +119,23 @@ def _trust_domain(spiffe_id: str) -> str | None:
         return None
 
 
-def same_content(one: Bundle | None, other: Bundle | None) -> bool:
+def same_content(bundle: Bundle | None, other: Bundle | None) -> bool:
     """Whether two bundles hold the same authorities, in whatever order. Sequence and hint do not count.
 
     SPIRE drops the sequence number of what it fetches from a bundle endpoint, so that it cannot be compared.
     """
-    if one is None or other is None:
-        return one is other
-    return _x509(one) == _x509(other) and _jwt(one) == _jwt(other)
+    if bundle is None or other is None:
+        return bundle is other
+    return _x509(bundle) == _x509(other) and _jwt(bundle) == _jwt(other)
 
 
-def same_x509(one: Bundle, other: Bundle) -> bool:
-    return _x509(one) == _x509(other)
+def same_x509(bundle: Bundle, other: Bundle) -> bool:
+    return _x509(bundle) == _x509(other)
 
 
-def share_authority(one: Bundle, other: Bundle) -> bool:
+def share_authority(bundle: Bundle, other: Bundle) -> bool:
     """Whether they have an X.509 authority in common."""
-    return bool(_x509(one) & _x509(other))
+    return bool(_x509(bundle) & _x509(other))
 
 
 def _x509(bundle: Bundle) -> set[str]:
@@ -147,12 +149,21 @@ def _jwt(bundle: Bundle) -> set[tuple[str, str]]:
 def public(bundle: Bundle) -> dict[str, Any]:
     """What a bundle holds, for results and the diff. In a fixed order, so that equal bundles look equal."""
     authorities = sorted(
-        (_public_authority(one.pem, one.sha256, one.tainted) for one in bundle.x509_authorities), key=_key
+        (
+            _public_authority(authority.pem, authority.sha256, authority.tainted)
+            for authority in bundle.x509_authorities
+        ),
+        key=_key,
     )
     ends = sorted(authority["not_after"] for authority in authorities)
     keys = [
-        {"key_id": one.key_id, "sha256": one.sha256, "expires_at": one.expires_at, "tainted": one.tainted}
-        for one in bundle.jwt_authorities
+        {
+            "key_id": authority.key_id,
+            "sha256": authority.sha256,
+            "expires_at": authority.expires_at,
+            "tainted": authority.tainted,
+        }
+        for authority in bundle.jwt_authorities
     ]
     return {
         "trust_domain": bundle.trust_domain,
@@ -186,13 +197,13 @@ def forms(bundle: Bundle) -> dict[str, Any]:
 
 def valid_authorities(bundle: Bundle, now: datetime.datetime) -> int:
     """How many X.509 authorities are valid now."""
-    certificates = [load_pem(one.pem)[0] for one in bundle.x509_authorities]
-    return sum(one.not_valid_before_utc <= now <= one.not_valid_after_utc for one in certificates)
+    certificates = [load_pem(authority.pem)[0] for authority in bundle.x509_authorities]
+    return sum(authority.not_valid_before_utc <= now <= authority.not_valid_after_utc for authority in certificates)
 
 
 def youngest(bundle: Bundle) -> datetime.datetime | None:
     """Since when the youngest X.509 authority is valid."""
-    return max((load_pem(one.pem)[0].not_valid_before_utc for one in bundle.x509_authorities), default=None)
+    return max((load_pem(authority.pem)[0].not_valid_before_utc for authority in bundle.x509_authorities), default=None)
 
 
 def time_text(when: datetime.datetime) -> str:

@@ -26,7 +26,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id 
 FILTERS = ("spiffe_id", "parent_id", "selectors", "federates_with", "hint", "downstream", "owner")
 
 
-def entry_info_spec() -> ArgumentSpec:
+def spec() -> ArgumentSpec:
     """The options of spire_entry_info."""
     return ArgumentSpec(
         options={
@@ -45,7 +45,7 @@ def entry_info_spec() -> ArgumentSpec:
     ).merge(spire_spec())
 
 
-def run_entry_info(params: Mapping[str, Any], _check_mode: bool) -> Outcome:
+def run(params: Mapping[str, Any], _check_mode: bool) -> Outcome:
     """Read the entries that pass the filters of ``params``."""
     filters = check_filters(params)
     server = connect(params)

@@ -172,22 +172,22 @@ def wanted_entries(
     trust_domain: str | None = None
     reader = _Reader(source, acknowledge_privileged, owner)
     for index, item in enumerate(items):
-        one = reader.read(index, item)
-        own = trust_domain_part(one.key.spiffe_id)
+        want = reader.read(index, item)
+        own = trust_domain_part(want.key.spiffe_id)
         if trust_domain is not None and own != trust_domain:
             raise reader.refuse(
                 "spiffe_id",
-                f"{one.key.spiffe_id} is of the trust domain {own}, the entries before it are of {trust_domain}. One "
+                f"{want.key.spiffe_id} is of the trust domain {own}, the entries before it are of {trust_domain}. One "
                 "server signs for one trust domain.",
             )
         trust_domain = own
-        if by_key.setdefault(one.key, index) != index:
+        if by_key.setdefault(want.key, index) != index:
             raise InputError(
-                f"{source}[{index}]: the same entry as {source}[{by_key[one.key]}] ({one.key}). "
+                f"{source}[{index}]: the same entry as {source}[{by_key[want.key]}] ({want.key}). "
                 "SPIFFE ID, parent and selectors together may appear once; merge the two.",
                 index=index,
             )
-        wanted.append(one)
+        wanted.append(want)
     _check_ids(wanted)
     return wanted
 
@@ -200,21 +200,21 @@ def trust_domain_part(spiffe_id: str) -> str:
 def _check_ids(wanted: Sequence[Wanted]) -> None:
     """Refuse two items that would get the same id."""
     by_id: dict[str, Wanted] = {}
-    for one in wanted:
-        if one.entry_id is not None and (other := by_id.setdefault(one.entry_id, one)) is not one:
+    for want in wanted:
+        if want.entry_id is not None and (other := by_id.setdefault(want.entry_id, want)) is not want:
             raise InputError(
-                f"{one.source}[{one.index}].entry_id: {one.entry_id} is already the id of "
+                f"{want.source}[{want.index}].entry_id: {want.entry_id} is already the id of "
                 f"{other.source}[{other.index}].",
-                index=one.index,
+                index=want.index,
                 field="entry_id",
             )
     # Ids that come of a key differ as the keys do; only one that was written out can be the same as another's.
     if any(owner_of(entry_id) is not None for entry_id in by_id):
-        for one in wanted:
-            other = by_id.get(one.target_id, one)
-            if other is not one:
+        for want in wanted:
+            other = by_id.get(want.target_id, want)
+            if other is not want:
                 raise InputError(
-                    f"{other.source}[{other.index}].entry_id: {other.entry_id} is the id that {one.where()} gets.",
+                    f"{other.source}[{other.index}].entry_id: {other.entry_id} is the id that {want.where()} gets.",
                     index=other.index,
                     field="entry_id",
                 )

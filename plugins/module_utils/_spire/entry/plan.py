@@ -89,7 +89,7 @@ class Plan:
     steps: list[Step] = field(default_factory=list)
     entries: dict[int, Entry] = field(default_factory=dict)
     """By the place of the wanted item in the user's list."""
-    twins: list[list[Entry]] = field(default_factory=list)
+    duplicates: list[list[Entry]] = field(default_factory=list)
     """Entries of the server that have one key together, the managed one first."""
     managed: set[Key] = field(default_factory=set)
     """The keys of ``twins`` that the user's list names."""
@@ -117,24 +117,24 @@ class Plan:
     def warnings(self) -> list[str]:
         """One warning for each wanted key that the server holds more than once."""
         texts = [
-            f"The server holds {len(twins)} entries for {twins[0].key}: ids "
-            f"{', '.join(entry.entry_id for entry in twins)}. Only the first is managed; delete the others."
-            for twins in self.twins
-            if twins[0].key in self.managed
+            f"The server holds {len(duplicates)} entries for {duplicates[0].key}: ids "
+            f"{', '.join(entry.entry_id for entry in duplicates)}. Only the first is managed; delete the others."
+            for duplicates in self.duplicates
+            if duplicates[0].key in self.managed
         ]
         if len(texts) > MAX_WARNINGS:
             texts[MAX_WARNINGS:] = [f"There are {len(texts) - MAX_WARNINGS} more keys with several entries: see twins."]
         return texts
 
-    def described_twins(self) -> list[dict[str, Any]]:
+    def described_duplicates(self) -> list[dict[str, Any]]:
         return [
             {
-                "spiffe_id": twins[0].spiffe_id,
-                "parent_id": redact(twins[0].parent_id),
-                "selectors": [redact(selector) for selector in twins[0].selectors],
-                "ids": [entry.entry_id for entry in twins],
+                "spiffe_id": duplicates[0].spiffe_id,
+                "parent_id": redact(duplicates[0].parent_id),
+                "selectors": [redact(selector) for selector in duplicates[0].selectors],
+                "ids": [entry.entry_id for entry in duplicates],
             }
-            for twins in self.twins
+            for duplicates in self.duplicates
         ]
 
 
@@ -145,26 +145,26 @@ def plan_present(wanted: Sequence[Wanted], current: Sequence[Entry], rules: Rule
     plan = Plan()
     conflicts: list[InputError] = []
     matcher = _Matcher(wanted, server, rules, plan)
-    for one in wanted:
-        before = matcher.match(one)
+    for want in wanted:
+        before = matcher.match(want)
         if before is None:
-            after = _merged(Entry(*one.key, entry_id=one.target_id), one)
-            plan.steps.append(Step("create", one.index, None, after))
+            after = _merged(Entry(*want.key, entry_id=want.target_id), want)
+            plan.steps.append(Step("create", want.index, None, after))
         else:
-            if not (rules.is_ours(before) or before.entry_id == one.entry_id):
-                conflicts += _conflict(one, before, rules, "manage")
+            if not (rules.is_ours(before) or before.entry_id == want.entry_id):
+                conflicts += _conflict(want, before, rules, "manage")
                 plan.adopted += 1
-            after = _merged(before, one)
+            after = _merged(before, want)
             if after is not before:
-                plan.steps.append(Step("update", one.index, before, after))
-        plan.entries[one.index] = after
+                plan.steps.append(Step("update", want.index, before, after))
+        plan.entries[want.index] = after
     _refuse(conflicts)
     if rules.purge and rules.owner:
         prefix = owner_prefix(rules.owner)
         kept = {entry.entry_id for entry in plan.entries.values()}
         gone = [entry for entry in current if entry.entry_id.startswith(prefix) and entry.entry_id not in kept]
         plan.steps += [Step("delete", None, entry, None) for entry in gone]
-    plan.twins += [twins for twins in server.twins() if twins[0].key not in plan.managed]
+    plan.duplicates += [duplicates for duplicates in server.duplicates() if duplicates[0].key not in plan.managed]
     return plan.order()
 
 
@@ -174,21 +174,21 @@ def plan_absent(wanted: Sequence[Wanted], current: Sequence[Entry], rules: Rules
     server = _Index(current)
     plan = Plan()
     conflicts: list[InputError] = []
-    doomed: set[str] = set()
-    for one in wanted:
-        entries = server.of(one.key)
-        if entries and one.entry_id is not None and all(entry.entry_id != one.entry_id for entry in entries):
-            raise _other_id(one, entries[0], f"not {one.entry_id}. Leave entry_id out, or give the right one")
-        strayed = server.by_id.get(one.target_id)
-        for entry in [*entries, *([strayed] if strayed and strayed not in entries else [])]:
-            if entry.entry_id in doomed:
+    to_delete: set[str] = set()
+    for want in wanted:
+        entries = server.of(want.key)
+        if entries and want.entry_id is not None and all(entry.entry_id != want.entry_id for entry in entries):
+            raise _other_id(want, entries[0], f"not {want.entry_id}. Leave entry_id out, or give the right one")
+        moved = server.by_id.get(want.target_id)
+        for entry in [*entries, *([moved] if moved and moved not in entries else [])]:
+            if entry.entry_id in to_delete:
                 continue
-            if not (rules.is_ours(entry) or entry.entry_id == one.entry_id):
-                conflicts += _conflict(one, entry, rules, "delete")
-            doomed.add(entry.entry_id)
-            plan.steps.append(Step("delete", one.index, entry, None))
+            if not (rules.is_ours(entry) or entry.entry_id == want.entry_id):
+                conflicts += _conflict(want, entry, rules, "delete")
+            to_delete.add(entry.entry_id)
+            plan.steps.append(Step("delete", want.index, entry, None))
     _refuse(conflicts)
-    plan.twins = server.twins()
+    plan.duplicates = server.duplicates()
     return plan
 
 
@@ -220,7 +220,7 @@ class _Index:
         """The entry of this key if there is exactly one."""
         return None if key in self._twins else self._one.get(key)
 
-    def twins(self) -> list[list[Entry]]:
+    def duplicates(self) -> list[list[Entry]]:
         return [sorted(entries, key=_age) for _key, entries in sorted(self._twins.items())]
 
 
@@ -241,81 +241,81 @@ class _Matcher:
         had that way loses it, and may in turn be known by its id.
         """
         claims: dict[str, Wanted] = {}
-        pending = [one for one in self.wanted if one.entry_id is None and not self.server.has(one.key)]
+        pending = [want for want in self.wanted if want.entry_id is None and not self.server.has(want.key)]
         by_key: dict[Key, Wanted] = {}
         while pending:
-            one = pending.pop()
-            strayed = self.server.by_id.get(one.target_id)
-            if strayed is None:
+            want = pending.pop()
+            moved = self.server.by_id.get(want.target_id)
+            if moved is None:
                 continue
-            claims[strayed.entry_id] = one
+            claims[moved.entry_id] = want
             by_key = by_key or {other.key: other for other in self.wanted}
-            loser = by_key.get(strayed.key)
+            loser = by_key.get(moved.key)
             if loser and loser.entry_id is None and all(e.entry_id in claims for e in self.server.of(loser.key)):
                 pending.append(loser)
         return claims
 
-    def match(self, one: Wanted) -> Entry | None:
+    def match(self, want: Wanted) -> Entry | None:
         """The entry that is the wanted one, or nothing. Twins are noted in the plan."""
-        before = self.server.single(one.key)
+        before = self.server.single(want.key)
         if before is not None and not self.claims:
-            _check_id(one, before)
+            _check_id(want, before)
             return before
-        matches = [entry for entry in self.server.of(one.key) if self.claims.get(entry.entry_id, one) is one]
+        matches = [entry for entry in self.server.of(want.key) if self.claims.get(entry.entry_id, want) is want]
         if matches:
-            target = one.target_id
+            target = want.target_id
             matches.sort(key=lambda entry: (entry.entry_id != target, not self.rules.is_ours(entry), *_age(entry)))
-            _check_id(one, matches[0])
+            _check_id(want, matches[0])
             if len(matches) > 1:
-                self.plan.twins.append(matches)
-                self.plan.managed.add(one.key)
+                self.plan.duplicates.append(matches)
+                self.plan.managed.add(want.key)
             return matches[0]
-        strayed = self.server.by_id.get(one.target_id)
-        if strayed is not None and one.entry_id is not None:
-            _check_not_wanted(one, strayed, self.wanted)
-        return strayed
+        moved = self.server.by_id.get(want.target_id)
+        if moved is not None and want.entry_id is not None:
+            _check_not_wanted(want, moved, self.wanted)
+        return moved
 
 
-def _check_id(one: Wanted, before: Entry) -> None:
+def _check_id(want: Wanted, before: Entry) -> None:
     """Refuse another id for an entry that exists: an entry's id never changes."""
-    if one.entry_id not in (None, before.entry_id):
+    if want.entry_id not in (None, before.entry_id):
         raise _other_id(
-            one,
+            want,
             before,
-            f"and an id cannot be changed to {one.entry_id}. Leave entry_id out, or delete the entry first",
+            f"and an id cannot be changed to {want.entry_id}. Leave entry_id out, or delete the entry first",
         )
 
 
-def _check_not_wanted(one: Wanted, strayed: Entry, wanted: Sequence[Wanted]) -> None:
+def _check_not_wanted(want: Wanted, moved: Entry, wanted: Sequence[Wanted]) -> None:
     """Refuse an id whose entry is, as it stands, another item of the list."""
     for other in wanted:
-        if other is not one and other.key == strayed.key:
+        if other is not want and other.key == moved.key:
             raise InputError(
-                f"{one.where()}: the id {strayed.entry_id} belongs to the entry that {other.where()} stands for. "
+                f"{want.where()}: the id {moved.entry_id} belongs to the entry that {other.where()} stands for. "
                 "Give one of the two another entry_id.",
-                index=one.index,
+                index=want.index,
                 field="entry_id",
             )
 
 
-def _other_id(one: Wanted, entry: Entry, rest: str) -> InputError:
+def _other_id(want: Wanted, entry: Entry, rest: str) -> InputError:
     return InputError(
-        f"{one.where()}.entry_id: the server holds this entry under the id {entry.entry_id}, {rest}.",
-        index=one.index,
+        f"{want.where()}.entry_id: the server holds this entry under the id {entry.entry_id}, {rest}.",
+        index=want.index,
         field="entry_id",
     )
 
 
-def _conflict(one: Wanted, entry: Entry, rules: Rules, verb: str) -> list[InputError]:
+def _conflict(want: Wanted, entry: Entry, rules: Rules, verb: str) -> list[InputError]:
     """Why an entry that we did not make may not be touched; empty when it may."""
     holder = owner_of(entry.entry_id)
     if holder:
         me = f"the owner {rules.owner}" if rules.owner else "a task without owner"
         return [
             InputError(
-                f"{one.where()}: the server holds this entry as {entry.entry_id}, made by the owner {holder}, so {me} "
+                f"{want.where()}: the server holds this entry as {entry.entry_id}, made by the owner {holder}, so {me} "
                 f"cannot {verb} it. Take it out of one of the two lists, or give owner: {holder}.",
-                index=one.index,
+                index=want.index,
                 entry_id=entry.entry_id,
             )
         ]
@@ -323,9 +323,9 @@ def _conflict(one: Wanted, entry: Entry, rules: Rules, verb: str) -> list[InputE
         return []
     return [
         InputError(
-            f"{one.where()}: the server holds this entry as {entry.entry_id}, made by someone else, and adopt is "
+            f"{want.where()}: the server holds this entry as {entry.entry_id}, made by someone else, and adopt is "
             f"false. Set adopt to true to {verb} it, take it out of the list, or delete it first.",
-            index=one.index,
+            index=want.index,
             entry_id=entry.entry_id,
         )
     ]
@@ -334,24 +334,23 @@ def _conflict(one: Wanted, entry: Entry, rules: Rules, verb: str) -> list[InputE
 def _refuse(conflicts: Sequence[InputError]) -> None:
     if not conflicts:
         return
-    first = conflicts[0]
+    first, more = conflicts[0], ""
     if len(conflicts) > 1:
-        first.message += f" There are {len(conflicts) - 1} more such entries, see conflicts."
-    first.details["conflicts"] = [dict(conflict.details) for conflict in conflicts]
-    raise first
+        more = f"There are {len(conflicts) - 1} more such entries, see conflicts."
+    raise first.extended(more, conflicts=[dict(conflict.details) for conflict in conflicts])
 
 
 def _age(entry: Entry) -> tuple[int, str]:
     return entry.created_at, entry.entry_id
 
 
-def _merged(base: Entry, one: Wanted) -> Entry:
+def _merged(base: Entry, want: Wanted) -> Entry:
     """The whole entry with the wanted key and the named fields; a field that already means the same stays as it is.
 
     Returns ``base`` itself when nothing differs.
     """
-    changes = {name: value for name, value in one.named.items() if not same(name, getattr(base, name), value)}
+    changes = {name: value for name, value in want.named.items() if not same(name, getattr(base, name), value)}
     key = (base.spiffe_id, base.parent_id, base.selectors)
-    if not changes and key == one.key:
+    if not changes and key == want.key:
         return base
-    return replace(base, **one.key._asdict(), **changes)
+    return replace(base, **want.key._asdict(), **changes)

@@ -87,7 +87,7 @@ FIELD_SPECS: dict[str, dict[str, Any]] = {
 }
 
 
-def entry_spec() -> ArgumentSpec:
+def spec() -> ArgumentSpec:
     """The options of spire_entry."""
     return ArgumentSpec(
         options={
@@ -107,7 +107,7 @@ def entry_spec() -> ArgumentSpec:
     ).merge(spire_spec(), registrar_spec())
 
 
-def run_entry(params: Mapping[str, Any], check_mode: bool) -> Outcome:
+def run(params: Mapping[str, Any], check_mode: bool) -> Outcome:
     """Make the server hold, or not hold, the entries of ``params``."""
     rules = _rules(params)
     wanted = _wanted(params, rules)
@@ -202,7 +202,7 @@ class _Task:
             try:
                 plan = self.plan()
             except TrustmeshError as error:
-                raise _told(error, progress.done) from error
+                raise _with_progress(error, progress.done) from error
             steps = [step for step in plan.steps if step.index in late]
         failed = progress.failed + progress.raced
         return plan, progress.done, [self._refusal(step, result) for step, result in failed]
@@ -230,20 +230,20 @@ class _Task:
     def _settled(self, error: TrustmeshError, unknown: Sequence[Step], done: list[Step]) -> TrustmeshError:
         """The error of a call that broke off, with what was done after all: the server may have gone on."""
         if isinstance(error, NotReachedError):
-            return _told(error, done)
+            return _with_progress(error, done)
         try:
             held = {entry.entry_id: entry for entry in list_entries(self.server)}
         except ProcessError:
-            _told(error, done)
-            error.message += (
-                f" Of {len(unknown) + len(done)} changes {len(done)} are known to be made; the server does not answer, "
-                "so whether it made more is not known. Run again when it does."
+            return _with_progress(
+                error,
+                done,
+                f"Of {len(unknown) + len(done)} changes {len(done)} are known to be made; the server does not answer, "
+                "so whether it made more is not known. Run again when it does.",
+                changed=True,
+                unknown=len(unknown),
             )
-            error.details.update(changed=True, unknown=len(unknown))
-            return error
         made = [step for step in unknown if _is_done(step, held)]
-        error.message += f" {len(done) + len(made)} changes were made. Run again."
-        return _told(error, [*done, *made])
+        return _with_progress(error, [*done, *made], f"{len(done) + len(made)} changes were made. Run again.")
 
     def outcome(self, plan: Plan, done: Sequence[Step]) -> Outcome:
         made = [sum(step.verb == verb for step in done) for verb in ("create", "update", "delete")]
@@ -254,7 +254,7 @@ class _Task:
         result: dict[str, Any] = {
             "actions": [step.action() for step in done],
             "counts": counts,
-            "twins": plan.described_twins(),
+            "duplicates": plan.described_duplicates(),
         }
         which = self.params["return_entries"]
         if which == "auto":
@@ -321,7 +321,7 @@ def _check_weight(plan: Plan, current: Iterable[Entry]) -> None:
     """
     light = MAX_PAGE_BYTES // PAGE_ITEMS
     weights = {step.entry.entry_id: entry_weight(step.entry) for step in plan.steps if step.after}
-    heaviest = max(weights, key=lambda one: weights[one], default="")
+    heaviest = max(weights, key=lambda name: weights[name], default="")
     if not heaviest or weights[heaviest] <= light:
         return
     gone = {step.entry.entry_id for step in plan.of("delete")} | weights.keys()
@@ -361,11 +361,9 @@ def _without(steps: Sequence[Step], refused: Sequence[_Refusal]) -> list[Step]:
     return [step for step in steps if step.index is None or step.index not in left_out]
 
 
-def _told(error: TrustmeshError, done: Sequence[Step]) -> TrustmeshError:
-    """Let an error tell what was done before it."""
-    error.details["changed"] = bool(done)
-    error.details["actions"] = [step.action() for step in done]
-    return error
+def _with_progress(error: TrustmeshError, done: Sequence[Step], text: str = "", **details: Any) -> TrustmeshError:
+    """Return the error with what was done before it."""
+    return error.extended(text, **{"changed": bool(done), "actions": [step.action() for step in done], **details})
 
 
 def _failure(refused: Sequence[_Refusal], done: Sequence[Step], planned: int, check_mode: bool) -> TrustmeshError:
@@ -375,10 +373,10 @@ def _failure(refused: Sequence[_Refusal], done: Sequence[Step], planned: int, ch
     verb, made = ("would refuse", "would be made") if check_mode else ("refused", "were made")
     error = TrustmeshError(
         f"{name}: the server {verb} to {first.step.verb} it: {first.reason}{more}. "
-        f"Of {planned} changes {len(done)} {made}; run again after mending it.",
+        f"Of {planned} changes {len(done)} {made}; run again after fixing it.",
         failed_entries=[refusal.described() for refusal in refused],
     )
-    return _told(error, done)
+    return _with_progress(error, done)
 
 
 def _missing(names: Sequence[str]) -> str:

@@ -54,9 +54,9 @@ def _check(index: int, item: Any, types: Mapping[str, type], required: Sequence[
         if value is not None and not right:
             raise _wrong(index, name, value, wanted)
         if isinstance(value, list):
-            for one in value:
-                if not isinstance(one, str):
-                    raise _wrong(index, name, one, wanted)
+            for member in value:
+                if not isinstance(member, str):
+                    raise _wrong(index, name, member, wanted)
     for name in required:
         if item.get(name) is None:
             raise InputError(f"src[{index}].{name}: it is required and missing.", index=index, field=name)

@@ -30,17 +30,17 @@ def relationship_from_server(data: Mapping[str, Any]) -> Relationship:
     )
 
 
-def relationship_to_server(one: Relationship) -> dict[str, Any]:
+def relationship_to_server(relationship: Relationship) -> dict[str, Any]:
     """Return a relationship as spire-server reads it.
 
     Its bundle is never part of it: it is set before, by itself. The command gives a bundle in a relationship the trust
     domain of the endpoint, and the server then refuses it when that is another one.
     """
     data = {
-        "trustDomain": one.trust_domain,
-        "bundleEndpointURL": one.bundle_endpoint_url,
-        "bundleEndpointProfile": one.bundle_endpoint_profile,
+        "trustDomain": relationship.trust_domain,
+        "bundleEndpointURL": relationship.bundle_endpoint_url,
+        "bundleEndpointProfile": relationship.bundle_endpoint_profile,
     }
-    if one.endpoint_spiffe_id:
-        data["endpointSPIFFEID"] = one.endpoint_spiffe_id
+    if relationship.endpoint_spiffe_id:
+        data["endpointSPIFFEID"] = relationship.endpoint_spiffe_id
     return data

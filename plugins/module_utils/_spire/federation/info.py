@@ -40,7 +40,7 @@ NOT_PROBED = "not_probed"
 PROBES_AT_ONCE = 8
 
 
-def federation_info_spec() -> ArgumentSpec:
+def spec() -> ArgumentSpec:
     """The options of spire_federation_info."""
     return ArgumentSpec(
         options={
@@ -51,7 +51,7 @@ def federation_info_spec() -> ArgumentSpec:
     ).merge(spire_spec())
 
 
-def run_federation_info(params: Mapping[str, Any], _check_mode: bool) -> Outcome:
+def run(params: Mapping[str, Any], _check_mode: bool) -> Outcome:
     """Read the relationships and judge each."""
     require_cryptography()
     if params["probe_timeout"] < 1:
@@ -59,7 +59,9 @@ def run_federation_info(params: Mapping[str, Any], _check_mode: bool) -> Outcome
     names = _names(params["trust_domains"])
     server = connect(params)
     relationships = sorted(list_relationships(server), key=lambda relationship: relationship.trust_domain)
-    relationships = [one for one in relationships if names is None or one.trust_domain in names]
+    relationships = [
+        relationship for relationship in relationships if names is None or relationship.trust_domain in names
+    ]
     held = held_bundles(server)
     served: dict[str, Served] = {}
     if params["probe"] and relationships:
@@ -67,15 +69,20 @@ def run_federation_info(params: Mapping[str, Any], _check_mode: bool) -> Outcome
         there = {**held, own.trust_domain: own}
         with ThreadPoolExecutor(PROBES_AT_ONCE) as pool:
             answers = pool.map(
-                lambda one: fetch(one, there.get(one.endpoint_trust_domain or ""), params["probe_timeout"]),
+                lambda relationship: fetch(
+                    relationship, there.get(relationship.endpoint_trust_domain or ""), params["probe_timeout"]
+                ),
                 relationships,
             )
-            served = {one.trust_domain: answer for one, answer in zip(relationships, answers, strict=True)}
+            served = {
+                relationship.trust_domain: answer for relationship, answer in zip(relationships, answers, strict=True)
+            }
     now = datetime.datetime.now(datetime.timezone.utc)
     return Outcome(
         result={
             "relationships": [
-                report(one, held.get(one.trust_domain), served.get(one.trust_domain), now) for one in relationships
+                report(relationship, held.get(relationship.trust_domain), served.get(relationship.trust_domain), now)
+                for relationship in relationships
             ]
         }
     )
@@ -93,12 +100,14 @@ def _names(given: list[str] | None) -> set[str] | None:
     return names
 
 
-def report(one: Relationship, held: Bundle | None, served: Served | None, now: datetime.datetime) -> dict[str, Any]:
+def report(
+    relationship: Relationship, held: Bundle | None, served: Served | None, now: datetime.datetime
+) -> dict[str, Any]:
     """What is told of a relationship. Pure."""
-    health, error = judged(one, held, served, now)
+    health, error = judged(relationship, held, served, now)
     newest = youngest(held) if held else None
     return {
-        **one.public(),
+        **relationship.public(),
         "health": health,
         "error": error,
         "age": int((now - newest).total_seconds()) if newest else None,
@@ -108,22 +117,22 @@ def report(one: Relationship, held: Bundle | None, served: Served | None, now: d
 
 
 def judged(
-    one: Relationship, held: Bundle | None, served: Served | None, now: datetime.datetime
+    relationship: Relationship, held: Bundle | None, served: Served | None, now: datetime.datetime
 ) -> tuple[str, str | None]:
     """One word on the health of a relationship, and what is wrong. The worst comes first."""
     failed = served.error if served and served.bundle is None else ""
-    seen = f" Its endpoint {one.bundle_endpoint_url} gave none: {failed}." if failed else ""
+    seen = f" Its endpoint {relationship.bundle_endpoint_url} gave none: {failed}." if failed else ""
     if held is None:
         return NO_BUNDLE, (
-            f"The server holds no bundle of {one.trust_domain}, so that nobody of it can be believed, and entries that "
-            f"federate with it are refused.{seen}"
+            f"The server holds no bundle of {relationship.trust_domain}, so that nobody of it can be believed, and "
+            f"entries that federate with it are refused.{seen}"
         )
     if not valid_authorities(held, now):
         return EXPIRED, f"No X.509 authority in the bundle that the server holds is valid now.{seen}"
     if served is None:
         return NOT_PROBED, None
     if failed:
-        return UNREACHABLE, f"The bundle endpoint {one.bundle_endpoint_url} gave no bundle: {failed}."
+        return UNREACHABLE, f"The bundle endpoint {relationship.bundle_endpoint_url} gave no bundle: {failed}."
     if not same_content(held, served.bundle):
         return DIFFER, (
             "The endpoint serves other authorities than the server holds. The server fetches them at its next refresh; "

@@ -53,41 +53,41 @@ class Relationship:
         }
 
 
-def wanted_relationship(one: Wanted, item: Mapping[str, Any]) -> Relationship:
+def wanted_relationship(want: Wanted, item: Mapping[str, Any]) -> Relationship:
     """Check the fields of a relationship that must be there."""
     url, profile, spiffe_id = (
         item[name] for name in ("bundle_endpoint_url", "bundle_endpoint_profile", "endpoint_spiffe_id")
     )
     if not url:
-        raise one.refused("bundle_endpoint_url", "it is missing. It says where the bundle is fetched from.")
+        raise want.refused("bundle_endpoint_url", "it is missing. It says where the bundle is fetched from.")
     if not profile:
         # SPIFFE_Federation 5.2.3: the profile is configured, never guessed, and there is no falling back.
-        raise one.refused("bundle_endpoint_profile", f"it is missing, and cannot be guessed: {' or '.join(PROFILES)}.")
+        raise want.refused("bundle_endpoint_profile", f"it is missing, and cannot be guessed: {' or '.join(PROFILES)}.")
     if profile == HTTPS_WEB and spiffe_id:
-        raise one.refused(
+        raise want.refused(
             "endpoint_spiffe_id",
             "the profile is https_web, which authenticates the endpoint by its web certificate and looks at no SPIFFE "
             "ID. Leave it out, or set bundle_endpoint_profile to https_spiffe.",
         )
     if profile == HTTPS_SPIFFE:
         if not spiffe_id:
-            raise one.refused(
+            raise want.refused(
                 "endpoint_spiffe_id",
                 "it is missing, and the profile is https_spiffe. It is the SPIFFE ID that the endpoint must show; that "
-                f"of a SPIRE server is spiffe://{one.trust_domain}/spire/server.",
+                f"of a SPIRE server is spiffe://{want.trust_domain}/spire/server.",
             )
         try:
             SpiffeId.parse(spiffe_id)
         except SpiffeIdError as error:
-            raise one.refused("endpoint_spiffe_id", f"{error}.") from None
-    return Relationship(one.trust_domain, _checked_url(one, url), profile, spiffe_id or "")
+            raise want.refused("endpoint_spiffe_id", f"{error}.") from None
+    return Relationship(want.trust_domain, _checked_url(want, url), profile, spiffe_id or "")
 
 
-def _checked_url(one: Wanted, url: str) -> str:
+def _checked_url(want: Wanted, url: str) -> str:
     """Return the URL as the server keeps it. SPIFFE_Federation 5.1: https, a host, no user."""
 
     def refused(reason: str) -> InputError:
-        return one.refused("bundle_endpoint_url", reason)
+        return want.refused("bundle_endpoint_url", reason)
 
     if "@" in url.partition("//")[2].partition("/")[0]:
         # It may hold a password, so it is not repeated.

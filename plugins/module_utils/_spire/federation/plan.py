@@ -35,24 +35,24 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation
 class RelationshipStep:
     """One thing to do: ``create`` (no before), ``update`` or ``delete`` (no after) a relationship."""
 
-    one: Wanted
+    wanted: Wanted
     before: Relationship | None
     after: Relationship | None
 
     def action(self) -> dict[str, str]:
         verb = "delete" if self.after is None else "update" if self.before else "create"
-        return {"verb": verb, "id": self.one.trust_domain}
+        return {"verb": verb, "id": self.wanted.trust_domain}
 
 
 @dataclass(frozen=True)
 class RefreshStep:
     """Have the server fetch the bundle now."""
 
-    one: Wanted
+    wanted: Wanted
     relationship: Relationship
 
     def action(self) -> dict[str, str]:
-        return {"verb": "refresh", "id": self.one.trust_domain}
+        return {"verb": "refresh", "id": self.wanted.trust_domain}
 
 
 Step: TypeAlias = "BundleStep | RelationshipStep | RefreshStep"
@@ -79,9 +79,9 @@ class Plan:
     def refreshed(self, bundles: Mapping[str, Bundle]) -> None:
         """Say what the refreshes brought, or would bring. SPIRE keeps no sequence number of what it fetches."""
         for step in self.refreshes:
-            bundle = bundles.get(step.one.trust_domain)
+            bundle = bundles.get(step.wanted.trust_domain)
             if bundle is not None:
-                self.after[step.one.trust_domain] = replace(bundle, sequence_number=0)
+                self.after[step.wanted.trust_domain] = replace(bundle, sequence_number=0)
 
     @property
     def changed(self) -> bool:
@@ -96,17 +96,17 @@ class Plan:
         names = self._changed_bundles()
         return {
             "before": {
-                "relationships": {step.one.trust_domain: step.before.public() for step in changes if step.before},
+                "relationships": {step.wanted.trust_domain: step.before.public() for step in changes if step.before},
                 "bundles": {name: public(self.before[name]) for name in names if name in self.before},
             },
             "after": {
-                "relationships": {step.one.trust_domain: step.after.public() for step in changes if step.after},
+                "relationships": {step.wanted.trust_domain: step.after.public() for step in changes if step.after},
                 "bundles": {name: public(self.after[name]) for name in names if name in self.after},
             },
         }
 
     def _changed_bundles(self) -> list[str]:
-        touched = [step.one.trust_domain for step in self.steps if not isinstance(step, RelationshipStep)]
+        touched = [step.wanted.trust_domain for step in self.steps if not isinstance(step, RelationshipStep)]
         names = dict.fromkeys(touched)
         return [name for name in names if not same_content(self.before.get(name), self.after.get(name))]
 
@@ -119,38 +119,38 @@ def plan_present(
     refresh: bool,
 ) -> Plan:
     """Plan so that each wanted relationship exists. ``held`` are the bundles of other trust domains."""
-    refuse_own([one for one, _relationship in wanted], own.trust_domain)
+    refuse_own([want for want, _relationship in wanted], own.trust_domain)
     now = {relationship.trust_domain: relationship for relationship in current}
     plan = Plan(before=dict(held), after=dict(held))
-    for one, _relationship in wanted:
-        if one.bundle and one.trust_domain not in held:
-            plan.steps.append(BundleStep(one, None, one.bundle))
-            plan.after[one.trust_domain] = one.bundle
-        elif one.bundle and not share_authority(one.bundle, held[one.trust_domain]):
+    for want, _relationship in wanted:
+        if want.bundle and want.trust_domain not in held:
+            plan.steps.append(BundleStep(want, None, want.bundle))
+            plan.after[want.trust_domain] = want.bundle
+        elif want.bundle and not share_authority(want.bundle, held[want.trust_domain]):
             plan.warnings.append(
-                f"{one.where(one.source)}: the server holds a bundle of {one.trust_domain} already, which has no "
+                f"{want.where(want.source)}: the server holds a bundle of {want.trust_domain} already, which has no "
                 "authority in common with this one, and is kept: a bundle given here is only the first one. If the "
                 "other side was set up anew, set its bundle with spire_bundle."
             )
-    for one, relationship in wanted:
-        _check_endpoint_bundle(one, relationship, {own.trust_domain, *plan.after})
-        before = now.get(one.trust_domain)
+    for want, relationship in wanted:
+        _check_endpoint_bundle(want, relationship, {own.trust_domain, *plan.after})
+        before = now.get(want.trust_domain)
         if relationship != before:
-            plan.steps.append(RelationshipStep(one, before, relationship))
+            plan.steps.append(RelationshipStep(want, before, relationship))
         plan.relationships.append(relationship)
     if refresh:
-        plan.steps += [RefreshStep(one, relationship) for one, relationship in wanted]
+        plan.steps += [RefreshStep(want, relationship) for want, relationship in wanted]
     return plan
 
 
-def _check_endpoint_bundle(one: Wanted, relationship: Relationship, there: set[str]) -> None:
+def _check_endpoint_bundle(want: Wanted, relationship: Relationship, there: set[str]) -> None:
     needed = relationship.endpoint_trust_domain
     if needed is None or needed in there:
         return
     give = (
-        "Give bundle or src" if needed == one.trust_domain else f"Set that bundle with spire_bundle, or give {needed}"
+        "Give bundle or src" if needed == want.trust_domain else f"Set that bundle with spire_bundle, or give {needed}"
     )
-    raise one.refused(
+    raise want.refused(
         "bundle",
         f"the profile is https_spiffe, and the server holds no bundle of {needed}, by which the endpoint is to be "
         f"authenticated, so that nothing could ever be fetched. {give}, got over a channel that you trust. There is no "
@@ -171,15 +171,15 @@ def plan_absent(
     refuse_own(wanted, own)
     now = {relationship.trust_domain: relationship for relationship in current}
     plan = Plan(before=dict(held), after=dict(held))
-    plan.steps += [RelationshipStep(one, now[one.trust_domain], None) for one in wanted if one.trust_domain in now]
+    plan.steps += [RelationshipStep(want, now[want.trust_domain], None) for want in wanted if want.trust_domain in now]
     if not delete_bundles:
         return plan
-    gone = {one.trust_domain for one in wanted}
+    gone = {want.trust_domain for want in wanted}
     for relationship in now.values():
         needed = relationship.endpoint_trust_domain
         if relationship.trust_domain not in gone and needed in gone:
-            one = next(one for one in wanted if one.trust_domain == needed)
-            raise one.refused(
+            want = next(want for want in wanted if want.trust_domain == needed)
+            raise want.refused(
                 "trust_domain",
                 f"the bundle endpoint of {relationship.trust_domain} is authenticated with this bundle, so it is not "
                 "deleted. Remove that relationship too, or leave delete_bundles out.",
@@ -187,5 +187,5 @@ def plan_absent(
     bundle_plan = plan_delete(wanted, held, own, RESTRICT, entries)
     plan.steps += bundle_plan.steps
     for step in bundle_plan.steps:
-        del plan.after[step.one.trust_domain]
+        del plan.after[step.wanted.trust_domain]
     return plan

@@ -61,7 +61,7 @@ REFRESH_RETRY_S = 0.5
 PROBE_S = 5.0
 
 
-def federation_spec() -> ArgumentSpec:
+def spec() -> ArgumentSpec:
     """The options of spire_federation."""
     return ArgumentSpec(
         options={
@@ -86,7 +86,7 @@ def federation_spec() -> ArgumentSpec:
     ).merge(spire_spec())
 
 
-def run_federation(params: Mapping[str, Any], check_mode: bool) -> Outcome:
+def run(params: Mapping[str, Any], check_mode: bool) -> Outcome:
     """Make the server have, or not have, the relationships of ``params``."""
     require_cryptography()
     if params["refresh_timeout"] < 1:
@@ -99,8 +99,8 @@ def run_federation(params: Mapping[str, Any], check_mode: bool) -> Outcome:
     if present and params["delete_bundles"]:
         raise InputError("delete_bundles: it is set with state=present. It belongs to state=absent; leave it out.")
     if present:
-        wanted = [read_wanted(one, item, required=False) for one, item in zip(wanted, items, strict=True)]
-        pairs = [(one, wanted_relationship(one, item)) for one, item in zip(wanted, items, strict=True)]
+        wanted = [read_wanted(want, item, required=False) for want, item in zip(wanted, items, strict=True)]
+        pairs = [(want, wanted_relationship(want, item)) for want, item in zip(wanted, items, strict=True)]
     server = connect(params)
     plan = Plan()
     own: Bundle | None = None
@@ -110,12 +110,12 @@ def run_federation(params: Mapping[str, Any], check_mode: bool) -> Outcome:
         if present:
             plan = plan_present(pairs, current, held, own, params["refresh"])
         else:
-            names = [one.trust_domain for one in wanted if params["delete_bundles"] and one.trust_domain in held]
+            names = [want.trust_domain for want in wanted if params["delete_bundles"] and want.trust_domain in held]
             entries = entries_federating_with(server, names)
             plan = plan_absent(
                 wanted, current, held, own.trust_domain, delete_bundles=params["delete_bundles"], entries=entries
             )
-    warnings = [words for one in wanted for words in one.warnings] + plan.warnings
+    warnings = [words for want in wanted for words in want.warnings] + plan.warnings
     if check_mode:
         warnings += _foresee(plan, own)
     else:
@@ -140,13 +140,13 @@ def _apply(server: SpireServer, step: Step, deadline: float) -> None:
     elif isinstance(step, BundleStep):
         apply_bundle(server, step, RESTRICT)
     elif isinstance(step, RelationshipStep) and step.after is None:
-        result = delete_relationship(server, step.one.trust_domain)
+        result = delete_relationship(server, step.wanted.trust_domain)
         if not result.ok and result.code != NOT_FOUND:
-            raise refused_by_server(step.one, "delete the relationship", result)
+            raise refused_by_server(step.wanted, "delete the relationship", result)
     elif step.after is not None:
         result = set_relationship(server, step.after, create=step.before is None)
         if not result.ok:
-            raise refused_by_server(step.one, "set the relationship", result)
+            raise refused_by_server(step.wanted, "set the relationship", result)
 
 
 # What may pass by itself while the other side starts, moves or is busy. Anything else is told at once.
@@ -180,11 +180,11 @@ _REMEDIES: tuple[tuple[str, str], ...] = (
 
 def _refresh(server: SpireServer, step: RefreshStep, deadline: float) -> None:
     """Have the bundle fetched, again until ``deadline`` as long as the endpoint is only not there yet."""
-    one, url = step.one, step.relationship.bundle_endpoint_url
+    want, url = step.wanted, step.relationship.bundle_endpoint_url
     while True:
         left = max(deadline - time.monotonic(), 1.0)
         try:
-            refresh_bundle(replace(server, timeout=min(server.timeout, left)), one.trust_domain)
+            refresh_bundle(replace(server, timeout=min(server.timeout, left)), want.trust_domain)
             return
         except ProcessTimeout:
             words, cause = "", "it takes the connection and does not answer."
@@ -197,15 +197,15 @@ def _refresh(server: SpireServer, step: RefreshStep, deadline: float) -> None:
             cause = next((cause for pattern, cause in _REMEDIES if re.search(pattern, words)), "")
             if not _MAY_PASS.search(words):
                 raise ProcessError(
-                    f"{one.where()}: the server could not fetch the bundle from {url}: {cause} It says: {words}",
-                    index=one.index,
+                    f"{want.where()}: the server could not fetch the bundle from {url}: {cause} It says: {words}",
+                    index=want.index,
                     error=words,
                 ) from error
         if time.monotonic() + REFRESH_RETRY_S >= deadline:
             raise WaitTimeout(
-                f"{one.where()}: the server could not fetch the bundle from {url} within refresh_timeout: {cause}"
+                f"{want.where()}: the server could not fetch the bundle from {url} within refresh_timeout: {cause}"
                 + (f" It says: {words}" if words else ""),
-                index=one.index,
+                index=want.index,
                 error=words or cause,
             )
         time.sleep(REFRESH_RETRY_S)
@@ -214,9 +214,9 @@ def _refresh(server: SpireServer, step: RefreshStep, deadline: float) -> None:
 def _fresh(plan: Plan, held: Mapping[str, Bundle]) -> Mapping[str, Bundle]:
     """Make sure that a refreshed bundle is there."""
     for step in plan.refreshes:
-        if step.one.trust_domain not in held:
+        if step.wanted.trust_domain not in held:
             raise WaitTimeout(
-                f"{step.one.where()}: the server says that it refreshed the bundle, and holds none. Somebody else "
+                f"{step.wanted.where()}: the server says that it refreshed the bundle, and holds none. Somebody else "
                 "deleted it meanwhile, or it is one of the server's own file; run again.",
                 changed=True,
                 actions=plan.actions(),
@@ -232,10 +232,10 @@ def _foresee(plan: Plan, own: Bundle | None) -> list[str]:
         answer = fetch(step.relationship, there.get(step.relationship.endpoint_trust_domain or ""), PROBE_S)
         if answer.bundle is None:
             warnings.append(
-                f"{step.one.where()}: what a refresh would bring is not known, since its endpoint "
+                f"{step.wanted.where()}: what a refresh would bring is not known, since its endpoint "
                 f"{step.relationship.bundle_endpoint_url} gave no bundle to this module: {answer.error}."
             )
         else:
-            served[step.one.trust_domain] = answer.bundle
+            served[step.wanted.trust_domain] = answer.bundle
     plan.refreshed(served)
     return warnings

@@ -37,7 +37,7 @@ MAX_TTL = 2**31 - 1
 _TOKEN = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
 
 
-def join_token_spec() -> ArgumentSpec:
+def spec() -> ArgumentSpec:
     """The options of spire_join_token."""
     return ArgumentSpec(
         options={
@@ -62,26 +62,26 @@ def join_token_spec() -> ArgumentSpec:
     ).merge(spire_spec())
 
 
-def run_join_token(params: Mapping[str, Any], check_mode: bool) -> Outcome:
+def run(params: Mapping[str, Any], check_mode: bool) -> Outcome:
     """Make sure that the node of each alias has joined, or has a token to join with."""
     many = params["tokens"] is not None
     wanted = _check_input(params)
     server = connect(params)
     plans = _plan(server, wanted)
-    results = [_result(one, plan) for one, plan in zip(wanted, plans, strict=True)]
+    results = [_result(want, plan) for want, plan in zip(wanted, plans, strict=True)]
     if not check_mode:
         _apply(server, wanted, plans, results)
     outcome = Outcome(
         changed=any(plan.mint for plan in plans),
         result={
-            "actions": [action for one, plan in zip(wanted, plans, strict=True) for action in plan.actions(one.alias)]
+            "actions": [action for want, plan in zip(wanted, plans, strict=True) for action in plan.actions(want.alias)]
         },
     )
     if many:
         outcome.result["tokens"] = results
         outcome.diff = [
-            {"before_header": one.alias, "after_header": one.alias, **plan.diff(one)}
-            for one, plan in zip(wanted, plans, strict=True)
+            {"before_header": want.alias, "after_header": want.alias, **plan.diff(want)}
+            for want, plan in zip(wanted, plans, strict=True)
             if plan.mint
         ]
     else:
@@ -97,7 +97,7 @@ def _plan(server: SpireServer, wanted: Sequence[Wanted]) -> list[TokenPlan]:
     agents = list_agents(server)
     entries = list_entries(server, spiffe_id=wanted[0].alias if len(wanted) == 1 else None)
     now = time.time()
-    return [plan_token(one, agents, entries, _stored(one.dest), now) for one in wanted]
+    return [plan_token(want, agents, entries, _stored(want.dest), now) for want in wanted]
 
 
 def _apply(
@@ -108,13 +108,14 @@ def _apply(
     with ExitStack() as files:
         # All files are opened first: a token that cannot be written would be lost, and an agent evicted for nothing.
         targets = [
-            _open(one.dest, files) if one.dest and plan.mint else None for one, plan in zip(wanted, plans, strict=True)
+            _open(want.dest, files) if want.dest and plan.mint else None
+            for want, plan in zip(wanted, plans, strict=True)
         ]
-        for one, plan, target, result in zip(wanted, plans, targets, results, strict=True):
+        for want, plan, target, result in zip(wanted, plans, targets, results, strict=True):
             if not plan.mint:
                 continue
             try:
-                token = _mint(server, one, plan, done)
+                token = _mint(server, want, plan, done)
             except TrustmeshError as error:
                 error.details.update(changed=bool(done), actions=done)
                 raise
@@ -132,8 +133,8 @@ def _open(dest: str, files: ExitStack) -> SecretFile:
     return target
 
 
-def _mint(server: SpireServer, one: Wanted, plan: TokenPlan, done: list[dict[str, str]]) -> JoinToken:
-    actions = iter(plan.actions(one.alias))
+def _mint(server: SpireServer, want: Wanted, plan: TokenPlan, done: list[dict[str, str]]) -> JoinToken:
+    actions = iter(plan.actions(want.alias))
     for agent in plan.evict:
         evict_agent(server, agent.spiffe_id)
         done.append(next(actions))
@@ -141,23 +142,23 @@ def _mint(server: SpireServer, one: Wanted, plan: TokenPlan, done: list[dict[str
         failed = next((result for result in results if not result.ok and result.code != NOT_FOUND), None)
         if failed:
             raise TrustmeshError(
-                f"{one.field('spiffe_id')}: the server refused to delete the entry {failed.entry_id}, which is "
+                f"{want.field('spiffe_id')}: the server refused to delete the entry {failed.entry_id}, which is "
                 f"left of a token that was never used: {failed.message}. Run again."
             )
         done.extend(next(actions) for _result in results)
-    token = generate_token(server, one.alias, one.ttl)
+    token = generate_token(server, want.alias, want.ttl)
     done.append(next(actions))
     return token
 
 
-def _result(one: Wanted, plan: TokenPlan) -> dict[str, Any]:
+def _result(want: Wanted, plan: TokenPlan) -> dict[str, Any]:
     result: dict[str, Any] = {
-        "spiffe_id": one.alias,
+        "spiffe_id": want.alias,
         "reason": plan.reason,
         "agent": describe(plan.agent, plan.state),
     }
-    if one.dest:
-        result["dest"] = one.dest
+    if want.dest:
+        result["dest"] = want.dest
     return result
 
 
@@ -177,7 +178,7 @@ def _check_input(params: Mapping[str, Any]) -> list[Wanted]:
     if params["tokens"] is None:
         return [_wanted("", params, params)]
     wanted = [_wanted(f"tokens[{number}]", item, params) for number, item in enumerate(params["tokens"])]
-    for name, values in (("spiffe_id", [one.alias for one in wanted]), ("dest", [one.dest for one in wanted])):
+    for name, values in (("spiffe_id", [want.alias for want in wanted]), ("dest", [want.dest for want in wanted])):
         for number, value in enumerate(values):
             if value is not None and value in values[:number]:
                 raise InputError(
@@ -190,19 +191,19 @@ def _check_input(params: Mapping[str, Any]) -> list[Wanted]:
 def _wanted(where: str, item: Mapping[str, Any], defaults: Mapping[str, Any]) -> Wanted:
     ttl = defaults["ttl"] if item["ttl"] is None else item["ttl"]
     force = defaults["force"] if item["force"] is None else item["force"]
-    one = Wanted(item["spiffe_id"], ttl, item["dest"], force, where)
-    check_alias(one.field("spiffe_id"), one.alias)
+    want = Wanted(item["spiffe_id"], ttl, item["dest"], force, where)
+    check_alias(want.field("spiffe_id"), want.alias)
     if not 1 <= ttl <= MAX_TTL:
-        raise InputError(f"{one.field('ttl')}: {ttl} is not between 1 and {MAX_TTL} seconds.")
-    if one.dest is not None and not one.dest.strip():
+        raise InputError(f"{want.field('ttl')}: {ttl} is not between 1 and {MAX_TTL} seconds.")
+    if want.dest is not None and not want.dest.strip():
         # Taken for no dest, it would put the token into the task's output.
-        raise InputError(f"{one.field('dest')}: it is empty. Name the file, or leave dest out.")
-    if one.dest:
-        folder = Path(one.dest).parent
-        if Path(one.dest).is_dir():
-            raise InputError(f"{one.field('dest')}: {one.dest} is a folder; name the file.")
+        raise InputError(f"{want.field('dest')}: it is empty. Name the file, or leave dest out.")
+    if want.dest:
+        folder = Path(want.dest).parent
+        if Path(want.dest).is_dir():
+            raise InputError(f"{want.field('dest')}: {want.dest} is a folder; name the file.")
         if not folder.is_dir():
             raise InputError(
-                f"{one.field('dest')}: the folder {folder} does not exist. Create it first, with mode 0700."
+                f"{want.field('dest')}: the folder {folder} does not exist. Create it first, with mode 0700."
             )
-    return one
+    return want

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import ProcessError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.authority.client import show_authorities
@@ -17,7 +18,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.authority.
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.authority.model import JWT, X509
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.client import show_bundle
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.call import SpireServer
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.connection import connect
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.connection import connect, spire_spec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.client import list_relationships
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.server.client import (
     count_objects,
@@ -29,7 +30,12 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls.chain import
 _JWT_DISABLED = "JWT functionality is disabled"
 
 
-def run_server_info(params: Mapping[str, Any], _check_mode: bool) -> Outcome:
+def spec() -> ArgumentSpec:
+    """Return the options of spire_server_info."""
+    return spire_spec()
+
+
+def run(params: Mapping[str, Any], _check_mode: bool) -> Outcome:
     """Read what the server is and holds."""
     server = connect(params)
     require_cryptography()

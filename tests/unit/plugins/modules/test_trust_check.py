@@ -57,10 +57,7 @@ def test_the_documentation_is_the_argument_spec_with_all_suboptions() -> None:
 def test_a_server_has_the_shared_connection() -> None:
     server = spec().options["servers"]["options"]
     shared = spire_spec().options
-    assert {"binary", "socket_path", "pod", "pod_selector", "namespace", "container", "kubectl"} <= server.keys()
-    assert {name: option for name, option in server.items() if name in shared} == {
-        name: shared[name] for name in server if name in shared
-    }
+    assert server == {**shared, **{name: server[name] for name in ("name", "trust_domain", "cluster")}}
     assert server["namespace"]["default"] == "spire-server"
 
 
@@ -137,6 +134,15 @@ BAD: tuple[tuple[dict[str, Any], tuple[str, ...]], ...] = (
     ({"clusters": [{"kubeconfig": "/x"}]}, ("clusters[0]", "missing required arguments: name")),
     ({"clusters": [{"name": "x", "token": "y"}]}, ("clusters[0]", "token", "Supported parameters")),
     ({"clusters": [{"name": "x", "context": ""}]}, ("clusters[0] ('x')", "context is ''", "leave it out")),
+    (
+        {"clusters": [{"name": "x", "host": "http://x", "api_key": "secret-token"}]},
+        ("clusters[0] ('x')", "host", "https://"),
+    ),
+    (
+        {"clusters": [{"name": "x", "host": "https://x", "api_key": "secret-token", "validate_certs": False}]},
+        ("clusters[0] ('x')", "validate_certs", "always verified"),
+    ),
+    (server(host="https://red", api_key="secret-token"), ("servers[1] ('two')", "host is given, and so is cluster")),
     (server(name="one"), ("servers[1]", "the name 'one' is taken by servers[0]")),
     (server(trust_domain=None), ("servers[1]", "trust_domain")),
     (server(trust_domain="Example.org"), ("servers[1] ('two')", "trust_domain", "lower case")),
@@ -242,3 +248,15 @@ def test_a_cluster_is_named_by_the_environment_as_in_other_modules(
     assert result["report"]["clusters"] == [{"name": "blue", "context": "there"}]
     assert "--kubeconfig /from/environment --context there" in trace.read_text()
     assert run(trapped({}, trap), capsys)["table"], "what a cluster of its own names is not what the environment names"
+
+
+def test_the_variables_that_awx_sets_do_not_come_between_a_server_and_its_cluster(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"HOST": "https://192.0.2.1:6443", "API_KEY": "secret-token", "VERIFY_SSL": "true"}
+    for name, value in settings.items():
+        monkeypatch.setenv(f"K8S_AUTH_{name}", value)
+    for clusters in ([BLUE], [{"name": "blue"}]):
+        result = run({**GOOD, "clusters": clusters}, capsys)
+        assert result.get("table"), result
+        assert "secret-token" not in json.dumps(result)

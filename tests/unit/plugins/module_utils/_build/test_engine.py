@@ -91,8 +91,8 @@ def test_a_failure_names_its_log_and_keeps_what_is_built(builder: BuilderOf, tmp
     assert str(log) in caught.value.message
     assert caught.value.message.endswith("\nreason")
     assert log.read_text() == "+ sh -ec echo reason; exit 3\nreason\n"
-    mended = builder(good, step("bad", "true", "good"))
-    assert run(mended, "bad") == ["bad"]
+    fixed = builder(good, step("bad", "true", "good"))
+    assert run(fixed, "bad") == ["bad"]
 
 
 def test_a_failure_ends_the_commands_beside_it(builder: BuilderOf, tmp_path: Path) -> None:

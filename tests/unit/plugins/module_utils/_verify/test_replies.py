@@ -77,4 +77,4 @@ def test_another_ending_is_neither_a_refusal_nor_a_breach(reply: Reply) -> None:
 @pytest.mark.parametrize("kind", list(hints.BY_ENDING))
 def test_a_hint_does_not_say_again_what_was_seen(kind: str) -> None:
     seen = probe._why(ConnectionRefusedError()) if kind == probe.NOTHING_LISTENS else {"words": "no answer in time"}
-    assert not hints.BY_ENDING[kind].lower().startswith(seen["words"].split(": ")[-1])
+    assert not hints.BY_ENDING[kind].lower().startswith(seen["words"].rpartition(": ")[2])

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify import report
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.engine import Attempt, Verdict
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import Check, Endpoint, read_mesh
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import Check, Endpoint
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.reading import read_mesh
 
 T0 = datetime.datetime(2026, 11, 21, 10, tzinfo=datetime.timezone.utc)
 

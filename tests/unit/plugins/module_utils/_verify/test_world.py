@@ -15,7 +15,8 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import C
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls import chain
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify import certificates, tokens
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.foreign import foreign_identity
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import Check, read_checks, read_mesh
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import Check
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.reading import read_checks, read_mesh
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.rejoin import Rejoin
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.world import Cluster, RootSource, World
 
@@ -30,17 +31,17 @@ class Server:
         leaf, authority = self.identity.chain_pem.split("-----END CERTIFICATE-----\n")[:2]
         self.leaf, self.root = (f"{pem}-----END CERTIFICATE-----\n" for pem in (leaf, authority))
         self.minted: list[str] = []
-        self.agents: list[Any] = []
+        self.joined: list[Any] = []
 
-    def show_bundle(self) -> Any:
-        return SimpleNamespace(pem=self.root)
+    def bundle_pem(self) -> str:
+        return self.root
 
-    def mint_x509(self, spiffe_id: str, _ttl: int) -> Any:
+    def mint(self, spiffe_id: str, _ttl: int) -> Any:
         self.minted.append(spiffe_id)
         return self.identity
 
-    def list_agents(self) -> Sequence[Any]:
-        return self.agents
+    def agents(self) -> Sequence[Any]:
+        return self.joined
 
 
 @dataclass
@@ -117,7 +118,7 @@ def test_a_command_runs_in_the_cluster_of_its_endpoint(world: World) -> None:
 
 def test_a_used_token_goes_to_the_server_that_the_endpoint_is(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     agent = SimpleNamespace(spiffe_id="spiffe://west.td/spire/agent/join_token/t", is_alive=lambda _now: True)
-    world.servers["west"].agents = [agent]  # type: ignore[attr-defined]
+    world.servers["west"].joined = [agent]  # type: ignore[attr-defined]
     given: dict[str, Any] = {}
 
     def rejoin(_binary: str, **words: Any) -> Rejoin:

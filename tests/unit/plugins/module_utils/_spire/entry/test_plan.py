@@ -80,10 +80,10 @@ def test_the_order_of_a_set_is_no_change() -> None:
 
 def test_an_entry_with_our_id_and_another_key_is_led_back() -> None:
     (one,) = wanted({"name": "a"})
-    strayed = existing("b", entry_id=one.key.entry_id, hint="kept")
-    plan = plan_present([one], [strayed])
+    moved = existing("b", entry_id=one.key.entry_id, hint="kept")
+    plan = plan_present([one], [moved])
     assert verbs(plan) == ["update"]
-    assert plan.steps[0].entry == replace(strayed, spiffe_id="spiffe://td/a")
+    assert plan.steps[0].entry == replace(moved, spiffe_id="spiffe://td/a")
     assert plan.diff()["before"] == {one.key.entry_id: {"spiffe_id": "spiffe://td/b"}}
 
 
@@ -104,7 +104,7 @@ def test_an_id_that_another_wanted_entry_holds_is_refused() -> None:
         plan_present(wanted({"name": "new", "entry_id": "x"}, {"name": "a"}), [existing("a", "x")])
 
 
-def test_of_twins_ours_is_managed_then_the_oldest_and_all_are_named() -> None:
+def test_of_duplicates_ours_is_managed_then_the_oldest_and_all_are_named() -> None:
     (one,) = wanted({"name": "a", "hint": "new"})
     old, young = existing("a", "old", created_at=1), existing("a", "young", created_at=2)
     plan = plan_present([one], [young, old])
@@ -114,7 +114,7 @@ def test_of_twins_ours_is_managed_then_the_oldest_and_all_are_named() -> None:
     assert plan_present([one], [young, old, ours]).steps[0].entry.entry_id == one.key.entry_id
 
 
-def test_absent_deletes_all_twins_and_nothing_else() -> None:
+def test_absent_deletes_all_duplicates_and_nothing_else() -> None:
     current = [existing("a", "1"), existing("a", "2"), existing("b", "3")]
     plan = plan_absent(wanted({"name": "a"}, {"name": "c"}), current)
     assert [action["id"] for action in plan.actions()] == ["1", "2"]
@@ -183,11 +183,11 @@ def test_an_id_tells_nothing_where_an_entry_has_the_key() -> None:
     assert not plan_present([a, b], current).changed
 
 
-def test_many_twins_give_few_warnings() -> None:
+def test_many_duplicates_give_few_warnings() -> None:
     names = [f"n{number}" for number in range(30)]
     current = [existing(name, f"{name}-{copy}") for name in names for copy in "ab"]
     plan = plan_present(wanted(*({"name": name} for name in names)), current)
-    assert len(plan.twins) == 30
+    assert len(plan.duplicates) == 30
     assert len(plan.warnings()) == 11
     assert "20 more keys" in plan.warnings()[-1]
 

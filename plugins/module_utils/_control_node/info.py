@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.urls import open_url
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, ProcessError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import LocalProcess, Process
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
@@ -26,8 +27,21 @@ _GO_PLACES = ("go", "/usr/local/go/bin/go", "/usr/lib/go/bin/go")
 _ENGINE_TIMEOUT_S = 15.0
 
 
-def control_node_info(params: Mapping[str, Any], _check_mode: bool) -> Outcome:
-    """The use case behind the module of the same name."""
+def spec() -> ArgumentSpec:
+    """Return the options of control_node_info."""
+    return ArgumentSpec(
+        options={
+            "disk_path": {"type": "path", "default": "/"},
+            "ports": {"type": "list", "elements": "int", "default": []},
+            "address": {"type": "str", "default": "127.0.0.1"},
+            "registry": {"type": "str"},
+            "registry_timeout": {"type": "float", "default": 3},
+        }
+    )
+
+
+def run(params: Mapping[str, Any], _check_mode: bool) -> Outcome:
+    """Look at this host, and ask its engines and the registry."""
     process = LocalProcess()
     memory = _memory_mb()
     found: dict[str, Any] = {

@@ -28,8 +28,8 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import L
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
 
 
-def kind_cluster_spec() -> ArgumentSpec:
-    """The arguments of kind_cluster."""
+def spec() -> ArgumentSpec:
+    """Return the options of kind_cluster."""
     return ArgumentSpec(
         options={
             "name": {"type": "str", "required": True},
@@ -53,7 +53,7 @@ def kind_cluster_spec() -> ArgumentSpec:
     )
 
 
-def kind_cluster(params: Mapping[str, Any], check_mode: bool) -> Outcome:
+def run(params: Mapping[str, Any], check_mode: bool) -> Outcome:
     """Make sure that the cluster is there, or is not."""
     if _client.x509 is None:
         raise TrustmeshError("The Python library 'cryptography' is missing. Install it: pip install cryptography")

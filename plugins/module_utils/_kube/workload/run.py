@@ -30,7 +30,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Ou
 _CALL_TIMEOUT = 30
 
 
-def workload_wait_spec() -> ArgumentSpec:
+def spec() -> ArgumentSpec:
     """Return the options of kubernetes_workload_wait."""
     workload = {
         "kind": {"type": "str", "choices": list(AWAITED_VERSIONS), "required": True},
@@ -46,7 +46,7 @@ def workload_wait_spec() -> ArgumentSpec:
     return own.merge(kubectl_spec())
 
 
-def workload_wait(params: Mapping[str, Any], check_mode: bool) -> Outcome:
+def run(params: Mapping[str, Any], check_mode: bool) -> Outcome:
     """Wait until all are ready. In check mode look once: what is to come up may only be predicted."""
     limit = params["timeout"]
     if limit < 1:

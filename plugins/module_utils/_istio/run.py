@@ -29,7 +29,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._kubectl import a
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
 
 
-def install_spec() -> ArgumentSpec:
+def spec() -> ArgumentSpec:
     """Return the options of istio_install."""
     own = ArgumentSpec(
         options={
@@ -46,7 +46,7 @@ def install_spec() -> ArgumentSpec:
     return own.merge(kubectl_spec())
 
 
-def install(params: Mapping[str, Any], check_mode: bool) -> Outcome:
+def run(params: Mapping[str, Any], check_mode: bool) -> Outcome:
     """Bring one installation of Istio to the wanted state."""
     for name in ("timeout", "wait_timeout"):
         if params[name] < 1:

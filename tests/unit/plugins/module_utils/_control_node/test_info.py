@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._control_node import control_node_info
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._control_node.info import run as control_node_info
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
 
 DEFAULTS = {"disk_path": "/", "ports": [], "address": "127.0.0.1", "registry": None, "registry_timeout": 3.0}

@@ -9,15 +9,9 @@ from typing import Any
 
 import pytest
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import (
-    LOOKS,
-    TYPES,
-    Check,
-    Mesh,
-    read_checks,
-    read_mesh,
-)
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import LOOKS, TYPES, Check, Mesh
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.options import CHECK
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.reading import read_checks, read_mesh
 
 SERVERS = {"one": "td", "two": "td", "far": "far.td"}
 PLACES: list[dict[str, Any]] = [

@@ -1,0 +1,277 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to this collection: it may change in any release.
+"""What is asked for, and whether it makes sense. Pure: no I/O, no Ansible.
+
+Everything is refused here, before the first attempt, so that a typing mistake never costs a minute of waiting and never
+looks like a failed check. That a field exists and is of its type, the argument spec has seen to.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id import SpiffeId, SpiffeIdError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import (
+    HERE,
+    OTHER_IDENTITY_PATH,
+    POSITIVE,
+    REFUSALS,
+    TYPES,
+    Check,
+    Endpoint,
+    Mesh,
+    domain_of,
+    owner_field,
+)
+
+_COMMON = ("name", "type", "kind", "hint")
+_HOST_PORT = re.compile(r"(\[[0-9a-fA-F:.%]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
+# What kubectl takes as one word: never empty, never an option.
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
+
+
+def by_name(option: str, items: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, Mapping[str, Any]]]:
+    """Return name to place and item. A name that is empty or taken is refused."""
+    found: dict[str, tuple[str, Mapping[str, Any]]] = {}
+    for index, item in enumerate(items):
+        name = item["name"]
+        if not name.strip() or not name.isprintable():
+            raise InputError(f"{option}[{index}]: name is {name!r}, expected {_TEXT}.")
+        if name in found:
+            raise InputError(f"{option}[{index}]: the name {name!r} is taken by {option}{_index(found[name][0])}.")
+        found[name] = f"{option}[{index}] ({name!r})", item
+    return found
+
+
+def _index(place: str) -> str:
+    return place[place.index("[") : place.index("]") + 1]
+
+
+def read_mesh(raw: Sequence[Mapping[str, Any]], servers: Mapping[str, str], clusters: Sequence[str]) -> Mesh:
+    """Read the endpoints. ``here`` (the host on which the checks run) is always among them."""
+    endpoints = {HERE: Endpoint(HERE, title="control node")}
+    mesh = Mesh(endpoints, servers)
+    for name, (where, values) in by_name("endpoints", raw).items():
+        if name == HERE:
+            raise InputError(f"{where}: this name stands for the host that runs the checks. Take another name.")
+        endpoints[name] = _endpoint(where, {k: v for k, v in values.items() if v is not None}, mesh, clusters)
+    return mesh
+
+
+def _endpoint(where: str, values: dict[str, Any], mesh: Mesh, clusters: Sequence[str]) -> Endpoint:
+    for key, value in values.items():
+        _judge(where, key, value)
+    if "pod" in values and values.get("cluster") not in clusters:
+        given = f"cluster is {values['cluster']!r}, which is none of clusters" if "cluster" in values else "no cluster"
+        known = ", ".join(clusters) or "there is none"
+        raise InputError(
+            f"{where}: it has a pod, but {given}. Say by cluster how to get to the pod; known clusters: {known}."
+        )
+    if "container" in values and "pod" not in values:
+        raise InputError(f"{where}: container is given without pod. Name the pod, too.")
+    server, spiffe_id = values.get("server"), values.get("spiffe_id")
+    if server is not None and server not in mesh.servers:
+        raise InputError(f"{where}: server is {server!r}, known servers: {', '.join(mesh.servers) or 'there is none'}.")
+    if spiffe_id is not None and mesh.servers:
+        _require_server(where, "spiffe_id", spiffe_id, mesh)
+    if server is None and spiffe_id is not None:
+        values["server"] = mesh.server_of(domain_of(spiffe_id))
+    elif server is None and len(mesh.servers) == 1:
+        values["server"] = next(iter(mesh.servers))
+    return Endpoint(**values)
+
+
+def read_checks(raw: Sequence[Mapping[str, Any]], mesh: Mesh) -> list[Check]:
+    """Read all checks, or raise InputError naming the check and the field."""
+    if not raw:
+        raise InputError("checks: there is none. A verify step without checks proves nothing: give at least one.")
+    named = by_name("checks", raw)
+    checks = {name: _read_check(where, values, mesh.endpoints) for name, (where, values) in named.items()}
+    return [_judge_check(named[name][0], check, checks, mesh) for name, check in checks.items()]
+
+
+def _read_check(where: str, values: Mapping[str, Any], endpoints: Mapping[str, Endpoint]) -> Check:
+    given = {key: value for key, value in values.items() if value is not None}
+    name, of = given["name"], TYPES[given["type"]]
+    if given.get("kind") not in (None, of.kind):
+        raise InputError(f"{where}: kind is {given['kind']!r}, but {given['type']} is a {of.kind} check.")
+    for key in given:
+        if key not in (*_COMMON, *of.fields):
+            raise InputError(
+                f"{where}: {key} is no field of a check of type {given['type']}. Its fields: {', '.join(of.fields)}."
+            )
+    for key in of.required:
+        if key not in given:
+            raise InputError(f"{where}: {key} is missing. A check of type {given['type']} needs it.")
+    fields = {**of.optional, **{key: given[key] for key in of.fields if key in given}}
+    for key in of.fields:
+        if fields[key] is not None:
+            _judge(where, key, fields[key])
+        if key in ("from", "to"):
+            need = of.needs.get(key, "")
+            _require_endpoint(where, key, "" if fields.get(need) and key == "to" else need, fields[key], endpoints)
+    if "refusal" in fields:
+        fields["refusal"] = tuple(fields["refusal"])
+    return Check(name, given["type"], of.kind, fields, given.get("hint", ""))
+
+
+def _require_endpoint(where: str, key: str, need: str, name: str, endpoints: Mapping[str, Endpoint]) -> None:
+    endpoint = endpoints.get(name)
+    if endpoint is None:
+        raise InputError(f"{where}: {key} names the endpoint {name!r}, known are: {', '.join(endpoints)}.")
+    if need == HERE:
+        if name != HERE:
+            raise InputError(f"{where}: {key} is {name!r}, but this can only be tried from {HERE!r}. Leave {key} out.")
+    elif need and getattr(endpoint, need) is None and not (key == "from" and name == HERE):
+        purpose = " to make a request from" if key == "from" else ""
+        raise InputError(
+            f"{where}: {key} is {name!r}, but this endpoint has no {need}{purpose}. Add it to the endpoint."
+        )
+
+
+def _judge_check(where: str, check: Check, checks: Mapping[str, Check], mesh: Mesh) -> Check:
+    """What can only be said when all checks are known; fills the defaults that come from other objects."""
+    fields = dict(check.fields)
+    for key in ("request", "control"):
+        name = fields.get(key)
+        if name is not None and name not in checks:
+            raise InputError(f"{where}: {key} names the check {name!r}, which does not exist.")
+        if name is not None and key == "request" and checks[name].type != "request":
+            raise InputError(f"{where}: request must name a check of type request, {name!r} is a {checks[name].type}.")
+    if fields.get("control"):
+        _judge_control(where, fields, checks[fields["control"]])
+    if "spiffe_id" in fields and fields["spiffe_id"] is None:
+        owner = fields[owner_field(check.type)]
+        fields["spiffe_id"] = mesh.endpoints[owner].spiffe_id
+        if fields["spiffe_id"] is None and check.kind == POSITIVE:
+            raise InputError(
+                f"{where}: spiffe_id is missing, and the endpoint {owner!r} has none. Add it to one of them."
+            )
+    if check.type == "refused_handshake":
+        _judge_client(where, fields, checks[fields["control"]])
+    for key in ("spiffe_id", "client_spiffe_id"):
+        if fields.get(key):
+            _require_server(where, key, fields[key], mesh)
+    if fields.get("client_spiffe_id") and fields.get("from", HERE) != HERE:
+        raise InputError(f"{where}: a test identity never leaves this host, so from must be {HERE!r} here.")
+    if check.type == "token_reuse" and mesh.endpoints[fields["to"]].server is None:
+        raise InputError(
+            f"{where}: nothing says which of servers the endpoint {fields['to']!r} is. Name it there, as server."
+        )
+    return Check(check.name, check.type, check.kind, fields, check.hint)
+
+
+def _judge_control(where: str, fields: Mapping[str, Any], control: Check) -> None:
+    """A refusal proves something only when the same endpoint answers to others."""
+    if control.kind != POSITIVE:
+        raise InputError(f"{where}: control must name a positive check, {control.name!r} is negative.")
+    if control.fields["to"] != fields["to"]:
+        raise InputError(
+            f"{where}: control must be about the same endpoint: this check goes to {fields['to']!r},"
+            f" {control.name!r} goes to {control.fields['to']!r}."
+        )
+    if control.type not in ("request", "accepted_handshake"):
+        raise InputError(
+            f"{where}: control must be a check that gets an answer (request or accepted_handshake),"
+            f" {control.name!r} is a {control.type}."
+        )
+
+
+def _judge_client(where: str, fields: dict[str, Any], control: Check) -> None:
+    permitted = control.fields.get("client_spiffe_id")
+    client, wanted = fields["client"], fields["client_spiffe_id"]
+    if client == "none":
+        if wanted is not None:
+            raise InputError(f"{where}: client_spiffe_id has no meaning with client: none.")
+        return
+    if permitted is None:
+        raise InputError(
+            f"{where}: with client: {client}, control must be an accepted_handshake,"
+            " so that the refusal is shown to be about the identity."
+        )
+    if client == "foreign_ca":
+        fields["client_spiffe_id"] = wanted or permitted
+        if fields["client_spiffe_id"] != permitted:
+            raise InputError(
+                f"{where}: the certificate of another CA must carry the permitted ID {permitted},"
+                " else the ID and not the CA would be what is refused. Leave client_spiffe_id out."
+            )
+        return
+    fields["client_spiffe_id"] = wanted or f"spiffe://{domain_of(permitted)}{OTHER_IDENTITY_PATH}"
+    if fields["client_spiffe_id"] == permitted:
+        raise InputError(
+            f"{where}: client_spiffe_id is {permitted}, which is permitted. client: other_identity needs another ID."
+        )
+
+
+def _require_server(where: str, key: str, spiffe_id: str, mesh: Mesh) -> None:
+    trust_domain = domain_of(spiffe_id)
+    if mesh.server_of(trust_domain) is None:
+        known = ", ".join(dict.fromkeys(mesh.servers.values())) or "there is none"
+        raise InputError(
+            f"{where}: {key} is {spiffe_id}, but no server of the trust domain {trust_domain} is given. Add one to"
+            f" servers: its bundle judges this ID, and only it can mint it. Trust domains with a server: {known}."
+        )
+
+
+_TEXT = "a text on one line that is not empty"
+
+
+def _judge(where: str, key: str, value: Any) -> None:
+    """Refuse a value that is of the right type and still means nothing."""
+    expected = _wrong(key, value)
+    if expected:
+        raise InputError(f"{where}: {key} is {repr(value)[:80]}, expected {expected}.")
+
+
+def _wrong(key: str, value: Any) -> str:  # noqa: PLR0911 - a line for each kind of value
+    """What was expected of ``value``; empty when it is fine."""
+    if key == "refusal":
+        return "" if value else f"one or more of {', '.join(REFUSALS)}"
+    if key in ("status", "min_remaining"):
+        low, high = (100, 599) if key == "status" else (0, 10 * 365 * 86400)
+        return "" if low <= value <= high else f"a whole number from {low} to {high}"
+    if not value.strip() or not value.isprintable():
+        return _TEXT
+    if key in ("spiffe_id", "client_spiffe_id"):
+        return "" if _is_spiffe_id(value) else "a SPIFFE ID such as spiffe://example.org/ns/default/sa/sleep"
+    if key == "address":
+        match = _HOST_PORT.fullmatch(value)
+        return "" if match and 0 < int(match[2]) < 65536 else "host:port"
+    if key == "url":
+        return "" if _is_url(value) else "a URL such as http://gateway.default/"
+    if key == "path":
+        return "" if value.startswith("/") and " " not in value else "a path that starts with / and has no spaces"
+    if key in ("pod", "container", "namespace"):
+        return "" if _WORD.fullmatch(value) else "a name of Kubernetes"
+    return ""
+
+
+def _is_spiffe_id(value: str) -> bool:
+    try:
+        SpiffeId.parse(value)
+    except SpiffeIdError:
+        return False
+    return True
+
+
+def _is_url(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:
+        return False
+    return (
+        parts.scheme in ("http", "https")
+        and bool(parts.hostname)
+        and port != 0
+        and value.isprintable()
+        and " " not in value
+        and "@" not in parts.netloc
+    )

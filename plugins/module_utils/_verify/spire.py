@@ -1,0 +1,61 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to this collection: it may change in any release.
+"""What the checks ask of a SPIRE server. The only part of ``_verify`` that knows its client."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.agent.client import list_agents
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.client import show_bundle
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.call import SpireServer
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.svid.client import mint_x509
+
+
+class Identity(Protocol):
+    """A certificate chain and its key, both PEM."""
+
+    @property
+    def chain_pem(self) -> str: ...
+
+    @property
+    def key_pem(self) -> str: ...
+
+
+class Agent(Protocol):
+    """An agent that the server knows."""
+
+    @property
+    def spiffe_id(self) -> str: ...
+
+    def is_alive(self, now: float) -> bool: ...
+
+
+class Server(Protocol):
+    """A SPIRE server, as the checks see it."""
+
+    def bundle_pem(self) -> str: ...
+
+    def mint(self, spiffe_id: str, ttl: int) -> Identity: ...
+
+    def agents(self) -> Sequence[Agent]: ...
+
+
+@dataclass(frozen=True)
+class RealServer:
+    """The server that the shared connection leads to."""
+
+    at: SpireServer
+
+    def bundle_pem(self) -> str:
+        return show_bundle(self.at).pem
+
+    def mint(self, spiffe_id: str, ttl: int) -> Identity:
+        return mint_x509(self.at, spiffe_id, ttl)
+
+    def agents(self) -> Sequence[Agent]:
+        return list_agents(self.at)
