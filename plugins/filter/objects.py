@@ -11,7 +11,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube import applied, batch
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube import batch
 
 
 def _filter(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -34,15 +34,11 @@ class FilterModule:
 
     def filters(self) -> dict[str, Any]:
         functions = {
-            "with_pod_template": batch.with_pod_template,
             "object_batch": batch.batch,
-            "object_names": batch.names,
+            "object_removal": batch.removal,
+            "object_answers": batch.answers,
             "unwanted_objects": batch.unwanted,
-            "object_answers": batch.split,
             "service_endpoints": batch.endpoints,
-            "services_without_address": batch.without_address,
-            "workloads_to_wait_for": batch.to_wait_for,
-            "workloads_to_renew": applied.workloads_to_renew,
             "foreign_namespaces": batch.foreign_namespaces,
             "unused_namespaces": batch.unused_namespaces,
         }

@@ -2,18 +2,23 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Private to this collection: it may change in any release.
-"""Objects of several roles as one list for one apply, and what the answer tells each of them. Pure.
+"""Objects of several roles as one list for one apply, and what the answer tells. Pure.
 
-A task costs a second or more, whatever it applies, so what is ready at the same time goes out together.
+A task costs a second or more, whatever it applies, so what is ready at the same time goes out together. Objects travel
+as text: Ansible looks at every member of a structure each time that it is handed on, which for a hundred objects takes
+longer than to apply them.
 """
 
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import yaml
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.renewal import workloads_to_renew
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.model import WORKLOAD_KINDS, KubeObject, Ref, stub
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.readiness import unready
 
@@ -22,6 +27,7 @@ OURS = ("app.kubernetes.io/managed-by", "trustmesh.spiffe")
 ROLE, SCENARIO = "trustmesh.io/role", "trustmesh.io/scenario"
 """Labels that say which role wanted an object, and for which inventory."""
 _FIRST = ("Namespace", "CustomResourceDefinition")
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def batch(
@@ -30,17 +36,20 @@ def batch(
     foreign_namespaces: Iterable[str] = (),
     known: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return what is to be applied: ``secrets``, and ``objects`` with namespaces and resource types first.
+    """Return what is to be applied, as texts: ``secrets``, and ``objects`` with namespaces and resource types first.
 
-    ``pending`` is a list of ``owner`` and ``objects``. A namespace that several want is there once, with the labels of
-    all. Namespaces of others are used as they are, and not among the objects. With ``known`` (``namespaces`` by name,
-    ``apis`` by version) those that nothing could be asked about yet are in ``later``, by name.
+    ``pending`` is a list with an ``owner`` each, and what it wants as ``text`` (YAML documents) or as ``objects``, with a
+    ``pod_template`` to be merged into workloads and objects that are to be ``absent``. A namespace that several want is
+    there once, with the labels of all. Namespaces of others are used as they are, and not among the objects. With
+    ``known`` (``namespaces`` by name, ``apis`` by version) those that nothing could be asked about yet are in ``later``.
+    ``namespaces`` are those of the objects that are ours, ``names`` the names of all that is wanted.
     """
     foreign = set(foreign_namespaces)
     found: dict[Ref, KubeObject] = {}
+    absent: list[KubeObject] = []
     for item in pending:
-        for given in item["objects"] or []:
-            _require_identity(item["owner"], given)
+        absent += item.get("absent") or []
+        for given in _objects(item):
             made = _labelled(given, item["owner"], scenario)
             ref = Ref.of(made)
             if made["kind"] == "Namespace":
@@ -52,16 +61,50 @@ def batch(
             if found.get(ref, made) != made:
                 raise InputError(f"{item['owner']}: {ref} is wanted twice, in two forms. Take one of them out.")
             found[ref] = made
-    later = [ref for ref, made in found.items() if known is not None and not _can_be_asked(made, known)]
+    later = {ref for ref, made in found.items() if known is not None and not _can_be_asked(made, known)}
     now = [made for ref, made in found.items() if ref not in later]
     secrets = [made for made in now if made["kind"] == "Secret"]
     homes = {made["metadata"].get("namespace") for made in secrets}
     return {
         # They go first and by themselves, unseen, and so with the namespaces that they need.
-        "secrets": [m for m in now if m["kind"] == "Namespace" and m["metadata"]["name"] in homes] + secrets,
-        "objects": sorted((made for made in now if made["kind"] != "Secret"), key=_order),
+        "secrets": _text([m for m in now if m["kind"] == "Namespace" and m["metadata"]["name"] in homes] + secrets),
+        "objects": _text(sorted((made for made in now if made["kind"] != "Secret"), key=_order)),
+        "absent": _text(absent),
         "later": [str(ref) for ref in later],
+        "namespaces": [ref.name for ref in found if ref.kind == "Namespace"],
+        "names": [str(ref) for ref in found],
     }
+
+
+def removal(
+    pending: Sequence[Mapping[str, Any]], foreign_namespaces: Iterable[str], known: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what is to be removed, as ``objects``, and the ``namespaces`` that may go when they are empty then."""
+    wanted = [given for item in pending for given in _objects(item)]
+    there = [stub(given) for given in wanted if given["kind"] != "Namespace" and _can_be_asked(given, known)]
+    names = {given["metadata"]["name"] for given in wanted if given["kind"] == "Namespace"}
+    own = names & set(known["namespaces"]) - set(foreign_namespaces)
+    return {"objects": _text(list(reversed(there))), "namespaces": sorted(own)}
+
+
+def _objects(item: Mapping[str, Any]) -> list[KubeObject]:
+    """What one owner wants."""
+    given = list(item.get("objects") or [])
+    if item.get("text"):
+        given += [document for document in yaml.load_all(item["text"], Loader=_LOADER) if document]  # noqa: S506
+    for made in given:
+        good = isinstance(made, Mapping) and isinstance(made.get("metadata"), Mapping)
+        if not (good and made.get("apiVersion") and made.get("kind") and made["metadata"].get("name")):
+            raise InputError(
+                f"{item['owner']}: an object without apiVersion, kind or metadata.name: {str(made)[:120]!r}. Give all"
+                " three."
+            )
+    return with_pod_template(given, item.get("pod_template") or {})
+
+
+def _text(objects: Sequence[Mapping[str, Any]]) -> str:
+    """As a stream of YAML documents; JSON is YAML, and written in a fraction of the time."""
+    return "\n---\n".join(json.dumps(item, sort_keys=True) for item in objects)
 
 
 def _labelled(given: Mapping[str, Any], role: str, scenario: str) -> KubeObject:
@@ -78,8 +121,8 @@ def _order(made: KubeObject) -> int:
     return _FIRST.index(made["kind"]) if made["kind"] in _FIRST else len(_FIRST)
 
 
-def _can_be_asked(made: KubeObject, known: Mapping[str, Any]) -> bool:
-    """Whether the API server can say what an apply would do: it refuses unknown kinds and namespaces."""
+def _can_be_asked(made: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
+    """Whether the API server can say anything about it: it refuses unknown kinds and namespaces."""
     namespace = made["metadata"].get("namespace")
     return made["kind"] in known["apis"].get(made["apiVersion"], {}) and namespace in (None, *known["namespaces"])
 
@@ -94,49 +137,43 @@ def _add_labels(namespace: KubeObject, other: KubeObject) -> None:
     ours.update(theirs)
 
 
-def _require_identity(owner: str, given: Any) -> None:
-    good = isinstance(given, Mapping) and isinstance(given.get("metadata"), Mapping)
-    if not (good and given.get("apiVersion") and given.get("kind") and given["metadata"].get("name")):
-        raise InputError(
-            f"{owner}: an object without apiVersion, kind or metadata.name: {str(given)[:120]!r}. Give all three."
-        )
+def answers(applied: Mapping[str, Any], address: str | None = None) -> dict[str, Any]:
+    """Return what the result of an apply tells.
 
-
-def _place(item: Mapping[str, Any]) -> str:
-    metadata = item["metadata"]
-    return "/".join(part for part in (metadata.get("namespace"), metadata["name"]) if part)
-
-
-def split(applied: Mapping[str, Any], pending: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return for each owner in ``pending`` the part of the result that is about its objects, in the same form."""
-    by_ref = {Ref.of(answer["result"]): answer for answer in _answers(applied)}
-    found: dict[str, Any] = {}
-    for item in pending:
-        mine = [by_ref[Ref.of(given)] for given in item["objects"] or [] if Ref.of(given) in by_ref]
-        kept = found.setdefault(item["owner"], {"changed": False, "result": {"results": []}})
-        kept["result"]["results"] += mine
-        kept["changed"] = kept["changed"] or any(answer.get("changed", applied.get("changed")) for answer in mine)
-    return found
-
-
-def _answers(applied: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The answers in a result about one object, about many, or about none."""
+    ``unready``: workloads that are not ready, by the role that wanted them, each with ``kind``, ``namespace`` and
+    ``name``. ``endpoints``: where Services are reached, see :func:`endpoints`. ``without_address``: Services whose
+    balancer has given none yet. ``renew``: patches for pods whose service account was made anew.
+    """
     result = applied.get("result") or {}
-    answers = result.get("results") if "results" in result else [{"result": result}]
-    return [answer for answer in answers or [] if (answer.get("result") or {}).get("kind")]
+    found = result.get("results") if "results" in result else [{"result": result}]
+    objects = [answer["result"] for answer in found or [] if (answer.get("result") or {}).get("kind")]
+    workloads = {Ref.of(item): item for item in objects if item["kind"] in WORKLOAD_KINDS}
+    waiting: dict[str, list[dict[str, str]]] = {}
+    for ref in unready(workloads.values(), workloads):
+        role = (workloads[ref]["metadata"].get("labels") or {}).get(ROLE, "")
+        waiting.setdefault(role, []).append({"kind": ref.kind, "namespace": ref.namespace, "name": ref.name})
+    services = [item for item in objects if item["kind"] == "Service"]
+    return {
+        "unready": waiting,
+        "endpoints": endpoints(services, address),
+        "without_address": [
+            {"namespace": item["metadata"]["namespace"], "name": item["metadata"]["name"]}
+            for item in services
+            if item["spec"].get("type") == "LoadBalancer" and not _ingress(item)
+        ],
+        "renew": workloads_to_renew(objects),
+    }
 
 
-def endpoints(
-    applied: Mapping[str, Any], address: str | None, looked_at: Iterable[KubeObject] = ()
-) -> dict[str, str]:
+def endpoints(services: Iterable[KubeObject], address: str | None) -> dict[str, str]:
     """Return where Services are reached from outside their cluster, ``namespace/name`` to ``host:port``.
 
     That is the balancer's address, or ``address`` (that of a node) and the node port. A Service that only its cluster
     reaches, and one whose balancer has given no address yet, is left out. The first port has the Service's own name,
-    each of the others ``namespace/name:port``. ``looked_at`` are Services as they were found later.
+    each of the others ``namespace/name:port``.
     """
     found = {}
-    for item in [*_services(applied), *looked_at]:
+    for item in services:
         for number, port in enumerate(item["spec"].get("ports") or []):
             at = _reached(item, port, address)
             if at:
@@ -147,14 +184,13 @@ def endpoints(
     return found
 
 
-def _services(applied: Mapping[str, Any]) -> list[KubeObject]:
-    return [answer["result"] for answer in _answers(applied) if answer["result"]["kind"] == "Service"]
+def _ingress(service: KubeObject) -> list[Mapping[str, Any]]:
+    return ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []
 
 
 def _reached(service: KubeObject, port: Mapping[str, Any], address: str | None) -> str | None:
-    kind = service["spec"].get("type")
+    kind, ingress = service["spec"].get("type"), _ingress(service)
     if kind == "LoadBalancer":
-        ingress = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []
         host = (ingress[0].get("ip") or ingress[0].get("hostname")) if ingress else None
         return f"{host}:{port['port']}" if host else None
     if kind == "NodePort" and address and port.get("nodePort"):
@@ -162,48 +198,29 @@ def _reached(service: KubeObject, port: Mapping[str, Any], address: str | None) 
     return None
 
 
-def without_address(applied: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Return the Services whose balancer has given no address yet, as ``namespace`` and ``name``."""
-    return [
-        {"namespace": item["metadata"]["namespace"], "name": item["metadata"]["name"]}
-        for item in _services(applied)
-        if item["spec"].get("type") == "LoadBalancer"
-        and not ((item.get("status") or {}).get("loadBalancer") or {}).get("ingress")
-    ]
+def unwanted(found: str, wanted: Iterable[str]) -> str:
+    """Of the objects in ``found`` (what kubectl lists, as JSON), those that nobody wants any more, as a text.
 
-
-def to_wait_for(applied: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Return the applied workloads that are not ready, as ``kind``, ``namespace`` and ``name``."""
-    workloads = {
-        Ref.of(answer["result"]): answer["result"]
-        for answer in _answers(applied)
-        if answer["result"]["kind"] in WORKLOAD_KINDS
-    }
-    return [
-        {"kind": ref.kind, "namespace": ref.namespace, "name": ref.name}
-        for ref in unready(workloads.values(), workloads)
-    ]
-
-
-def names(pending: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the names of all that is wanted."""
-    return [str(Ref.of(given)) for item in pending for given in item["objects"] or []]
-
-
-def unwanted(found: Iterable[KubeObject], wanted: Iterable[str]) -> list[KubeObject]:
-    """Of the objects that were found, those that nobody wants any more, as much of each as is needed to delete it."""
+    Objects that Kubernetes made for others are left out.
+    """
     kept = set(wanted)
-    return [stub(item) for item in found if str(Ref.of(item)) not in kept and not item["metadata"].get("ownerReferences")]
+    gone = [
+        stub(item)
+        for item in json.loads(found)["items"]
+        if str(Ref.of(item)) not in kept and not item["metadata"].get("ownerReferences")
+    ]
+    return _text(gone)
 
 
 def with_pod_template(objects: Iterable[KubeObject], overlay: Mapping[str, Any]) -> list[KubeObject]:
     """Return ``objects`` with ``overlay`` merged into the pod template of each workload. Lists are replaced."""
     found = []
     for item in objects:
-        made = copy.deepcopy(dict(item))
-        if overlay and made["kind"] in WORKLOAD_KINDS:
-            made["spec"]["template"] = _merge(made["spec"]["template"], overlay)
-        found.append(made)
+        if overlay and item["kind"] in WORKLOAD_KINDS:
+            spec = {**item["spec"], "template": _merge(item["spec"]["template"], overlay)}
+            found.append({**item, "spec": spec})
+        else:
+            found.append(item)
     return found
 
 
