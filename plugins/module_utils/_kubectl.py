@@ -74,17 +74,17 @@ def access_of(params: Mapping[str, Any]) -> Access:
             f"{', '.join([*by_file, *by_host])}: they lead to two clusters. Give kubeconfig and context, or host and "
             f"api_key; or unset {VARIABLES[next(iter(by_file))]} or {VARIABLES['host']} in the environment."
         )
-    kubectl = params.get("kubectl") or "kubectl"
-    if "host" not in by_host:
-        if told_host:
-            raise InputError(f"{told_host[0]}: it is given without host. Give the URL of the API server as host.")
-        return Access(kubectl, by_file.get("kubeconfig"), by_file.get("context"))
-    if params.get("validate_certs") is False:
+    if params.get("validate_certs") is False and ("host" in by_host or VARIABLES["validate_certs"] not in os.environ):
         raise InputError(
             f"validate_certs: it is false, by the option or by {VARIABLES['validate_certs']}. Whoever stands between "
             "could read the token, so the API server is always verified. Give the cluster's CA as ca_cert "
             f"({VARIABLES['ca_cert']})."
         )
+    kubectl = params.get("kubectl") or "kubectl"
+    if "host" not in by_host:
+        if told_host:
+            raise InputError(f"{told_host[0]}: it is given without host. Give the URL of the API server as host.")
+        return Access(kubectl, by_file.get("kubeconfig"), by_file.get("context"))
     return Access(kubectl, str(private_temporary("kubeconfig", _kubeconfig(**by_host))), None, by_host["host"])
 
 

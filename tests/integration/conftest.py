@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -225,7 +226,26 @@ def documented(module: str) -> dict[str, Any]:
     """What a module's documentation says of the values that it returns."""
     source = (MODULES / f"{module}.py").read_text()
     values: dict[str, Any] = yaml.safe_load(source.partition('RETURN = r"""')[2].partition('"""')[0])
+    for returned in values.values():
+        _spell_out(returned, values)
     return values
+
+
+# A value that is described elsewhere: «in the form of RV(bundle)», «… of RV(namespace.name.module#module:bundle),
+# without its C(pem) and C(spiffe)».
+LIKE = re.compile(r"in the form of RV\((?:trustmesh\.spiffe\.(\w+)#module:)?(\w+)\)(?:,\s+without its ([^.]*))?")
+
+
+def _spell_out(field: dict[str, Any], values: dict[str, Any]) -> None:
+    """Put the fields of a value that is only named in the place of its name, also below ``contains``."""
+    words = field.get("description", "")
+    found = LIKE.search(" ".join(words) if isinstance(words, list) else words)
+    if found:
+        there = documented(found[1]) if found[1] else values
+        without = re.findall(r"C\((\w+)\)", found[3] or "")
+        field["contains"] = {name: told for name, told in there[found[2]]["contains"].items() if name not in without}
+    for inner in (field.get("contains") or {}).values():
+        _spell_out(inner, values)
 
 
 def differences(values: dict[str, Any], fields: dict[str, Any], place: str = "") -> Iterator[str]:

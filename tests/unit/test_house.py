@@ -802,3 +802,38 @@ def test_artifact_holds_what_users_run_and_nothing_else(tmp_path: Path) -> None:
     broken(
         [name for name in names if name.split("/")[0] in private], "The artifact holds what only this checkout needs."
     )
+
+
+# Every option is there for somebody who reads it.
+
+# Declared and read nowhere. Each has to be read or removed; nothing may be added here.
+NOT_READ_YET = ("toolchain_minimum_build_disk_mb", "__toolchain_built")
+ROLE_FILES = (".yml", ".yaml", ".j2", ".py", ".sh")
+
+
+def read_somewhere(name: str, own: tuple[str, ...], places: dict[str, str]) -> bool:
+    """Whether a variable's name stands in one of the ``places``, outside of the files that declare it."""
+    return any(re.search(rf"\b{name}\b", words) for place, words in places.items() if place not in own)
+
+
+@pytest.mark.parametrize("role", roles())
+def test_every_option_and_internal_variable_is_read_somewhere(role: str) -> None:
+    code = {name: text(name) for name in files("roles/**", "playbooks/**") if name.endswith(ROLE_FILES)}
+    declaring = (f"roles/{role}/defaults/main.yml", f"roles/{role}/meta/argument_specs.yml")
+    places = []
+    for name in options_of(role):
+        default = str((data(declaring[0]) or {}).get(name, ""))
+        others = {key: words for key, words in (data(declaring[0]) or {}).items() if key != name}
+        in_defaults = any(re.search(rf"\b{name}\b", str(words)) for words in others.values())
+        if not in_defaults and not read_somewhere(name, declaring, code):
+            places.append(f"{name}: an option that nothing reads (default {default!r})")
+    for path in files(f"roles/{role}/vars/**.yml", f"roles/{role}/tasks/**.yml"):
+        for name in set(re.findall(rf"(?:^\s*|register: )(__{role}_\w+)(?::|$)", text(path), re.MULTILINE)):
+            uses = sum(len(re.findall(rf"\b{name}\b", words)) for words in code.values())
+            declared = rf"^\s*{name}:|\bregister: {name}\b"
+            if uses <= sum(len(re.findall(declared, words, re.MULTILINE)) for words in code.values()):
+                places.append(f"{path}: {name} is read nowhere")
+    known = [place for place in places if any(name in place for name in NOT_READ_YET)]
+    broken(sorted(set(places) - set(known)), f"{role}: read it, or remove it.")
+    stale = [name for name in NOT_READ_YET if name.lstrip("_").startswith(role) and not any(name in p for p in known)]
+    broken(stale, "It is read by now, or gone: take it out of NOT_READ_YET.")

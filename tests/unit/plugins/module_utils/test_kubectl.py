@@ -63,6 +63,7 @@ def test_a_host_and_its_token_become_a_private_file_that_is_removed(tmp_path: Pa
         ({**HOST, "kubeconfig": "/k"}, "kubeconfig, host, api_key: they lead to two clusters"),
         ({**HOST, "context": "blue"}, "they lead to two clusters"),
         ({**HOST, "validate_certs": bool(0)}, "Give the cluster's CA as ca_cert (K8S_AUTH_SSL_CA_CERT)"),
+        ({"kubeconfig": "/k", "validate_certs": bool(0)}, "the API server is always verified"),
     ],
 )
 def test_what_leads_to_no_cluster_or_to_two_is_refused(params: dict[str, Any], words: str, tmp_path: Path) -> None:
@@ -84,6 +85,15 @@ def test_what_a_task_says_holds_over_the_environment(monkeypatch: pytest.MonkeyP
     assert access_of(other).host == "https://198.51.100.1"
     with pytest.raises(InputError, match="unset K8S_AUTH_KUBECONFIG or K8S_AUTH_HOST"):
         access_of({**HOST, "kubeconfig": "/k"})
+
+
+def test_not_to_verify_the_host_of_the_environment_says_nothing_of_a_kubeconfig(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("K8S_AUTH_VERIFY_SSL", "false")
+    assert access_of({"kubeconfig": "/k", "validate_certs": bool(0)}).kubeconfig == "/k"
+    with pytest.raises(InputError, match="by the option or by K8S_AUTH_VERIFY_SSL"):
+        access_of({**HOST, "validate_certs": bool(0)})
 
 
 def test_a_token_of_the_environment_without_a_host_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
