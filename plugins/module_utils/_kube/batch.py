@@ -91,7 +91,9 @@ def _objects(item: Mapping[str, Any]) -> list[KubeObject]:
     """What one owner wants."""
     given = list(item.get("objects") or [])
     if item.get("text"):
-        given += [document for document in yaml.load_all(item["text"], Loader=_LOADER) if document]  # noqa: S506
+        # As bytes, because libyaml takes no string of a class of Ansible's own.
+        documents = yaml.load_all(item["text"].encode(), Loader=_LOADER)  # noqa: S506 - a SafeLoader
+        given += [document for document in documents if document]
     for made in given:
         good = isinstance(made, Mapping) and isinstance(made.get("metadata"), Mapping)
         if not (good and made.get("apiVersion") and made.get("kind") and made["metadata"].get("name")):
