@@ -64,5 +64,5 @@ def test_files_come_in_the_order_in_which_ansible_reads_them(inventory: Path) ->
 
 
 def test_a_folder_that_is_no_inventory_is_named(tmp_path: Path) -> None:
-    with pytest.raises(AnsibleLookupError, match="is no inventory: there is no hosts.ini in it"):
+    with pytest.raises(AnsibleLookupError, match="is no inventory: there is no hosts"):
         look(tmp_path)
