@@ -2,10 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Renders what the roles would apply, with Ansible's own templating and without a cluster.
-"""Renders what the roles would apply, with Ansible's own templating and without a cluster.
 
 Each case is a host of one play, with the variables of that case. A shadow of each role lends its defaults, variables,
 templates and files; of its tasks to install and configure only those that set facts or read variables are taken, and
+one that keeps what is rendered. So everything is rendered in a single call of ansible-playbook.
 """
 
 from __future__ import annotations
