@@ -307,7 +307,7 @@ def test_all_collections_in_use_are_declared() -> None:
 
 # The role without a main: the others take their defaults from it, and playbooks call its entry points by name.
 SHARED = "trustmesh"
-PHASES = ("main", "preflight", "install", "configure", "verify", "remove")
+PHASES = ("main", "preflight", "install", "configure", "verify", "remove", "discover")
 INCLUDES = ("include_tasks", "import_tasks", "include_role", "import_role")
 
 
@@ -409,6 +409,123 @@ def test_hosts_are_names_in_groups(name: str) -> None:
     broken(places, f"{name}: hosts are clusters, groups are duties; variables go to group_vars and host_vars.")
 
 
+# Playbooks that are for any inventory, and for parts of one.
+GENERAL = {"site", "verify", "show", "teardown", "clean", "toolchain", "spire", "istio", "entries"}
+# A user's own inventories, which need no playbook of ours.
+OWN = "examples/"
+
+
+def inventories() -> list[str]:
+    """Return the folders of all inventories."""
+    return sorted({str(Path(name).parent) for name in files("inventories/*/hosts.ini", "examples/**/hosts.ini")})
+
+
+def scenarios() -> list[str]:
+    """Return the playbooks that are a scenario's own."""
+    stems = [Path(name).stem for name in files("playbooks/*.yml")]
+    return [stem for stem in stems if not stem.startswith("_") and stem not in GENERAL]
+
+
+def hosts_of(inventory: str) -> set[str]:
+    """Return the names of an inventory's hosts."""
+    lines = [line.strip() for line in text(f"{inventory}/hosts.ini").splitlines()]
+    return {line for line in lines if line and line[0] not in "#["}
+
+
+@pytest.mark.parametrize("scenario", scenarios())
+def test_a_scenario_is_a_short_import_of_the_one_order(scenario: str) -> None:
+    name = f"playbooks/{scenario}.yml"
+    assert len(text(name).splitlines()) <= 15, f"{name}: a scenario has at most 15 lines."
+    imported = [play.get("ansible.builtin.import_playbook") for play in data(name)]
+    assert imported == ["site.yml"], f"{name}: a scenario imports site.yml, and does nothing else."
+    assert data(name)[0]["vars"]["trustmesh_scenario"] == scenario, f"{name}: it says its own name."
+
+
+def test_each_inventory_has_its_playbook_and_the_reverse() -> None:
+    named = {Path(inventory).name for inventory in inventories() if not inventory.startswith(OWN)}
+    assert named == set(scenarios()), "inventories/<name> and playbooks/<name>.yml go together."
+
+
+def test_hosts_have_names_of_their_own_over_all_inventories() -> None:
+    seen: dict[str, str] = {}
+    places = []
+    for inventory in inventories():
+        for host in sorted(hosts_of(inventory)):
+            places += [f"{inventory} and {seen[host]}: {host}"] if host in seen else []
+            seen[host] = inventory
+    broken(places, "Several inventories can be given at once, so a host's name is in one of them only.")
+
+
+def test_inventories_say_and_do_not_compute() -> None:
+    places = [
+        f"{name}:{number}: {line.strip()}"
+        for name in files("inventories/**", "examples/**")
+        for number, line in enumerate(text(name).splitlines(), start=1)
+        if "{%" in line
+    ]
+    broken(
+        places,
+        "No statements of Jinja in inventories: what follows from them is derived in plugins/module_utils/_mesh.",
+    )
+
+
+@pytest.mark.parametrize("inventory", inventories())
+def test_an_inventory_is_read_at_one_glance(inventory: str) -> None:
+    length = sum(len(text(name).splitlines()) for name in files(f"{inventory}/**"))
+    assert length <= 60, f"{inventory} has {length} lines, its hosts included. Say less: 60 are enough for a mesh."
+
+
+def steps() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the steps of all playbooks, each with its place."""
+    for name in files("playbooks/*.yml"):
+        for play in data(name):
+            for step in (play.get("vars") or {}).get("trustmesh_steps") or []:
+                yield f"{name}: {step}", step
+
+
+def test_steps_name_tasks_and_duties_that_exist() -> None:
+    package = "ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.model"
+    duties = importlib.import_module(package).DUTIES
+    found = list(steps())
+    assert len(found) > 10, "No steps were found where site.yml has them."
+    places = [
+        place
+        for place, step in found
+        if step["duty"] not in duties
+        or f"roles/{step['role']}/tasks/{step['tasks']}.yml" not in tree()
+        or not step.keys() <= {"duty", "role", "tasks", "provider"}
+        or step.get("provider", "kind")
+        not in options_of("kubernetes_cluster")["kubernetes_cluster_provider"]["choices"]
+    ]
+    broken(places, "A step is a duty (a group that means something), a role and one of its task files.")
+
+
+def test_the_proof_comes_last_and_preflight_first() -> None:
+    plays = [play["ansible.builtin.import_playbook"] for play in data("playbooks/site.yml")]
+    assert plays[0] == "_inventory.yml"
+    assert plays[-1] == "_proof.yml"
+    phases = [play["vars"]["trustmesh_steps"] for play in data("playbooks/site.yml") if "trustmesh_phase" in str(play)]
+    assert {step["tasks"] for step in phases[0]} == {"preflight"}
+
+
+@pytest.mark.parametrize("name", files("plugins/filter/*.py"))
+def test_every_filter_of_a_file_is_documented_beside_it(name: str) -> None:
+    module = importlib.import_module(f"ansible_collections.trustmesh.spiffe.plugins.filter.{Path(name).stem}")
+    undocumented = [f for f in module.FilterModule().filters() if f"plugins/filter/{f}.yml" not in tree()]
+    broken(undocumented, f"{name}: the documentation of a filter stands in plugins/filter/<filter>.yml.")
+
+
+def test_documented_filters_exist() -> None:
+    known: set[str] = set()
+    for name in files("plugins/filter/*.py"):
+        module = importlib.import_module(f"ansible_collections.trustmesh.spiffe.plugins.filter.{Path(name).stem}")
+        known |= set(module.FilterModule().filters())
+    documents = {Path(name).stem for name in files("plugins/filter/*.yml")}
+    broken(sorted(documents - known), "Documentation of a filter that is not there.")
+    places = [name for name in documents if data(f"plugins/filter/{name}.yml")["DOCUMENTATION"]["name"] != name]
+    broken(places, "The documentation of a filter says its name.")
+
+
 # Modules and their layers
 
 
@@ -484,8 +601,6 @@ def use_case_of(module: str) -> Any:
 @pytest.mark.parametrize("module", modules())
 def test_use_case_is_run_or_info_and_has_spec_and_run(module: str) -> None:
     use_case = use_case_of(module)
-    if use_case is None:
-        return
     name = use_case.__name__.rsplit(".", 1)[1]
     assert name == ("info" if module.endswith("_info") else "run"), (
         f"{module}: its use case is run.py, a reader's info.py."
@@ -497,8 +612,6 @@ def test_use_case_is_run_or_info_and_has_spec_and_run(module: str) -> None:
 @pytest.mark.parametrize("module", modules())
 def test_documentation_names_the_options_of_the_spec(module: str) -> None:
     use_case = use_case_of(module)
-    if use_case is None:
-        return
     loaded = importlib.import_module(f"ansible_collections.trustmesh.spiffe.plugins.modules.{module}")
     told = yaml.safe_load(loaded.DOCUMENTATION)
     options = dict(told.get("options") or {})
@@ -511,16 +624,27 @@ def test_documentation_names_the_options_of_the_spec(module: str) -> None:
     assert documented(options) == documented(use_case.spec().options)
 
 
-PURE = files("plugins/module_utils/**/model.py", "plugins/module_utils/**/plan.py", "plugins/module_utils/**/codec.py")
+# Files of these names decide, wherever they are; so do all of these folders and files.
+PURE = files(
+    *(
+        f"plugins/module_utils/**/{name}.py"
+        for name in ("model", "plan", "codec", "spiffe_id", "compare", "document", "wanted")
+    ),
+    "plugins/module_utils/_mesh/*.py",
+    "plugins/module_utils/_envoy/config.py",
+    *(f"plugins/module_utils/_kube/{name}.py" for name in ("batch", "renewal", "readiness")),
+    *(f"plugins/module_utils/_spire/{name}.py" for name in ("configuration", "resources", "join_token/request")),
+    *(
+        f"plugins/module_utils/_verify/{name}.py"
+        for name in ("reading", "layout", "junit", "page", "report", "picture", "replies", "xfcc")
+    ),
+)
 EFFECTS = re.compile(
     r"(ansible|http|io|os|pathlib|shutil|socket|ssl|subprocess|tempfile|time|urllib\.(request|error))(\.|$)"
 )
 
 
-@pytest.mark.parametrize(
-    "name",
-    [*PURE, *files(*(f"plugins/module_utils/**/{name}.py" for name in ("spiffe_id", "compare", "document", "wanted")))],
-)
+@pytest.mark.parametrize("name", PURE)
 def test_pure_layers_have_no_effects(name: str) -> None:
     places = []
     for node in ast.walk(syntax(name)):
@@ -804,8 +928,6 @@ def test_artifact_holds_what_users_run_and_nothing_else(tmp_path: Path) -> None:
 
 # Every option is there for somebody who reads it.
 
-# Declared and read nowhere. Each has to be read or removed; nothing may be added here.
-NOT_READ_YET = ("__toolchain_built",)
 ROLE_FILES = (".yml", ".yaml", ".j2", ".py", ".sh")
 
 
@@ -831,7 +953,4 @@ def test_every_option_and_internal_variable_is_read_somewhere(role: str) -> None
             declared = rf"^\s*{name}:|\bregister: {name}\b"
             if uses <= sum(len(re.findall(declared, words, re.MULTILINE)) for words in code.values()):
                 places.append(f"{path}: {name} is read nowhere")
-    known = [place for place in places if any(name in place for name in NOT_READ_YET)]
-    broken(sorted(set(places) - set(known)), f"{role}: read it, or remove it.")
-    stale = [name for name in NOT_READ_YET if name.lstrip("_").startswith(role) and not any(name in p for p in known)]
-    broken(stale, "It is read by now, or gone: take it out of NOT_READ_YET.")
+    broken(sorted(set(places)), f"{role}: read it, or remove it.")
