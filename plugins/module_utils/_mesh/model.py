@@ -25,6 +25,9 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id 
 ANYONE = "anyone"
 """In place of a caller: whoever comes, with or without an identity."""
 
+RESERVED = {ANYONE: "whoever calls", "here": "the control node, in the proof"}
+"""Names that no workload can have."""
+
 CLUSTERS, MACHINES = "clusters", "machines"
 SPIRE_SERVER, CONTROLLER_MANAGER, SPIRE_AGENT, MESH = "spire_server", "spire_controller_manager", "spire_agent", "mesh"
 DUTIES: Mapping[str, str] = {
@@ -334,8 +337,8 @@ def _read_workload(
     if not _NAME.good(name):
         faults.add(f"trustmesh_workloads: {_shown(name)} cannot name a workload. Use {_NAME.expected}.")
         return None
-    if name == ANYONE:
-        faults.add(f"{where}: this name stands for whoever calls. Take another one.")
+    if name in RESERVED:
+        faults.add(f"{where}: this name stands for {RESERVED[name]}. Take another one.")
         return None
     if not isinstance(values, Mapping):
         faults.add(f"{where}: expected a dictionary such as {{host: blue, app: client}}, got {_shown(values)}.")

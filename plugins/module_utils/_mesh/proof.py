@@ -15,7 +15,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.derive import envoy_address, joins_by_token
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.model import CLUSTERS, MESH, Mesh, Workload
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.model import (
+    CLUSTERS,
+    MACHINES,
+    MESH,
+    Mesh,
+    Workload,
+)
 
 Data = dict[str, Any]
 
@@ -68,6 +74,7 @@ def proof(mesh: Mesh) -> Proof:
     for workload in mesh.workloads.values():
         if workload.guard == "envoy" and workload.name in mesh.callers:
             _prove_envoy(mesh, workload, made)
+    _tell_what_is_left(mesh, made)
     _prove_tokens(mesh, made)
     return made
 
@@ -78,10 +85,9 @@ def _endpoint(mesh: Mesh, workload: Workload) -> Data:
         "cluster": workload.host,
         "server": mesh.hosts[workload.host].server if workload.identity else None,
         "spiffe_id": mesh.spiffe_id(workload),
-        "namespace": workload.namespace,
-        "pod": workload.pod,
-        "container": workload.container,
     }
+    if MACHINES not in mesh.hosts[workload.host].duties:
+        endpoint |= {"namespace": workload.namespace, "pod": workload.pod, "container": workload.container}
     if workload.name in mesh.callers:
         if workload.guard == "mesh":
             endpoint["url"] = f"http://{workload.dns}:{workload.port}/"
@@ -106,6 +112,23 @@ def _chain(mesh: Mesh, caller: Workload, callee: Workload) -> list[_Hop]:
     return hops
 
 
+def _has(mesh: Mesh, workload: Workload, program: str) -> bool:
+    """Whether something can be tried from its container by this program. Nothing is run on machines."""
+    return program in workload.tools and MACHINES not in mesh.hosts[workload.host].duties
+
+
+def _takes_no_get(mesh: Mesh, callee: Workload, made: Proof) -> bool:
+    """Whether a request of the proof, which is a GET, is refused to everybody. Then that is said."""
+    for hop in _chain(mesh, callee, callee):
+        if hop.callee.methods and "GET" not in hop.callee.methods:
+            made.untried.append(
+                f"who may call {callee.name}, and who may not: the proof asks by GET, which is none of the methods of"
+                f" {hop.callee.name}"
+            )
+            return True
+    return False
+
+
 def _answer(hops: list[_Hop]) -> Data:
     """How the answer at the end of the chain is recognised. An Envoy that goes on to several says nothing."""
     end = hops[-1].callee
@@ -121,7 +144,7 @@ def _url(callee: Workload) -> str:
 
 def _request(mesh: Mesh, caller: Workload, callee: Workload, made: Proof) -> str | None:
     """Add the request of one that may call, and what can be learnt from its answer."""
-    if "curl" not in caller.tools:
+    if not _has(mesh, caller, "curl"):
         return None
     hops = _chain(mesh, caller, callee)
     name = made.add(
@@ -163,6 +186,8 @@ def _sidecar(mesh: Mesh, workload: Workload, made: Proof, request: str | None = 
 
 def _prove_mesh(mesh: Mesh, callee: Workload, made: Proof) -> None:
     """One whose sidecar lets in who is listed."""
+    if _takes_no_get(mesh, callee, made):
+        return
     control: str | None = None
     for caller in mesh.callers_of(callee):
         request = _request(mesh, caller, callee, made)
@@ -172,9 +197,8 @@ def _prove_mesh(mesh: Mesh, callee: Workload, made: Proof) -> None:
         if caller.mesh:
             _sidecar(mesh, caller, made, request)
     _sidecar(mesh, callee, made)
-    here = [other for other in mesh.on(callee.host) if other.name != callee.name]
-    outside = [other for other in here if not other.mesh]
-    watcher = next((other for other in outside if "python3" in other.tools), None)
+    outside = [other for other in mesh.on(callee.host) if not other.mesh]
+    watcher = next((other for other in outside if _has(mesh, other, "python3")), None)
     if watcher:
         made.add(
             f"{callee.name}'s sidecar presents its SPIFFE ID",
@@ -187,40 +211,48 @@ def _prove_mesh(mesh: Mesh, callee: Workload, made: Proof) -> None:
         )
         return
     refused: Data = {"to": callee.name, "path": callee.probe_path, "control": control}
-    if not mesh.is_open(callee):
-        for other in outside:
-            _refuse_outside(other, callee, made, refused)
-    for other in _strangers(mesh, callee):
-        if mesh.share_a_mesh(other, callee):
-            name = f"{other.name} may not call {callee.name}"
-            if "curl" in other.tools:
-                made.add(name, "refused_request", **{"from": other.name, "refusal": ["http_403"], **refused})
-            else:
-                made.untried.append(f"{name}: nothing in its container can send a request")
+    for other in _not_allowed(mesh, callee):
+        name = f"{other.name} may not call {callee.name}"
+        if not mesh.share_a_mesh(other, callee):
+            _refuse_outside(mesh, other, callee, made, refused)
+        elif _has(mesh, other, "curl"):
+            made.add(name, "refused_request", **{"from": other.name, "refusal": ["http_403"], **refused})
+        else:
+            made.untried.append(f"{name}: nothing in its container can send a request")
 
 
-def _refuse_outside(other: Workload, callee: Workload, made: Proof, refused: Data) -> None:
+def _refuse_outside(mesh: Mesh, other: Workload, callee: Workload, made: Proof, refused: Data) -> None:
     """A pod outside of the mesh gets in neither in plain text nor by TLS."""
     name = f"{other.name} may not call {callee.name}"
-    if "curl" in other.tools:
+    if other.host != callee.host:
+        made.untried.append(f"{name}: it is reached from inside {callee.host} only")
+        return
+    if _has(mesh, other, "curl"):
         made.add(f"{name} in plain text", "refused_request", **{"from": other.name, "refusal": ["reset"], **refused})
-    if "python3" in other.tools:
+    if _has(mesh, other, "python3"):
         made.add(
             f"{name} without a certificate",
             "refused_handshake",
             **{"from": other.name, "client": "none", **refused},
         )
+    if not (_has(mesh, other, "curl") or _has(mesh, other, "python3")):
+        made.untried.append(f"{name}: nothing in its container can try it")
 
 
-def _strangers(mesh: Mesh, callee: Workload) -> Iterator[Workload]:
-    """Workloads with an identity that may not call ``callee``."""
-    allowed = {callee.name, *(caller.name for caller in mesh.callers_of(callee))}
-    if not mesh.is_open(callee):
-        yield from (other for other in mesh.workloads.values() if other.identity and other.name not in allowed)
+def _not_allowed(mesh: Mesh, callee: Workload) -> Iterator[Workload]:
+    """The workloads that may not call ``callee``. Those of one identity cannot be told apart, so one allows all."""
+    if mesh.is_open(callee):
+        return
+    allowed = {mesh.spiffe_id(caller) for caller in mesh.callers_of(callee)}
+    for other in mesh.workloads.values():
+        if other.name != callee.name and not (other.identity and mesh.spiffe_id(other) in allowed):
+            yield other
 
 
 def _prove_envoy(mesh: Mesh, callee: Workload, made: Proof) -> None:
     """One whose Envoy lets in who is listed."""
+    if _takes_no_get(mesh, callee, made):
+        return
     callers = mesh.callers_of(callee)
     requests = {caller.name: _request(mesh, caller, callee, made) for caller in callers if caller.envoy}
     if not mesh.is_exposed(callee):
@@ -252,42 +284,52 @@ def _prove_envoy(mesh: Mesh, callee: Workload, made: Proof) -> None:
         client="foreign_ca",
         **refused,
     )
-    allowed = {mesh.spiffe_id(caller) for caller in callers}
-    for other in _strangers(mesh, callee):
-        # Pods of one identity cannot be told apart, so such a one is no stranger.
-        if mesh.spiffe_id(other) not in allowed:
-            made.add(
-                f"{other.name} may not call {callee.name}",
-                "refused_handshake",
-                client="other_identity",
-                client_spiffe_id=mesh.spiffe_id(other),
-                **refused,
-            )
-    _prove_nobody(mesh, callee, made, refused)
+    for other in _not_allowed(mesh, callee):
+        name = f"{other.name} may not call {callee.name}"
+        if other.identity:
+            shown_id = mesh.spiffe_id(other)
+            made.add(name, "refused_handshake", client="other_identity", client_spiffe_id=shown_id, **refused)
+        else:
+            _refuse_nobody(mesh, other, callee, made, refused)
 
 
-def _prove_nobody(mesh: Mesh, callee: Workload, made: Proof, refused: Data, hosts: tuple[str, ...] = ()) -> None:
-    """Pods that have no identity have no certificate to show."""
-    for other in mesh.workloads.values():
-        if not other.identity and "python3" in other.tools and (not hosts or other.host in hosts):
-            made.add(
-                f"{other.name} may not call {callee.name}",
-                "refused_handshake",
-                **{"from": other.name, "client": "none", **refused},
-            )
+def _refuse_nobody(mesh: Mesh, other: Workload, callee: Workload, made: Proof, refused: Data) -> None:
+    """A pod that has no identity has no certificate to show."""
+    name = f"{other.name} may not call {callee.name}"
+    if not _has(mesh, other, "python3"):
+        made.untried.append(f"{name}: nothing in its container can try it")
+    else:
+        made.add(name, "refused_handshake", **{"from": other.name, "client": "none", **refused})
 
 
 def _prove_hidden_envoy(mesh: Mesh, callee: Workload, made: Proof, control: str | None) -> None:
     """One that is reached from inside its cluster only, where no minted certificate goes."""
     if control is None:
-        made.untried.append(f"who may call {callee.name}: it is not exposed, and no caller can send a request")
+        made.untried.append(
+            f"who may call {callee.name}, and who may not: it is not exposed, and no caller can send a request"
+        )
         return
-    _prove_nobody(mesh, callee, made, {"to": callee.name, "control": control}, (callee.host,))
-    for other in _strangers(mesh, callee):
+    for other in _not_allowed(mesh, callee):
+        if not other.identity and other.host == callee.host:
+            _refuse_nobody(mesh, other, callee, made, {"to": callee.name, "control": control})
+            continue
         made.untried.append(
             f"{other.name} may not call {callee.name}: it is reached from inside {callee.host} only; expose: true lets"
             " the proof try it with a minted certificate"
         )
+
+
+def _tell_what_is_left(mesh: Mesh, made: Proof) -> None:
+    """Pairs that are allowed, and for which no check was found."""
+    shown = {(check.get("from"), check["to"]) for check in made.checks}
+    shown |= {(check.get("client_spiffe_id"), check["to"]) for check in made.checks}
+    for callee in mesh.workloads.values():
+        for caller in mesh.callers_of(callee):
+            name = f"{caller.name} may call {callee.name}"
+            told = (f"{name}:", f"who may call {callee.name},")
+            tried = {(caller.name, callee.name), (mesh.spiffe_id(caller), callee.name)} & shown
+            if not tried and not any(text.startswith(told) for text in made.untried):
+                made.untried.append(f"{name}: nothing in its container can send a request")
 
 
 def _prove_tokens(mesh: Mesh, made: Proof) -> None:

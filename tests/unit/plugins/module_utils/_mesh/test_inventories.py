@@ -1,0 +1,121 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whole inventories, read by Ansible itself: ours, a user's own, and those that are planned."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import meshes
+import pytest
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._envoy import config
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh import derive
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.proof import proof
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire import resources
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify import reading
+from playbook import ROOT
+
+HERE = Path(__file__).parent / "inventories"
+BLUE_GREEN = ROOT / "inventories" / "blue_green"
+ALL = [BLUE_GREEN, *sorted(path.parent for path in [*HERE.glob("*/hosts.ini"), *ROOT.glob("examples/**/hosts.ini")])]
+
+
+@pytest.mark.parametrize("folder", ALL, ids=lambda folder: folder.name)
+def test_everything_that_is_derived_is_accepted_by_those_who_take_it(folder: Path) -> None:
+    mesh = meshes.of_inventory(folder)
+    for variables in meshes.everything(mesh).values():
+        for instance in variables["envoy_instances"]:
+            assert config.configuration(instance, "/run/socket", 60)["static_resources"]["listeners"]
+        wanted = resources.resources(variables["spire_controller_manager_cluster_spiffe_ids"], [])
+        assert resources.faults(wanted, False) == []
+    made = proof(mesh)
+    endpoints = reading.read_mesh(
+        made.endpoints,
+        {server["name"]: server["trust_domain"] for server in made.servers},
+        meshes.names(made.clusters),
+    )
+    assert len(reading.read_checks(made.checks, endpoints)) == len(made.checks) > 2
+
+
+@pytest.mark.parametrize("folder", ALL, ids=lambda folder: folder.name)
+def test_an_inventory_can_be_looked_at_before_anything_is_up(folder: Path) -> None:
+    mesh = meshes.of_inventory(folder, up=False)
+    assert derive.summary(mesh).keys() == mesh.hosts.keys()
+    assert proof(mesh).checks
+
+
+def test_blue_green_is_proven_by_these_seventeen() -> None:
+    made = proof(meshes.of_inventory(BLUE_GREEN))
+    assert {(check["name"], check["type"]) for check in made.checks} == {
+        ("sleep may call gateway", "request"),
+        ("gateway presents its SPIFFE ID to quote", "forwarded_certificate"),
+        ("sleep's sidecar is certified by SPIRE", "sidecar_certificate"),
+        ("gateway's sidecar is certified by SPIRE", "sidecar_certificate"),
+        ("gateway's sidecar presents its SPIFFE ID", "peer_certificate"),
+        ("stranger may not call gateway", "refused_request"),
+        ("outsider may not call gateway in plain text", "refused_request"),
+        ("outsider may not call gateway without a certificate", "refused_handshake"),
+        ("quote presents its SPIFFE ID", "peer_certificate"),
+        ("gateway may call quote", "accepted_handshake"),
+        ("nobody may call quote without a certificate", "refused_handshake"),
+        ("an identity that is not listed may not call quote", "refused_handshake"),
+        ("gateway's SPIFFE ID from another CA may not call quote", "refused_handshake"),
+        ("sleep may not call quote", "refused_handshake"),
+        ("stranger may not call quote", "refused_handshake"),
+        ("outsider may not call quote", "refused_handshake"),
+        ("the join token of green works once", "token_reuse"),
+    }
+    assert len(made.checks) == 17
+    assert made.untried == ["quote may not call gateway: it is reached from inside blue only"]
+
+
+def test_blue_green_is_registered_by_whom_it_says() -> None:
+    mesh = meshes.of_inventory(BLUE_GREEN)
+    blue, green = (derive.role_variables(mesh, host) for host in ("blue", "green"))
+    (entry,) = blue["spire_entries_entries"]
+    assert entry == {
+        "spiffe_id": "spiffe://example.org/ns/quotes/sa/quote",
+        "parent_id": "spiffe://example.org/node/green/node-2",
+        "selectors": ["k8s:ns:quotes", "k8s:sa:quote", "k8s:pod-label:app.kubernetes.io/name:quote"],
+    }
+    registered = meshes.names(blue["spire_controller_manager_cluster_spiffe_ids"])
+    assert registered == ["demo.sleep", "demo.stranger", "demo.gateway"]
+    assert green["spire_entries_entries"] == green["spire_controller_manager_cluster_spiffe_ids"] == []
+    assert (blue["spire_agent_attestor"], green["spire_agent_attestor"]) == ("k8s_psat", "join_token")
+    assert green["spire_agent_server_host"] == "blue"
+    assert blue["spire_server_service_type"] == "NodePort"
+
+
+def test_a_users_own_services_are_called_through_their_envoys() -> None:
+    mesh = meshes.of_inventory(HERE / "existing")
+    (shop,), (billing,) = (derive.envoys(mesh, host) for host in ("eu", "us"))
+    assert shop["beside"] == {"kind": "Deployment", "name": "shop", "existing": True}
+    assert shop["listeners"] == [
+        {"name": "to-billing", "address": "127.0.0.1", "port": 18080, "routes": [{"upstream": "billing"}]}
+    ]
+    assert "service" not in shop
+    assert billing["service"]["type"] == "LoadBalancer"
+    assert billing["listeners"][0]["allowed_spiffe_ids"] == ["spiffe://shops.example/ns/shop/sa/shop"]
+    assert all(derive.demo_apps(mesh, host) == [] for host in mesh.hosts)
+
+
+def test_trust_domains_that_call_each_other_are_federated() -> None:
+    mesh = meshes.of_inventory(HERE / "federation")
+    assert derive.federation(mesh, "foo") == [{"trust_domain": "bar.example", "host": "bar"}]
+    assert derive.federation(mesh, "bar") == [{"trust_domain": "foo.example", "host": "foo"}]
+    (caller,) = (item for item in derive.cluster_spiffe_ids(mesh, "foo") if item["name"] == "sleep.sleep")
+    assert caller["spec"]["federatesWith"] == ["bar.example"]
+    for host in mesh.hosts:
+        (policy,) = derive.policies(mesh, host)
+        assert policy["principals"] == ["foo.example/ns/sleep/sa/sleep"]
+
+
+def test_a_machine_shows_its_identity_and_nothing_is_run_on_it() -> None:
+    mesh = meshes.of_inventory(HERE / "front_proxy")
+    made = proof(mesh)
+    (laptop,) = (item for item in made.endpoints if item["name"] == "laptop")
+    assert "pod" not in laptop
+    assert laptop["spiffe_id"] == "spiffe://example.org/client/laptop"
+    shown = [check["client_spiffe_id"] for check in made.checks if check["type"] == "accepted_handshake"]
+    assert shown == ["spiffe://example.org/client/laptop"]
