@@ -1,0 +1,451 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is refused, each with its item, its field and what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import meshes
+import pytest
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh import model
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.apps import APPS
+
+Data = dict[str, Any]
+CLIENT: Data = {"host": "one", "app": "client"}
+KNOWN_FIELDS = ", ".join(model.FIELDS)
+
+
+def faults(workloads: Any, callers: Any = None, groups: Any = None, variables: Any = None) -> list[str]:
+    with pytest.raises(InputError) as refused:
+        meshes.mesh(workloads, callers, groups, variables)
+    return refused.value.message.splitlines()
+
+
+def a(**fields: Any) -> Data:
+    """One client, with these fields."""
+    return {"a": {**CLIENT, **fields}}
+
+
+# What cannot be read
+
+
+@pytest.mark.parametrize(
+    ("workloads", "text"),
+    [
+        (
+            ["a"],
+            "trustmesh_workloads: expected a dictionary with names of workloads as its keys, got ['a'].",
+        ),
+        (
+            {"A": CLIENT},
+            "trustmesh_workloads: 'A' cannot name a workload. Use a name of 1 to 63 lower case letters, digits"
+            " and dashes.",
+        ),
+        ({"anyone": CLIENT}, "trustmesh_workloads: anyone: this name stands for whoever calls. Take another one."),
+        (
+            {"here": CLIENT},
+            "trustmesh_workloads: here: this name stands for the control node, in the proof. Take another one.",
+        ),
+        (
+            {"a": "one"},
+            "trustmesh_workloads: a: expected a dictionary such as {host: blue, app: client}, got 'one'.",
+        ),
+        (
+            {"a": {"app": "client"}},
+            "trustmesh_workloads: a: host is missing. Say on which host of the inventory it runs.",
+        ),
+        (
+            a(host="two"),
+            "trustmesh_workloads: a: host is 'two', which is in neither of the groups clusters and machines."
+            " Hosts that are: one.",
+        ),
+        (a(nope=1), f"trustmesh_workloads: a: unknown field 'nope'. Known: {KNOWN_FIELDS}."),
+        (a(app="nope"), f"trustmesh_workloads: a: app is 'nope'. Known: {', '.join(APPS)}."),
+    ],
+)
+def test_a_workload_that_cannot_be_read(workloads: Any, text: str) -> None:
+    assert faults(workloads) == [text]
+
+
+BAD: dict[str, list[Any]] = {
+    "host": [1, ""],
+    "namespace": ["Upper", "a_b", "", "a" * 64, "-a", 1],
+    "app": [1, ["client"]],
+    "mesh": ["true", 1],
+    "envoy": ["yes", 0],
+    "identity": ["no"],
+    "expose": [1],
+    "service_account": ["A", "a/b", ""],
+    "service": ["a.b", "A"],
+    "port": [0, 65536, "80", True, -1],
+    "listens": [0, "8080"],
+    "local_port": [70000],
+    "labels": [{}, [], {"a b": "c"}, {"a": "x y"}, {"a": 1}, {"/a": "b"}],
+    "pod": ["job/x", "Deployment/x", "deployment/", "deployment/X", ""],
+    "container": ["A", "a b"],
+    "tools": [[], "curl", ["nc"], ["curl", "nc"]],
+    "spiffe_path": ["ns/a", "/", "/a/", "/a//b", "/spire/agent", "/a b", "/../a", 1],
+    "dns_names": [[], "a.example", ["a b"], ["A"], ["a" * 254]],
+    "selectors": [[], ["nocolon"], "unix:uid:1", ["unix: 1"]],
+    "methods": [[], "GET", ["get"], ["GET "]],
+    "paths": [[], "/a", ["a"], ["/a b"]],
+    "probe_path": ["a", "/a b"],
+    "probe_status": [99, 600, "200", True],
+}
+
+
+def test_bad_values_of_every_field_are_tried() -> None:
+    assert BAD.keys() == model.FIELDS.keys()
+
+
+@pytest.mark.parametrize(("field", "value"), [(field, value) for field, values in BAD.items() for value in values])
+def test_a_bad_value_is_refused_with_its_field(field: str, value: Any) -> None:
+    text = f"trustmesh_workloads: a: {field} is {repr(value)[:80]}, expected {model.FIELDS[field].expected}."
+    assert text in faults(a(**{field: value}))
+
+
+EVIL = ("x\n", "x\x00", "x\x1b[0m", "{{ x }}", "{% x %}", "x\u2028")
+
+
+@pytest.mark.parametrize("evil", EVIL)
+@pytest.mark.parametrize("field", model.FIELDS)
+def test_control_characters_and_templates_are_refused_everywhere(field: str, evil: str) -> None:
+    # In the value's own shape, where something could come through.
+    shapes = {
+        "labels": [{"app": evil}, {evil: "app"}],
+        "spiffe_path": [f"/{evil}"],
+        "probe_path": [f"/{evil}"],
+        "paths": [[f"/{evil}"]],
+        "selectors": [[f"unix:{evil}"]],
+        "pod": [f"deployment/{evil}"],
+    }
+    lists = ("tools", "dns_names", "methods")
+    for value in shapes.get(field, [[evil] if field in lists else evil]):
+        found = faults(a(**{field: value}))
+        assert any(f"trustmesh_workloads: a: {field} is " in text for text in found)
+        assert all(text.isprintable() for text in found)
+
+
+@pytest.mark.parametrize("evil", EVIL)
+def test_nothing_evil_in_names_and_callers(evil: str) -> None:
+    assert faults({evil: CLIENT})[0].startswith(f"trustmesh_workloads: {evil!r} cannot name a workload.")
+    for callers in ({evil: ["a"]}, {"a": [evil]}):
+        assert all(text.isprintable() for text in faults(a(), callers))
+
+
+# Who may call whom
+
+
+@pytest.mark.parametrize(
+    ("callers", "text"),
+    [
+        (["a"], "trustmesh_callers: expected a dictionary with those that are called as its keys, got ['a']."),
+        ({"q": "a"}, "trustmesh_callers: q: expected a list of workloads that may call it, got 'a'."),
+        ({"q": []}, "trustmesh_callers: q: expected a list of workloads that may call it, got []."),
+        ({"q": [1]}, "trustmesh_callers: q: expected a list of workloads that may call it, got [1]."),
+        ({"z": ["a"]}, "trustmesh_callers: 'z' is neither a workload nor a service of one. Known: a, q."),
+        ({"q": ["z"]}, "trustmesh_callers: q: 'z' is no workload. Known: a, q."),
+        ({"q": ["q", "a"]}, "trustmesh_callers: q: it calls itself. Take q out of the list."),
+        ({"q": ["a", "a"]}, "trustmesh_callers: q: a caller is named twice."),
+    ],
+)
+def test_callers_that_cannot_be_read(callers: Any, text: str) -> None:
+    assert faults({**a(), "q": {"host": "one", "app": "quote"}}, callers) == [text]
+
+
+def test_a_service_stands_for_all_its_workloads() -> None:
+    both = {name: {"host": "one", "app": "quote", "service": "quote"} for name in ("v1", "v2")}
+    made = meshes.mesh({**a(), **both}, {"quote": ["a"], "v2": ["a", "v1"]})
+    assert made.callers == {"v1": ("a",), "v2": ("a", "v1")}
+
+
+# What does not fit together
+
+
+QUOTE: Data = {"host": "one", "app": "quote"}
+SERVER_ONLY = {"clusters": ["one", "two"], "spire_server": ["one"], "spire_agent": ["one"], "mesh": ["one"]}
+TWO_MESHES = {**meshes.TWO, "mesh": ["one", "two"]}
+
+
+@pytest.mark.parametrize(
+    ("workloads", "callers", "groups", "text"),
+    [
+        (
+            a(host="two", mesh=False),
+            {},
+            SERVER_ONLY,
+            "trustmesh_workloads: a: it is to have an identity, and two has no SPIRE agents. Put two into"
+            " spire_agent, or"
+            " say identity: false.",
+        ),
+        (
+            a(host="two", mesh=True),
+            {},
+            meshes.TWO,
+            "trustmesh_workloads: a: mesh is true, and two is not in mesh. Put it there, or say mesh: false.",
+        ),
+        (
+            a(mesh=True, identity=False),
+            {},
+            None,
+            "trustmesh_workloads: a: a workload of the mesh has an identity. Take identity: false out, or say"
+            " mesh: false.",
+        ),
+        (
+            a(mesh=True, envoy=True),
+            {},
+            None,
+            "trustmesh_workloads: a: envoy is true, and its sidecar is one. Say one of them.",
+        ),
+        (
+            a(envoy=True, identity=False),
+            {},
+            None,
+            "trustmesh_workloads: a: its Envoy needs an identity. Take identity: false out.",
+        ),
+        (
+            a(spiffe_path="/a"),
+            {},
+            None,
+            "trustmesh_workloads: a: spiffe_path is /a, and Istio knows its workloads as /ns/default/sa/a only.",
+        ),
+        (
+            a(envoy=True, pod="a-0"),
+            {},
+            None,
+            "trustmesh_workloads: a: envoy is true, and pod names no Deployment, StatefulSet or DaemonSet that"
+            " could get"
+            " one.",
+        ),
+        (
+            a(expose=True),
+            {},
+            None,
+            "trustmesh_workloads: a: expose is true, and no Envoy of ours keeps others out. Say envoy: true.",
+        ),
+        (
+            {"e": {"host": "one", "app": "envoy"}},
+            {},
+            None,
+            "trustmesh_workloads: e: nobody may call this Envoy. Name its callers in trustmesh_callers.",
+        ),
+        (
+            {**a(), "b": {"host": "one", "labels": {"app": "b"}}},
+            {"b": ["a"]},
+            None,
+            "trustmesh_workloads: b: it is called, and port is missing. Give the port of its Service.",
+        ),
+        (
+            {**a(), "b": {"host": "one", "port": 80}},
+            {"b": ["a"]},
+            None,
+            "trustmesh_workloads: b: labels are missing. Its policies find its pods by them.",
+        ),
+        (
+            {**a(mesh=False, envoy=True), "q": {**QUOTE, "mesh": False}},
+            {"q": ["a"]},
+            None,
+            "trustmesh_workloads: q: it is called, and nothing keeps out those who are not listed. Say envoy:"
+            " true for an"
+            " Envoy before it, or put it into a mesh.",
+        ),
+        (
+            {**a(envoy=True), "q": {**QUOTE, "envoy": True}},
+            {"q": ["a", "anyone"]},
+            None,
+            "trustmesh_callers: q: an Envoy of ours admits identities only, not anyone.",
+        ),
+        (
+            {**a(identity=False, mesh=False), "q": QUOTE},
+            {"q": ["a"]},
+            None,
+            "trustmesh_callers: q: a has no identity, so nobody could tell that it is the one that calls.",
+        ),
+        (
+            {**a(mesh=False), "q": QUOTE},
+            {"q": ["a"]},
+            None,
+            "trustmesh_callers: q: it is in a mesh of one and a is not. Put both into the mesh.",
+        ),
+        (
+            {**a(host="two"), "q": QUOTE},
+            {"q": ["a"]},
+            TWO_MESHES,
+            "trustmesh_callers: q: it is in a mesh of one and a is not. Give one an Envoy that calls it (app:"
+            " envoy), and"
+            " let a call that.",
+        ),
+        (
+            {**a(mesh=False), "q": {**QUOTE, "envoy": True}},
+            {"q": ["a"]},
+            None,
+            "trustmesh_callers: q: a has no Envoy to show its SPIFFE ID to the one of q. Say envoy: true for it.",
+        ),
+        (
+            {**a(), "q": {**QUOTE, "envoy": True}},
+            {"q": ["a"]},
+            None,
+            "trustmesh_callers: q: a has no Envoy to show its SPIFFE ID to the one of q. Let it call one (app:"
+            " envoy) of"
+            " its mesh.",
+        ),
+        (
+            {**a(), "a-envoy": {"host": "one", "app": "envoy"}, "b": {**QUOTE, "envoy": True}, "b-envoy": CLIENT},
+            {"a-envoy": ["a"], "b": ["a-envoy"]},
+            None,
+            "trustmesh_workloads: b-envoy: b has objects named b-envoy there too.",
+        ),
+        (
+            {
+                "g": {"host": "one", "app": "envoy"},
+                "c": CLIENT,
+                "q": {**QUOTE, "service": "same", "envoy": True},
+                "r": {**QUOTE, "service": "same", "envoy": True, "namespace": "other"},
+            },
+            {"g": ["c"], "q": ["g"], "r": ["g"]},
+            None,
+            "trustmesh_callers: q: g calls two services named same. Give one another name.",
+        ),
+    ],
+)
+def test_what_contradicts_itself(workloads: Data, callers: Data, groups: Any, text: str) -> None:
+    assert text in faults(workloads, callers, groups)
+
+
+def test_two_services_at_one_local_port() -> None:
+    both = {name: {**QUOTE, "envoy": True} for name in ("q", "r")}
+    text = (
+        "trustmesh_workloads: r: a reaches it at a port of its own loopback address, and 10080 cannot be it. Give it a"
+        " local_port."
+    )
+    assert faults({**a(envoy=True), **both}, {"q": ["a"], "r": ["a"]}) == [text]
+    both["r"]["local_port"] = 20080
+    assert meshes.mesh({**a(envoy=True), **both}, {"q": ["a"], "r": ["a"]}).workloads["r"].local_port == 20080
+
+
+def test_a_port_too_high_for_a_local_one() -> None:
+    high = {"q": {**QUOTE, "envoy": True, "port": 60000}}
+    assert "and none cannot be it. Give it a local_port." in faults({**a(envoy=True), **high}, {"q": ["a"]})[0]
+
+
+@pytest.mark.parametrize(
+    ("groups", "variables", "text"),
+    [
+        (
+            {"clusters": ["one"], "machines": ["vm"], "spire_server": ["one", "vm"]},
+            {},
+            "inventory: vm is in spire_server and not in clusters. Put it into clusters as well.",
+        ),
+        (
+            {"clusters": ["one"], "machines": ["vm"], "mesh": ["vm"]},
+            {},
+            "inventory: vm is in mesh and not in clusters. Put it into clusters as well.",
+        ),
+        (
+            {"clusters": ["one"], "spire_controller_manager": ["one"]},
+            {},
+            "inventory: one is in spire_controller_manager and not in spire_server. The controller manager runs"
+            " beside a"
+            " SPIRE server: take it out, or give the host a server.",
+        ),
+        (
+            {"clusters": ["one"], "spire_agent": ["one"]},
+            {},
+            "inventory: one is in spire_agent, and there is no SPIRE server of example.org that its agents could"
+            " join. Put a"
+            " cluster of this trust domain into spire_server.",
+        ),
+        (
+            meshes.TWO,
+            {"two": {"trustmesh_trust_domain": "other.org"}},
+            "inventory: two is in spire_agent, and there is no SPIRE server of other.org that its agents could"
+            " join. Put a"
+            " cluster of this trust domain into spire_server.",
+        ),
+        (
+            meshes.TWO,
+            {"two": {"spire_agent_server_host": "three"}},
+            "spire_agent_server_host of two: 'three' is no host of the inventory.",
+        ),
+        (
+            meshes.TWO,
+            {"two": {"trustmesh_trust_domain": "other.org", "spire_agent_server_host": "one"}},
+            "spire_agent_server_host of two: the server of one is of example.org, and two is of other.org.",
+        ),
+        (
+            meshes.TWO,
+            {"one": {"kubernetes_cluster_name": "two"}},
+            "inventory: two and one are both the cluster two. Give each its own kubernetes_cluster_name.",
+        ),
+    ],
+)
+def test_hosts_that_do_not_fit_together(groups: Any, variables: Any, text: str) -> None:
+    assert faults({}, {}, groups, variables) == [text]
+
+
+def test_a_trust_domain_is_one() -> None:
+    (text,) = faults({}, {}, meshes.ONE, {"one": {"trustmesh_trust_domain": "https://x"}})
+    assert text.startswith("trustmesh_trust_domain of one: ")
+
+
+def test_a_machine_says_who_is_who() -> None:
+    groups = {"clusters": ["one"], "machines": ["vm"], "spire_server": ["one"], "spire_agent": ["one", "vm"]}
+    assert faults({"job": {"host": "vm"}}, {}, groups) == [
+        "trustmesh_workloads: job: on a machine selectors tell who it is. Give some, such as unix:uid:1000."
+    ]
+    made = meshes.mesh({"job": {"host": "vm", "selectors": ["unix:uid:7"]}}, {}, groups)
+    assert made.workloads["job"].selectors == ("unix:uid:7",)
+
+
+def test_all_faults_are_told_at_once_and_each_once() -> None:
+    found = faults({"a": {"host": "nope", "port": 0, "x": 1}, "b": {}, "B": {}}, {"z": ["y"], "b": ["b"]})
+    assert len(found) == len(set(found)) >= 7
+    for part in ("a: host", "a: port", "a: unknown field 'x'", "b: host is missing", "'B' cannot", "'z'", "'y'"):
+        assert any(part in text for text in found), part
+
+
+def test_a_caller_with_faults_of_its_own_is_not_unknown_too() -> None:
+    assert faults({**a(port=0), "q": QUOTE}, {"q": ["a"]}) == [
+        f"trustmesh_workloads: a: port is 0, expected {model.FIELDS['port'].expected}."
+    ]
+
+
+# What is filled in
+
+
+def test_nothing_said_is_a_service_of_the_mesh_that_exists() -> None:
+    w = meshes.mesh({"shop": {"host": "one"}}).workloads["shop"]
+    assert (w.app, w.namespace, w.service, w.service_account) == ("existing", "default", "shop", "shop")
+    assert (w.mesh, w.envoy, w.identity, w.port, w.labels) == (True, False, True, None, {})
+    assert (w.pod, w.container, w.spiffe_path) == ("deployment/shop", "shop", "/ns/default/sa/shop")
+    assert (w.probe_path, w.probe_status) == ("/", 200)
+
+
+def test_null_says_nothing() -> None:
+    assert meshes.mesh(a(namespace=None, port=None)) == meshes.mesh(a())
+
+
+def test_ports_follow_from_the_application() -> None:
+    made = meshes.mesh(
+        {
+            "inside": {"host": "one", "app": "envoy"},
+            "front": {"host": "one", "app": "envoy", "mesh": False},
+            "q": {**QUOTE, "envoy": True},
+            "c": {"host": "one", "app": "client"},
+        },
+        {"inside": ["c"], "front": ["inside"], "q": ["front"]},
+    )
+    ports = {name: (w.port, w.listens) for name, w in made.workloads.items()}
+    assert ports == {"inside": (80, 8080), "front": (8443, 8443), "q": (80, 8080), "c": (None, None)}
+    assert made.workloads["q"].local_port == 10080
+
+
+def test_the_first_path_is_the_one_that_is_tried() -> None:
+    assert meshes.mesh(a(paths=["/orders", "/"])).workloads["a"].probe_path == "/orders"
+
+
+def test_nothing_at_all_is_a_mesh() -> None:
+    assert meshes.mesh(None).workloads == {}
