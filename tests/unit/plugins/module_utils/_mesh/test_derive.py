@@ -1,0 +1,377 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The defaults of the roles' variables, as they follow from a mesh."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import meshes
+import pytest
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh import derive
+
+Data = dict[str, Any]
+CLIENT: Data = {"host": "one", "app": "client"}
+QUOTE: Data = {"host": "one", "app": "quote"}
+TD = "spiffe://example.org"
+
+
+def named(items: list[Data], name: str) -> Data:
+    (found,) = (item for item in items if item["name"] == name)
+    return found
+
+
+# Registration
+
+
+def test_pods_of_the_servers_own_cluster_hang_below_all_its_agents() -> None:
+    alias, entry = derive.entries(meshes.mesh({"a": CLIENT}), "one")
+    assert alias == {
+        "spiffe_id": f"{TD}/node/one",
+        "parent_id": f"{TD}/spire/server",
+        "selectors": ["k8s_psat:cluster:one"],
+    }
+    assert entry == {
+        "spiffe_id": f"{TD}/ns/default/sa/a",
+        "parent_id": f"{TD}/node/one",
+        "selectors": ["k8s:ns:default", "k8s:sa:a", "k8s:pod-label:app.kubernetes.io/name:a"],
+    }
+
+
+def test_pods_of_another_cluster_have_an_entry_for_each_of_its_nodes() -> None:
+    cluster = {"kubernetes_cluster": {"name": "far", "nodes": [{"name": "n1"}, {"name": "n2"}], "address": "192.0.2.2"}}
+    mesh = meshes.mesh({"a": {**CLIENT, "host": "two"}}, {}, meshes.TWO, {"two": cluster})
+    found = derive.entries(mesh, "one")
+    assert [entry["parent_id"] for entry in found] == [f"{TD}/node/far/n1", f"{TD}/node/far/n2"]
+    assert len({str(entry["selectors"]) for entry in found}) == 1
+
+
+def test_nodes_that_are_not_known_yet_are_no_parents_that_a_module_would_take() -> None:
+    (entry,) = derive.entries(meshes.mesh({"a": {**CLIENT, "host": "two"}}, {}, meshes.TWO), "one")
+    assert entry["parent_id"] == f"{TD}/node/two/{derive.UNKNOWN}"
+
+
+def test_a_machine_is_one_node() -> None:
+    groups = {"clusters": ["one"], "machines": ["vm"], "spire_server": ["one"], "spire_agent": ["one", "vm"]}
+    mesh = meshes.mesh({"job": {"host": "vm", "selectors": ["unix:uid:7"]}}, {}, groups)
+    assert derive.entries(mesh, "one") == [
+        {"spiffe_id": f"{TD}/ns/default/sa/job", "parent_id": f"{TD}/node/vm", "selectors": ["unix:uid:7"]}
+    ]
+
+
+def test_who_has_no_identity_is_not_registered() -> None:
+    mesh = meshes.mesh({"a": {**CLIENT, "identity": False}})
+    assert derive.entries(mesh, "one") == []
+
+
+def test_what_is_said_of_a_workload_reaches_its_entry() -> None:
+    said = {
+        **CLIENT,
+        "namespace": "shop",
+        "service_account": "till",
+        "labels": {"b": "2", "a": "1"},
+        "dns_names": ["shop.example"],
+    }
+    entry = derive.entries(meshes.mesh({"a": said}), "one")[-1]
+    assert entry["spiffe_id"] == f"{TD}/ns/shop/sa/till"
+    assert entry["selectors"] == ["k8s:ns:shop", "k8s:sa:till", "k8s:pod-label:a:1", "k8s:pod-label:b:2"]
+    assert entry["dns_names"] == ["shop.example"]
+
+
+MANAGED = {**meshes.TWO, "spire_controller_manager": ["one"]}
+
+
+def test_the_controller_manager_registers_its_own_cluster_and_entries_the_others() -> None:
+    mesh = meshes.mesh(
+        {
+            "a": {**CLIENT, "dns_names": ["a.example"]},
+            "x": {"host": "one"},
+            "b": {**CLIENT, "host": "two"},
+            "c": {**CLIENT, "identity": False},
+        },
+        {},
+        MANAGED,
+    )
+    assert [entry["spiffe_id"] for entry in derive.entries(mesh, "one")] == [f"{TD}/ns/default/sa/b"]
+    ours, theirs = derive.cluster_spiffe_ids(mesh, "one")
+    assert ours == {
+        "name": "default.a",
+        "spec": {
+            "spiffeIDTemplate": f"{TD}/ns/default/sa/a",
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "default"}},
+            "podSelector": {"matchLabels": {"app.kubernetes.io/name": "a"}},
+            "workloadSelectorTemplates": ["k8s:ns:default", "k8s:sa:a"],
+            "dnsNameTemplates": ["a.example"],
+        },
+    }
+    assert "podSelector" not in theirs["spec"], "its labels are not known"
+    assert theirs["spec"]["workloadSelectorTemplates"] == ["k8s:ns:default", "k8s:sa:x"]
+    assert derive.cluster_spiffe_ids(mesh, "two") == []
+
+
+# Trust domains
+
+DOMAINS = {
+    "clusters": ["one", "two", "three"],
+    "spire_server": ["one", "two", "three"],
+    "spire_agent": ["one", "two", "three"],
+}
+OTHERS = {"two": {"trustmesh_trust_domain": "two.org"}, "three": {"trustmesh_trust_domain": "three.org"}}
+
+
+def test_only_domains_that_call_each_other_are_federated() -> None:
+    mesh = meshes.mesh(
+        {
+            "a": {**CLIENT, "envoy": True},
+            "q": {**QUOTE, "host": "two", "envoy": True},
+            "z": {**CLIENT, "host": "three"},
+        },
+        {"q": ["a"]},
+        DOMAINS,
+        OTHERS,
+    )
+    assert derive.federation(mesh, "one") == [{"trust_domain": "two.org", "host": "two"}]
+    assert derive.federation(mesh, "two") == [{"trust_domain": "example.org", "host": "one"}]
+    assert derive.federation(mesh, "three") == []
+    assert derive.entries(mesh, "one")[-1]["federates_with"] == ["two.org"]
+    assert derive.entries(mesh, "two")[-1]["federates_with"] == ["example.org"]
+    assert "federates_with" not in derive.entries(mesh, "three")[-1]
+
+
+def test_servers_of_one_domain_do_not_federate() -> None:
+    groups = {"clusters": ["one", "two"], "spire_server": ["one", "two"], "spire_agent": ["one", "two"]}
+    callers = {"q": ["a"]}
+    mesh = meshes.mesh({"a": {**CLIENT, "envoy": True}, "q": {**QUOTE, "host": "two", "envoy": True}}, callers, groups)
+    assert derive.federation(mesh, "one") == derive.federation(mesh, "two") == []
+
+
+@pytest.mark.parametrize(
+    ("groups", "variables", "kind"),
+    [
+        (meshes.ONE, {}, "ClusterIP"),
+        (meshes.TWO, {}, "NodePort"),
+        (meshes.TWO, {"one": {"kubernetes_cluster_provider": "existing"}}, "LoadBalancer"),
+    ],
+)
+def test_a_server_is_exposed_where_agents_elsewhere_join_it(groups: Any, variables: Any, kind: str) -> None:
+    assert derive.server_service_type(meshes.mesh({}, {}, groups, variables), "one") == kind
+
+
+# Policies
+
+
+def test_a_policy_names_full_principals_and_what_they_may_ask() -> None:
+    quote = {**QUOTE, "namespace": "quotes", "methods": ["GET"], "paths": ["/today"]}
+    mesh = meshes.mesh({"a": CLIENT, "b": CLIENT, "q": quote}, {"q": ["a", "b"]})
+    assert derive.policies(mesh, "one") == [
+        {
+            "name": "callers-of-q",
+            "namespace": "quotes",
+            "selector": {"app.kubernetes.io/name": "q"},
+            "principals": ["example.org/ns/default/sa/a", "example.org/ns/default/sa/b"],
+            "methods": ["GET"],
+            "paths": ["/today"],
+        }
+    ]
+
+
+def test_anyone_is_said_outright() -> None:
+    (policy,) = derive.policies(meshes.mesh({"q": QUOTE}, {"q": ["anyone"]}), "one")
+    assert policy["anyone"] is True
+    assert "principals" not in policy
+
+
+def test_who_is_called_by_nobody_or_keeps_others_out_itself_has_no_policy() -> None:
+    mesh = meshes.mesh({"q": QUOTE, "a": {**CLIENT, "envoy": True}, "e": {**QUOTE, "envoy": True}}, {"e": ["a"]})
+    assert derive.policies(mesh, "one") == []
+
+
+def test_the_name_of_a_policy_is_one_for_kubernetes() -> None:
+    long = "q" * 50 + "-" + "r" * 10
+    (policy,) = derive.policies(meshes.mesh({"a": CLIENT, long: QUOTE}, {long: ["a"]}), "one")
+    assert len(policy["name"]) <= 63
+    assert policy["name"] == f"callers-of-{'q' * 50}-r"
+
+
+# Envoys
+
+
+def test_an_envoy_of_the_mesh_trusts_its_sidecar_and_leaves_under_its_own_identity() -> None:
+    endpoints = {"two": {"kubernetes_objects_endpoints": {"default/q-envoy": "192.0.2.2:31000"}}}
+    mesh = meshes.mesh(
+        {"a": CLIENT, "g": {"host": "one", "app": "envoy"}, "q": {**QUOTE, "host": "two", "envoy": True}},
+        {"g": ["a"], "q": ["g"]},
+        meshes.TWO,
+        endpoints,
+    )
+    (gateway,) = derive.envoys(mesh, "one")
+    assert gateway == {
+        "name": "g",
+        "namespace": "default",
+        "service_account": "g",
+        "spiffe_id": f"{TD}/ns/default/sa/g",
+        "mesh": True,
+        "labels": {"app.kubernetes.io/name": "g"},
+        "listeners": [{"name": "inbound", "port": 8080, "routes": [{"upstream": "q"}]}],
+        "upstreams": [{"name": "q", "address": "192.0.2.2", "port": 31000, "spiffe_ids": [f"{TD}/ns/default/sa/q"]}],
+        "service": {"type": "ClusterIP", "ports": [{"name": "http", "port": 80, "target_port": 8080}]},
+    }
+
+
+def test_an_envoy_that_stands_alone_admits_who_is_listed() -> None:
+    mesh = meshes.mesh(
+        {
+            "a": {**CLIENT, "envoy": True},
+            "front": {"host": "one", "app": "envoy", "mesh": False, "paths": ["/today"]},
+            "q": QUOTE | {"envoy": True},
+        },
+        {"front": ["a"], "q": ["front"]},
+    )
+    front = named(derive.envoys(mesh, "one"), "front")
+    assert front["listeners"] == [
+        {
+            "name": "inbound",
+            "port": 8443,
+            "allowed_spiffe_ids": [f"{TD}/ns/default/sa/a"],
+            "paths": ["/today"],
+            "routes": [{"upstream": "q"}],
+        }
+    ]
+    assert front["service"]["ports"] == [{"name": "https", "port": 8443, "target_port": 8443}]
+    assert front["upstreams"] == [
+        {
+            "name": "q",
+            "address": "q-envoy.default.svc.cluster.local",
+            "port": 8443,
+            "spiffe_ids": [f"{TD}/ns/default/sa/q"],
+        }
+    ]
+
+
+def test_an_envoy_beside_an_application_is_its_way_in_and_out() -> None:
+    mesh = meshes.mesh(
+        {"a": {**CLIENT, "envoy": True}, "q": {**QUOTE, "envoy": True}, "r": {**QUOTE, "envoy": True, "port": 81}},
+        {"q": ["a"], "r": ["q"]},
+    )
+    a, q, _r = derive.envoys(mesh, "one")
+    assert a["beside"] == {"kind": "Deployment", "name": "a", "existing": False}
+    assert [listener["name"] for listener in a["listeners"]] == ["to-q"]
+    assert "service" not in a
+    inbound, out = q["listeners"]
+    assert (inbound["port"], inbound["routes"]) == (8443, [{"upstream": "q"}])
+    assert out == {"name": "to-r", "address": "127.0.0.1", "port": 10081, "routes": [{"upstream": "r"}]}
+    assert named(q["upstreams"], "q") == {"name": "q", "address": "127.0.0.1", "port": 8080}
+    assert q["service"] == {"type": "ClusterIP", "ports": [{"name": "https", "port": 8443, "target_port": 8443}]}
+
+
+@pytest.mark.parametrize(
+    ("pod", "kind"),
+    [
+        ("deploy/x", "Deployment"),
+        ("deployment/x", "Deployment"),
+        ("statefulset/x", "StatefulSet"),
+        ("daemonset/x", "DaemonSet"),
+    ],
+)
+def test_an_envoy_beside_a_workload_that_exists(pod: str, kind: str) -> None:
+    mesh = meshes.mesh(
+        {"a": {**CLIENT, "envoy": True}, "x": {"host": "one", "envoy": True, "pod": pod, "port": 80}}, {"x": ["a"]}
+    )
+    assert derive.envoys(mesh, "one")[1]["beside"] == {"kind": kind, "name": "x", "existing": True}
+
+
+def test_several_callees_are_told_apart_by_name() -> None:
+    mesh = meshes.mesh(
+        {"c": CLIENT, "g": {"host": "one", "app": "envoy"}, "q": QUOTE, "r": {**QUOTE, "service": "other"}},
+        {"g": ["c"], "q": ["g"], "r": ["g"]},
+    )
+    (gateway,) = derive.envoys(mesh, "one")
+    assert gateway["listeners"][0]["routes"] == [
+        {"domains": ["q", "q.default.svc.cluster.local"], "upstream": "q"},
+        {"domains": ["r", "other", "other.default.svc.cluster.local"], "upstream": "r"},
+    ]
+    assert named(gateway["upstreams"], "r") == {
+        "name": "r",
+        "address": "other.default.svc.cluster.local",
+        "port": 80,
+    }
+
+
+@pytest.mark.parametrize(
+    ("host", "variables", "said", "kind"),
+    [
+        ("one", {}, {}, "ClusterIP"),
+        ("one", {}, {"expose": True}, "NodePort"),
+        ("two", {}, {}, "NodePort"),
+        ("two", {"two": {"kubernetes_cluster_exposes_by": "LoadBalancer"}}, {}, "LoadBalancer"),
+    ],
+)
+def test_an_envoy_is_exposed_to_callers_elsewhere(host: str, variables: Any, said: Data, kind: str) -> None:
+    mesh = meshes.mesh(
+        {"a": {**CLIENT, "envoy": True}, "q": {**QUOTE, "host": host, "envoy": True, **said}},
+        {"q": ["a"]},
+        meshes.TWO,
+        variables,
+    )
+    assert named(derive.envoys(mesh, host), "q-envoy")["service"]["type"] == kind
+
+
+def test_an_address_that_is_not_known_yet_is_no_address() -> None:
+    mesh = meshes.mesh(
+        {"a": {**CLIENT, "envoy": True}, "q": {**QUOTE, "host": "two", "envoy": True}}, {"q": ["a"]}, meshes.TWO
+    )
+    (a,) = derive.envoys(mesh, "one")
+    assert a["upstreams"][0]["address"] == derive.UNKNOWN
+
+
+# Applications
+
+
+def test_applications_of_ours_and_no_others() -> None:
+    mesh = meshes.mesh(
+        {
+            "c": {**CLIENT, "namespace": "demo"},
+            "q": {**QUOTE, "envoy": True, "expose": False},
+            "p": {**QUOTE, "service": "prices"},
+            "x": {"host": "one", "labels": {"app": "x"}},
+            "g": {"host": "one", "app": "envoy"},
+        },
+        {"g": ["c"], "p": ["g"]},
+    )
+    c, q, p = derive.demo_apps(mesh, "one")
+    assert c == {
+        "name": "c",
+        "app": "client",
+        "namespace": "demo",
+        "service_account": "c",
+        "labels": {"app.kubernetes.io/name": "c"},
+        "mesh": True,
+    }
+    assert (q["port"], q["envoy"]) == (8080, "q-envoy")
+    assert "service" not in q, "its Envoy's is the only way in"
+    assert (p["port"], p["service"]) == (8080, {"name": "prices", "port": 80})
+
+
+# Everything
+
+
+def test_a_host_without_a_duty_gets_what_somebody_alone_has() -> None:
+    alone = derive.role_variables(meshes.mesh({"a": CLIENT}), "localhost")
+    assert alone["kubernetes_cluster_name"] == "localhost"
+    assert alone["spire_agent_attestor"] == "k8s_psat"
+    assert alone["spire_agent_server_host"] == ""
+    assert [value for value in alone.values() if isinstance(value, list) and value] == []
+
+
+def test_every_host_has_the_same_variables() -> None:
+    found = meshes.everything(meshes.mesh({"a": CLIENT}, {}, meshes.TWO))
+    assert found["one"].keys() == found["two"].keys()
+    assert found["two"]["spire_entries_entries"] == []
+    assert found["one"]["spire_server_service_type"] == "NodePort"
+
+
+def test_the_summary_says_what_there_is_and_nothing_empty() -> None:
+    told = derive.summary(meshes.mesh({"a": CLIENT, "b": {**CLIENT, "identity": False}}))
+    assert told["one"]["workloads"] == {"a": f"{TD}/ns/default/sa/a", "b": "no identity"}
+    assert "envoy_instances" not in told["one"]
