@@ -59,11 +59,11 @@ def generated(draw: st.DrawFn) -> Mesh:
         "mesh": draw(st.sampled_from([[], ["one"], ["one", "two"]])),
     }
     mesh_id = {"istio_mesh_id": "both"} if draw(st.booleans()) else {}
-    names = [f"w{number}" for number in range(draw(st.integers(2, 6)))]
+    names = [f"w{number}" for number in range(draw(st.integers(3, 8)))]
     workloads = {name: _workload(draw, name) for name in names}
     callers = {
-        name: draw(st.lists(st.sampled_from([*names, "anyone"]), min_size=1, max_size=3, unique=True))
-        for name in draw(st.lists(st.sampled_from(names), min_size=1, unique=True))
+        name: draw(st.lists(st.sampled_from([*names, "anyone"]), min_size=1, max_size=5, unique=True))
+        for name in draw(st.lists(st.sampled_from(names), min_size=2, unique=True))
     }
     try:
         return up(workloads, _mended(workloads, callers, groups, mesh_id), groups, {"one": mesh_id, "two": mesh_id})
@@ -271,6 +271,15 @@ def test_an_envoy_inside_its_cluster_is_tried_from_there(tools: list[str], tried
     )
     both = "who may call q, and who may not: it is not exposed, and no caller can send a request"
     assert (both in made.untried) is not tried
+
+
+def test_an_envoy_that_no_request_shows_is_told() -> None:
+    front = {"host": "one", "app": "envoy", "mesh": False}
+    mesh = up(
+        {"a": {**CLIENT, "envoy": True}, "front": front, "x": {"host": "one", "port": 81, "envoy": True}},
+        {"front": ["a"], "x": ["a", "front"]},
+    )
+    assert "front may call x: nothing in its container can send a request" in proof(mesh).untried
 
 
 def test_join_tokens_are_tried_again_where_there_are_any() -> None:
