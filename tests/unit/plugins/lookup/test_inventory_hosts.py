@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible.errors import AnsibleLookupError
+from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
+from ansible.vars.manager import VariableManager
 from ansible_collections.trustmesh.spiffe.plugins.lookup.inventory_hosts import LookupModule
 
 INVENTORY = """
@@ -61,6 +64,24 @@ def test_files_come_in_the_order_in_which_ansible_reads_them(inventory: Path) ->
     assert sorted(names) == sorted(FILES)
     assert names.index("group_vars/mesh.yml") < names.index("group_vars/spire_server.yml")
     assert [Path(file).name for file in green["files"]] == ["all.yml", "one.yml", "two.yml"]
+
+
+def test_the_last_file_wins_as_it_does_in_ansible(inventory: Path) -> None:
+    manager = InventoryManager(loader=DataLoader(), sources=[str(inventory / "hosts.ini")])
+    variables = VariableManager(loader=DataLoader(), inventory=manager)
+    for host in look(inventory):
+        theirs = variables.get_vars(host=manager.get_host(host["name"]), include_hostvars=False)
+        ours = {key: value for file in host["files"] for key, value in yaml.safe_load(Path(file).read_text()).items()}
+        assert ours["number"] == theirs["number"]
+
+
+def test_several_inventories_are_read_one_after_the_other(
+    inventory: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    other = tmp_path_factory.mktemp("other")
+    (other / "hosts.ini").write_text("[clusters]\nred\n")
+    assert [host["name"] for host in look(inventory, other)] == ["blue", "green", "red"]
+    assert look(other)[0]["files"] == []
 
 
 def test_a_folder_that_is_no_inventory_is_named(tmp_path: Path) -> None:
