@@ -37,28 +37,37 @@ READY_DEV := $(VENV)/.ready-dev-$(call hash,requirements.txt requirements-dev.tx
 # It is there while pip works: an environment that was left half made is thrown away.
 UNFINISHED := $(VENV)/.unfinished
 
+# Every folder of inventories is a scenario, with a playbook and a target of its name.
+SCENARIOS := $(notdir $(wildcard inventories/*))
+SCENARIO ?= blue_green
+# Those of the tests, the drills and the benches: a run that was killed may have left them.
+INSTANCES := tm-test tm-drill tm-bench
+
 SUITES := lint unit sanity integration molecule
 
-.PHONY: help setup setup-dev link blue_green down clean test $(SUITES) build bench bench_entries drill
+.PHONY: help setup setup-dev link $(SCENARIOS) down show verify clean test $(SUITES) build bench bench_entries drill
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z_-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-blue_green: setup ## Two clusters, from nothing to a verified quote: needs root or sudo
-	$(SUDO) ansible-playbook playbooks/blue_green.yml $(ARGS)
+blue_green: ## Two clusters, from nothing to a verified quote: needs root or sudo
+$(SCENARIOS): setup
+	$(SUDO) ansible-playbook playbooks/$@.yml $(ARGS)
 
-down: setup ## Tear blue_green down: clusters, network, kubeconfigs
-	$(SUDO) ansible-playbook playbooks/blue_green_teardown.yml $(ARGS)
+verify: setup ## The proof alone of SCENARIO=blue_green
+	$(SUDO) ansible-playbook playbooks/verify.yml -e trustmesh_scenario=$(SCENARIO) $(ARGS)
 
-# The clusters of tests and benches are torn down too: a run that was killed may have left them.
+show: setup ## What follows from the inventory of SCENARIO=blue_green; nothing is contacted
+	ansible-playbook playbooks/show.yml -e trustmesh_scenario=$(SCENARIO) $(ARGS)
+
+down: setup ## Tear SCENARIO=blue_green down: clusters, network, kubeconfigs
+	$(SUDO) ansible-playbook playbooks/teardown.yml -e trustmesh_scenario=$(SCENARIO) $(ARGS)
+
 clean: ## Tear down and also remove all caches: build/, .venv, .ansible and what was built below ~/.cache/trustmesh
-	@if [ -d build ] || [ -d $(VENV) ]; then $(MAKE) down; fi
-	@if [ -d build/molecule ]; then $(SUDO) ansible-playbook playbooks/blue_green_teardown.yml \
-		-i inventories/blue_green -i molecule/blue_green/inventory; fi
-	@if [ -d build/drill ]; then $(SUDO) ansible-playbook playbooks/blue_green_teardown.yml \
-		-i inventories/blue_green -i tests/drills/inventory; fi
-	@if [ -d build/bench ]; then $(SUDO) ansible-playbook playbooks/blue_green_teardown.yml \
-		-i inventories/blue_green -i bench/inventory; fi
+	@if [ -d build ] || [ -d $(VENV) ]; then for name in $(SCENARIOS); do $(MAKE) down SCENARIO=$$name; done; fi
+	@for instance in $(INSTANCES); do if [ -d build/$$instance ]; then for name in $(SCENARIOS); do \
+		$(MAKE) down SCENARIO=$$name ARGS="-e trustmesh_instance=$$instance -e kubernetes_cluster_adopt=true"; \
+		done; fi; done
 	@if [ -x $(VENV)/bin/ansible-playbook ]; then $(SUDO) ansible-playbook playbooks/clean.yml $(ARGS); fi
 	@if [ -d "$(CACHE)" ]; then $(ROOT) chmod -R u+w "$(CACHE)"; fi
 	$(ROOT) rm -rf build "$(CACHE)"

@@ -25,7 +25,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build"
 BIN = Path(sys.executable).parent
-MOLECULE_REPORT = BUILD / "molecule" / "reports" / "blue_green.json"
+MOLECULE_REPORT = BUILD / "tm-test" / "reports" / "blue_green.json"
 QUIET_LIMIT = 60.0
 """After so many seconds without output a line says that the step is still running."""
 
