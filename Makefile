@@ -37,28 +37,39 @@ READY_DEV := $(VENV)/.ready-dev-$(call hash,requirements.txt requirements-dev.tx
 # It is there while pip works: an environment that was left half made is thrown away.
 UNFINISHED := $(VENV)/.unfinished
 
+# The scenarios are the inventories. `down`, `verify` and `show` take one by name: make down SCENARIO=blue_green
+SCENARIOS := $(notdir $(wildcard inventories/*))
+SCENARIO ?= blue_green
+# What tests, drills and benches name their clusters after.
+INSTANCES := tm-test tm-drill tm-bench
+
 SUITES := lint unit sanity integration molecule
 
-.PHONY: help setup setup-dev link blue_green down clean test $(SUITES) build bench bench_entries drill
+.PHONY: help setup setup-dev link $(SCENARIOS) down verify show clean test $(SUITES) build bench bench_entries drill
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z_-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo; echo "Scenarios, for make <name> and for SCENARIO=<name>: $(SCENARIOS)"
 
-blue_green: setup ## Two clusters, from nothing to a verified quote: needs root or sudo
-	$(SUDO) ansible-playbook playbooks/blue_green.yml $(ARGS)
+blue_green: ## Two clusters, from nothing to a verified quote: needs root or sudo
+$(SCENARIOS): %: setup
+	$(SUDO) ansible-playbook playbooks/$@.yml $(ARGS)
 
-down: setup ## Tear blue_green down: clusters, network, kubeconfigs
-	$(SUDO) ansible-playbook playbooks/blue_green_teardown.yml $(ARGS)
+down: setup ## Tear a scenario down: clusters, network, kubeconfigs
+	$(SUDO) ansible-playbook playbooks/teardown.yml -e trustmesh_scenario=$(SCENARIO) $(ARGS)
+
+verify: setup ## The proof of a running scenario alone: nothing is changed
+	$(SUDO) ansible-playbook playbooks/verify.yml -e trustmesh_scenario=$(SCENARIO) $(ARGS)
+
+show: setup ## What follows from the inventory of a scenario: nothing is contacted
+	@ansible-playbook playbooks/show.yml -e trustmesh_scenario=$(SCENARIO) $(ARGS)
 
 # The clusters of tests and benches are torn down too: a run that was killed may have left them.
 clean: ## Tear down and also remove all caches: build/, .venv, .ansible and what was built below ~/.cache/trustmesh
-	@if [ -d build ] || [ -d $(VENV) ]; then $(MAKE) down; fi
-	@if [ -d build/molecule ]; then $(SUDO) ansible-playbook playbooks/blue_green_teardown.yml \
-		-i inventories/blue_green -i molecule/blue_green/inventory; fi
-	@if [ -d build/drill ]; then $(SUDO) ansible-playbook playbooks/blue_green_teardown.yml \
-		-i inventories/blue_green -i tests/drills/inventory; fi
-	@if [ -d build/bench ]; then $(SUDO) ansible-playbook playbooks/blue_green_teardown.yml \
-		-i inventories/blue_green -i bench/inventory; fi
+	@if [ -d build ] || [ -d $(VENV) ]; then $(MAKE) down SCENARIO=blue_green; fi
+	@for instance in $(INSTANCES); do \
+		if [ -d build/$$instance ]; then $(MAKE) down SCENARIO=blue_green \
+			ARGS="-e trustmesh_instance=$$instance -e kubernetes_cluster_adopt=true"; fi; done
 	@if [ -x $(VENV)/bin/ansible-playbook ]; then $(SUDO) ansible-playbook playbooks/clean.yml $(ARGS); fi
 	@if [ -d "$(CACHE)" ]; then $(ROOT) chmod -R u+w "$(CACHE)"; fi
 	$(ROOT) rm -rf build "$(CACHE)"
@@ -72,7 +83,7 @@ lint: setup-dev ## ansible-lint, yamllint, ruff, mypy
 unit: setup-dev ## Tests of the pure code, and the house rules
 sanity: setup-dev ## ansible-test sanity on a copy of the tracked files
 integration: setup-dev ## Tests with real spire-server and spire-agent processes
-molecule: setup-dev ## The scenario blue_green on clusters of its own, with its idempotence step
+molecule: setup-dev ## The scenarios on clusters of their own, with harm and idempotence
 $(SUITES):
 	@python tests/run.py $@
 
