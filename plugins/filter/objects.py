@@ -33,7 +33,7 @@ class FilterModule:
     """The filters of this file."""
 
     def filters(self) -> dict[str, Any]:
-        functions = {
+        functions: dict[str, Callable[..., Any]] = {
             "object_batch": batch.batch,
             "object_removal": batch.removal,
             "object_answers": batch.answers,

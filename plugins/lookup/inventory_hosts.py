@@ -28,8 +28,9 @@ EXAMPLES = r"""
 RETURN = r"""
 _raw:
   description:
-    - One dictionary per host with its C(name), its C(groups), without C(all), and the C(files) with its variables, those
-      that win last.
+    - One dictionary per host with its C(name), its C(groups), without C(all), and the C(files) with its
+      variables. Those
+      that win come last.
   type: list
   elements: dict
 """

@@ -57,9 +57,7 @@ def faults(instance: Mapping[str, Any], addresses: bool = True) -> list[str]:
     return found
 
 
-def _listener_faults(
-    place: str, listener: Mapping[str, Any], in_mesh: bool, upstreams: Mapping[Any, Any]
-) -> list[str]:
+def _listener_faults(place: str, listener: Mapping[str, Any], in_mesh: bool, upstreams: Mapping[Any, Any]) -> list[str]:
     found = []
     allowed = listener.get("allowed_spiffe_ids") or []
     if not allowed and not in_mesh and not is_loopback(str(listener.get("address") or "0.0.0.0")):  # noqa: S104

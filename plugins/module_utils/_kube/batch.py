@@ -18,9 +18,9 @@ from typing import Any
 
 import yaml
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.renewal import workloads_to_renew
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.model import WORKLOAD_KINDS, KubeObject, Ref, stub
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.readiness import unready
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.renewal import workloads_to_renew
 
 OURS = ("app.kubernetes.io/managed-by", "trustmesh.spiffe")
 """The label of everything that this collection made."""
@@ -38,10 +38,10 @@ def batch(
 ) -> dict[str, Any]:
     """Return what is to be applied, as texts: ``secrets``, and ``objects`` with namespaces and resource types first.
 
-    ``pending`` is a list with an ``owner`` each, and what it wants as ``text`` (YAML documents) or as ``objects``, with a
-    ``pod_template`` to be merged into workloads and objects that are to be ``absent``. A namespace that several want is
-    there once, with the labels of all. Namespaces of others are used as they are, and not among the objects. With
-    ``known`` (``namespaces`` by name, ``apis`` by version) those that nothing could be asked about yet are in ``later``.
+    ``pending`` is a list with an ``owner`` each, and what it wants as ``text`` (YAML documents) or as ``objects``, with
+    a ``pod_template`` to be merged into workloads and objects that are to be ``absent``. A namespace that several want
+    is there once, with the labels of all. Namespaces of others are used as they are, and not among the objects. With
+    ``known`` (``namespaces`` by name, ``apis`` by version) those that nothing could be asked about yet are ``later``.
     ``namespaces`` are those of the objects that are ours, ``names`` the names of all that is wanted.
     """
     foreign = set(foreign_namespaces)
@@ -82,6 +82,8 @@ def removal(
     """Return what is to be removed, as ``objects``, and the ``namespaces`` that may go when they are empty then."""
     wanted = [given for item in pending for given in _objects(item)]
     there = [stub(given) for given in wanted if given["kind"] != "Namespace" and _can_be_asked(given, known)]
+    # A claim cannot go while a pod uses its volume.
+    there.sort(key=lambda given: given["kind"] != "PersistentVolumeClaim")
     names = {given["metadata"]["name"] for given in wanted if given["kind"] == "Namespace"}
     own = names & set(known["namespaces"]) - set(foreign_namespaces)
     return {"objects": _text(list(reversed(there))), "namespaces": sorted(own)}
@@ -92,7 +94,7 @@ def _objects(item: Mapping[str, Any]) -> list[KubeObject]:
     given = list(item.get("objects") or [])
     if item.get("text"):
         # As bytes, because libyaml takes no string of a class of Ansible's own.
-        documents = yaml.load_all(item["text"].encode(), Loader=_LOADER)  # noqa: S506 - a SafeLoader
+        documents = yaml.load_all(item["text"].encode(), Loader=_LOADER)
         given += [document for document in documents if document]
     for made in given:
         good = isinstance(made, Mapping) and isinstance(made.get("metadata"), Mapping)
@@ -119,7 +121,7 @@ def _labelled(given: Mapping[str, Any], role: str, scenario: str) -> KubeObject:
     return made
 
 
-def _order(made: KubeObject) -> int:
+def _order(made: Mapping[str, Any]) -> int:
     return _FIRST.index(made["kind"]) if made["kind"] in _FIRST else len(_FIRST)
 
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.apps import EXISTING
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.model import (
+    BY_TOKEN,
     CONTROLLER_MANAGER,
     ENVOY_PORT,
-    JOIN_TOKEN,
     K8S_PSAT,
     MACHINES,
     SPIRE_SERVER,
@@ -195,7 +195,10 @@ def _routes(callees: list[Workload]) -> list[Data]:
     if len(callees) == 1:
         return [{"upstream": callees[0].name}]
     return [
-        {"domains": [name for name in dict.fromkeys([callee.name, callee.service, callee.dns])], "upstream": callee.name}
+        {
+            "domains": list(dict.fromkeys([callee.name, callee.service, callee.dns])),
+            "upstream": callee.name,
+        }
         for callee in callees
     ]
 
@@ -252,7 +255,7 @@ def demo_apps(mesh: Mesh, host: str) -> list[Data]:
 
 
 def federation(mesh: Mesh, server: str) -> list[Data]:
-    """The servers that the one of ``server`` federates with, because a workload here calls or is called by one there."""
+    """The servers that the one of ``server`` federates with: a workload here calls, or is called by, one there."""
     own = mesh.hosts[server].trust_domain
     domains = {
         domain
@@ -276,7 +279,7 @@ def server_service_type(mesh: Mesh, server: str) -> str:
 
 def joins_by_token(mesh: Mesh, server: str) -> list[str]:
     """The hosts whose agents join the server of ``server`` by token."""
-    return [host.name for host in mesh.served_by(server) if host.attestor == JOIN_TOKEN]
+    return [host.name for host in mesh.served_by(server) if host.attestor == BY_TOKEN]
 
 
 def role_variables(mesh: Mesh, host: str) -> Data:

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.model import (
+    BY_TOKEN,
     CLUSTERS,
     DUTIES,
-    JOIN_TOKEN,
     K8S_PSAT,
     MACHINES,
     SPIRE_AGENT,
@@ -35,7 +35,7 @@ def read_hosts(
     ``trust_domain`` is that of hosts whose inventory names none.
     """
     duties = {duty: list(groups.get(duty) or ()) for duty in DUTIES}
-    names = [name for name in [*duties[CLUSTERS], *duties[MACHINES]]]
+    names = [*duties[CLUSTERS], *duties[MACHINES]]
     domains = {name: str(hostvars[name].get("trustmesh_trust_domain") or trust_domain) for name in names}
     return {name: _host(name, hostvars[name], duties, domains, instance) for name in dict.fromkeys(names)}
 
@@ -62,7 +62,7 @@ def _host(
             or (f"{instance}-{name}" if instance else name)
         ),
         server=server,
-        attestor=str(variables.get("spire_agent_attestor") or (K8S_PSAT if server == name else JOIN_TOKEN)),
+        attestor=str(variables.get("spire_agent_attestor") or (K8S_PSAT if server == name else BY_TOKEN)),
         nodes=tuple(node["name"] for node in cluster["nodes"]) if "nodes" in cluster else None,
         endpoints=dict(variables.get("kubernetes_objects_endpoints") or {}),
         address=cluster.get("address"),
@@ -75,9 +75,7 @@ def _host(
     )
 
 
-def _server(
-    name: str, own: frozenset[str], duties: Mapping[str, list[str]], domains: Mapping[str, str]
-) -> str | None:
+def _server(name: str, own: frozenset[str], duties: Mapping[str, list[str]], domains: Mapping[str, str]) -> str | None:
     """Whose server the agents of a host join: its own, else the first one of its trust domain."""
     if SPIRE_AGENT not in own and SPIRE_SERVER not in own:
         return None

@@ -37,7 +37,7 @@ DUTIES: Mapping[str, str] = {
 }
 """The groups that mean something here. An inventory may hold any others."""
 
-K8S_PSAT, JOIN_TOKEN = "k8s_psat", "join_token"  # noqa: S105 - names of attestors
+K8S_PSAT, BY_TOKEN = "k8s_psat", "join_token"
 ENVOY_PORT = 8443
 """Where an Envoy of ours takes SPIFFE mTLS."""
 LOCAL_PORTS = 10000
@@ -296,9 +296,7 @@ FIELDS: Mapping[str, Field] = {
 }
 
 
-def read(
-    workloads: Any, callers: Any, hosts: Mapping[str, Host], apps: Mapping[str, App] = APPS
-) -> Mesh:
+def read(workloads: Any, callers: Any, hosts: Mapping[str, Host], apps: Mapping[str, App] = APPS) -> Mesh:
     """Read the two tables of an inventory, or raise InputError with everything that is wrong in them."""
     faults = Faults()
     for host in hosts.values():
@@ -471,40 +469,65 @@ def _judge_host(mesh: Mesh, host: Host, faults: Faults) -> None:
 
 
 def _judge_workload(mesh: Mesh, workload: Workload, faults: Faults) -> None:
+    """Refuse what contradicts itself: each line is a condition that must not hold, and what to do about it."""
     where, host = f"trustmesh_workloads: {workload.name}", mesh.hosts[workload.host]
-    callers = mesh.callers.get(workload.name, ())
-    if workload.identity and SPIRE_AGENT not in host.duties:
-        faults.add(
-            f"{where}: it is to have an identity, and {host.name} has no SPIRE agents. Put {host.name} into"
-            f" {SPIRE_AGENT}, or say identity: false."
-        )
-    if workload.mesh and MESH not in host.duties:
-        faults.add(f"{where}: mesh is true, and {host.name} is not in {MESH}. Put it there, or say mesh: false.")
-    if workload.mesh and not workload.identity:
-        faults.add(f"{where}: a workload of the mesh has an identity. Take identity: false out, or say mesh: false.")
-    if workload.envoy and (workload.mesh or workload.is_envoy):
-        faults.add(f"{where}: envoy is true, and its {'sidecar' if workload.mesh else 'app'} is one. Say one of them.")
-    if workload.has_envoy and not workload.identity:
-        faults.add(f"{where}: its Envoy needs an identity. Take identity: false out.")
     wanted = f"/ns/{workload.namespace}/sa/{workload.service_account}"
-    if workload.mesh and workload.spiffe_path != wanted:
-        faults.add(f"{where}: spiffe_path is {workload.spiffe_path}, and Istio knows its workloads as {wanted} only.")
-    if workload.envoy and workload.pod.rpartition("/")[0] in ("", "pod"):
-        faults.add(f"{where}: envoy is true, and pod names no Deployment, StatefulSet or DaemonSet that could get one.")
-    if workload.expose and workload.guard != "envoy":
-        faults.add(f"{where}: expose is true, and no Envoy of ours keeps others out. Say envoy: true.")
-    if MACHINES in host.duties and workload.identity and not workload.selectors:
-        faults.add(f"{where}: on a machine selectors tell who it is. Give some, such as unix:uid:1000.")
-    if workload.is_envoy and not callers:
-        faults.add(f"{where}: nobody may call this Envoy. Name its callers in trustmesh_callers.")
-    if not callers:
-        return
+    for wrong, text in (
+        (
+            workload.identity and SPIRE_AGENT not in host.duties,
+            f"it is to have an identity, and {host.name} has no SPIRE agents. Put {host.name} into {SPIRE_AGENT}, or"
+            " say identity: false.",
+        ),
+        (
+            workload.mesh and MESH not in host.duties,
+            f"mesh is true, and {host.name} is not in {MESH}. Put it there, or say mesh: false.",
+        ),
+        (
+            workload.mesh and not workload.identity,
+            "a workload of the mesh has an identity. Take identity: false out, or say mesh: false.",
+        ),
+        (
+            workload.envoy and (workload.mesh or workload.is_envoy),
+            f"envoy is true, and its {'sidecar' if workload.mesh else 'app'} is one. Say one of them.",
+        ),
+        (
+            workload.has_envoy and not workload.identity,
+            "its Envoy needs an identity. Take identity: false out.",
+        ),
+        (
+            workload.mesh and workload.spiffe_path != wanted,
+            f"spiffe_path is {workload.spiffe_path}, and Istio knows its workloads as {wanted} only.",
+        ),
+        (
+            workload.envoy and workload.pod.rpartition("/")[0] in ("", "pod"),
+            "envoy is true, and pod names no Deployment, StatefulSet or DaemonSet that could get one.",
+        ),
+        (
+            workload.expose and workload.guard != "envoy",
+            "expose is true, and no Envoy of ours keeps others out. Say envoy: true.",
+        ),
+        (
+            MACHINES in host.duties and workload.identity and not workload.selectors,
+            "on a machine selectors tell who it is. Give some, such as unix:uid:1000.",
+        ),
+        (
+            workload.is_envoy and not mesh.callers.get(workload.name),
+            "nobody may call this Envoy. Name its callers in trustmesh_callers.",
+        ),
+    ):
+        if wrong:
+            faults.add(f"{where}: {text}")
+    if mesh.callers.get(workload.name):
+        _judge_callee(mesh, workload, where, faults)
+
+
+def _judge_callee(mesh: Mesh, workload: Workload, where: str, faults: Faults) -> None:
     if workload.port is None:
         faults.add(f"{where}: it is called, and port is missing. Give the port of its Service.")
     if workload.guard is None:
         faults.add(
             f"{where}: it is called, and nothing keeps out those who are not listed. Say envoy: true for an Envoy"
-            f" before it, or put it into a mesh."
+            " before it, or put it into a mesh."
         )
     if workload.mesh and not workload.labels:
         faults.add(f"{where}: labels are missing. Its policies find its pods by them.")

@@ -39,7 +39,8 @@ class Proof:
     def data(self) -> Data:
         """The variables of the role ``verify``, without their prefix."""
         return {
-            name: getattr(self, name) for name in ("clusters", "servers", "istio_roots", "endpoints", "checks", "untried")
+            name: getattr(self, name)
+            for name in ("clusters", "servers", "istio_roots", "endpoints", "checks", "untried")
         }
 
 
@@ -58,9 +59,7 @@ def proof(mesh: Mesh) -> Proof:
         for host in mesh.servers()
     ]
     made.istio_roots = [
-        {"cluster": host.name, "namespace": host.istio_namespace}
-        for host in mesh.hosts.values()
-        if MESH in host.duties
+        {"cluster": host.name, "namespace": host.istio_namespace} for host in mesh.hosts.values() if MESH in host.duties
     ]
     made.endpoints = [_endpoint(mesh, workload) for workload in mesh.workloads.values()]
     for workload in mesh.workloads.values():
@@ -113,8 +112,8 @@ def _answer(hops: list[_Hop]) -> Data:
     return {"json_key": end.traits.answers, "path": end.probe_path, "status": end.probe_status}
 
 
-def _url(caller: Workload, callee: Workload) -> str:
-    """Where ``caller`` sends requests that go to ``callee``."""
+def _url(callee: Workload) -> str:
+    """Where callers send requests that go to ``callee``: to their own Envoy, or into the mesh."""
     if callee.guard == "envoy":
         return f"http://127.0.0.1:{callee.local_port}/"
     return f"http://{callee.dns}:{callee.port}/"
@@ -128,7 +127,7 @@ def _request(mesh: Mesh, caller: Workload, callee: Workload, made: Proof) -> str
     name = made.add(
         f"{caller.name} may call {callee.name}",
         "request",
-        **{"from": caller.name, "to": callee.name, "url": _url(caller, callee), **_answer(hops)},
+        **{"from": caller.name, "to": callee.name, "url": _url(callee), **_answer(hops)},
     )
     last = hops[-1]
     if last.callee.guard == "envoy" and last.callee.traits.shows_callers:
@@ -183,29 +182,34 @@ def _prove_mesh(mesh: Mesh, callee: Workload, made: Proof) -> None:
             **{"from": watcher.name, "to": callee.name},
         )
     if control is None:
-        made.untried.append(f"who may not call {callee.name}: nobody who may can send a request to show that it answers")
+        made.untried.append(
+            f"who may not call {callee.name}: nobody who may can send a request to show that it answers"
+        )
         return
     refused: Data = {"to": callee.name, "path": callee.probe_path, "control": control}
-    for other in outside if not mesh.is_open(callee) else []:
-        name = f"{other.name} may not call {callee.name}"
-        if "curl" in other.tools:
-            made.add(f"{name} in plain text", "refused_request", **{"from": other.name, "refusal": ["reset"], **refused})
-        if "python3" in other.tools:
-            made.add(
-                f"{name} without a certificate",
-                "refused_handshake",
-                **{"from": other.name, "client": "none", **refused},
-            )
+    if not mesh.is_open(callee):
+        for other in outside:
+            _refuse_outside(other, callee, made, refused)
     for other in _strangers(mesh, callee):
-        if not other.mesh:
-            continue
-        name = f"{other.name} may not call {callee.name}"
-        if not mesh.share_a_mesh(other, callee):
-            continue
-        if "curl" in other.tools:
-            made.add(name, "refused_request", **{"from": other.name, "refusal": ["http_403"], **refused})
-        else:
-            made.untried.append(f"{name}: nothing in its container can send a request")
+        if mesh.share_a_mesh(other, callee):
+            name = f"{other.name} may not call {callee.name}"
+            if "curl" in other.tools:
+                made.add(name, "refused_request", **{"from": other.name, "refusal": ["http_403"], **refused})
+            else:
+                made.untried.append(f"{name}: nothing in its container can send a request")
+
+
+def _refuse_outside(other: Workload, callee: Workload, made: Proof, refused: Data) -> None:
+    """A pod outside of the mesh gets in neither in plain text nor by TLS."""
+    name = f"{other.name} may not call {callee.name}"
+    if "curl" in other.tools:
+        made.add(f"{name} in plain text", "refused_request", **{"from": other.name, "refusal": ["reset"], **refused})
+    if "python3" in other.tools:
+        made.add(
+            f"{name} without a certificate",
+            "refused_handshake",
+            **{"from": other.name, "client": "none", **refused},
+        )
 
 
 def _strangers(mesh: Mesh, callee: Workload) -> Iterator[Workload]:

@@ -84,7 +84,9 @@ _HEADER = {"header_key": "forwarded_client_cert"}
 _ANSWER = {"path": "/", "status": 200, "json_key": None}
 
 TYPES: dict[str, CheckType] = {
-    "request": CheckType(POSITIVE, ("to",), {"from": HERE, "url": None, **_ANSWER, "contains": None}, {"from": "pod", "to": "url"}),
+    "request": CheckType(
+        POSITIVE, ("to",), {"from": HERE, "url": None, **_ANSWER, "contains": None}, {"from": "pod", "to": "url"}
+    ),
     "peer_certificate": CheckType(
         POSITIVE,
         ("to",),

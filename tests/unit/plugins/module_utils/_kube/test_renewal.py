@@ -6,16 +6,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.applied import (
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.renewal import (
     RENEWED_FOR,
-    applied_objects,
     workloads_to_renew,
 )
 
 EARLY, LATE = "2026-11-21T10:00:00Z", "2026-11-21T11:00:00Z"
 
 
-def result(account_made: str, renewed_for: str | None = None, account: str = "quote") -> dict[str, Any]:
+def result(account_made: str, renewed_for: str | None = None, account: str = "quote") -> list[dict[str, Any]]:
     annotations = {RENEWED_FOR: renewed_for} if renewed_for else None
     workload = {
         "apiVersion": "apps/v1",
@@ -27,7 +26,7 @@ def result(account_made: str, renewed_for: str | None = None, account: str = "qu
         "kind": "ServiceAccount",
         "metadata": {"name": "quote", "namespace": "quotes", "creationTimestamp": account_made, "uid": "new"},
     }
-    return {"result": {"results": [{"result": service_account}, {"result": workload}]}}
+    return [service_account, workload]
 
 
 def test_pods_older_than_their_account_are_renewed_for_it() -> None:
@@ -41,13 +40,9 @@ def test_pods_older_than_their_account_are_renewed_for_it() -> None:
     [result(EARLY), result(LATE, renewed_for="new"), result(LATE, account="another")],
     ids=["account came first", "renewed before", "another account"],
 )
-def test_pods_are_left_alone(applied: dict[str, Any]) -> None:
+def test_pods_are_left_alone(applied: list[dict[str, Any]]) -> None:
     assert workloads_to_renew(applied) == []
 
 
 def test_an_account_made_anew_twice_renews_twice() -> None:
     assert len(workloads_to_renew(result(LATE, renewed_for="old"))) == 1
-
-
-def test_a_single_object_is_a_result_too() -> None:
-    assert applied_objects({"result": {"kind": "Namespace"}}) == [{"kind": "Namespace"}]
