@@ -5,7 +5,7 @@
 
 Both run on artifacts that are built already, alternately, on clusters named tm-bench-*. The script applies the objects
 that the playbook's roles rendered, so the two differ only in who drives. Prints medians, spreads and ratios, and writes
-the ratios to build/bench/zero_to_quote.json.
+the ratios to build/tm-bench/zero_to_quote.json.
 
 The playbook is timed without its verify role until this program gets a quote through the whole path, and so is the
 script. Then the playbook runs again, with nothing to do.
@@ -26,12 +26,16 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-BUILD = ROOT / "build" / "bench"
+INSTANCE = "tm-bench"
+BUILD = ROOT / "build" / INSTANCE
 OUT = BUILD / "script"
 IN = OUT / "in"
-BLUE, GREEN = "tm-bench-blue", "tm-bench-green"
-NETWORK = "tm-bench"
-INVENTORY = ("-i", str(ROOT / "inventories" / "blue_green"), "-i", str(ROOT / "bench" / "inventory"))
+BLUE, GREEN = f"{INSTANCE}-blue", f"{INSTANCE}-green"
+NETWORK = INSTANCE
+INVENTORY = (
+    *("-i", str(ROOT / "inventories" / "blue_green"), "-e", "trustmesh_scenario=blue_green"),
+    *("-e", f"trustmesh_instance={INSTANCE}", "-e", "kubernetes_cluster_adopt=true"),
+)
 GOALS = {"playbook / script": 1.0, "rerun / first run": 0.25, "rerun / first run, both with verify": 0.25}
 
 
@@ -100,7 +104,7 @@ def first_quote(request: str, folder: str) -> float:
 
 KINDS = (
     "namespaces,serviceaccounts,configmaps,services,deployments,statefulsets,daemonsets,roles,rolebindings,"
-    "clusterroles,clusterrolebindings,customresourcedefinitions"
+    "clusterroles,clusterrolebindings,customresourcedefinitions,csidrivers"
 )
 MESH_KINDS = (
     "peerauthentications.security.istio.io,authorizationpolicies.security.istio.io,destinationrules.networking.istio.io"
@@ -140,9 +144,10 @@ def part_of(item: dict[str, Any], cluster: str) -> str:
         or name.endswith(".spire.spiffe.io")
     ):
         return "spire_server"
-    if "spire-agent" in name or "spire-system" in (name, namespace):
+    if "spire-agent" in name or "spire-system" in (name, namespace) or item["kind"] == "CSIDriver":
         return "spire_agent"
-    if name in ("envoy", "gateway"):
+    # In green the quote and its Envoy are one pod, which needs the agent.
+    if name == "gateway" or cluster == GREEN:
         return "envoy"
     return "demo_app"
 
