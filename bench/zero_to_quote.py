@@ -273,8 +273,10 @@ def race(pairs: int, request: str, engine: str, server_command: str) -> dict[str
     shutil.rmtree(OUT, ignore_errors=True)
     IN.mkdir(parents=True)
     OUT.chmod(0o700)  # kubeconfigs live here
-    record = str(ROOT / "bench" / "record.yml")
-    run("record", ["ansible-playbook", record, *INVENTORY, "-e", f"bench_record_dir={IN}"])
+    record = str(ROOT / "bench" / ".playbooks" / "record.yml")
+    # A playbook outside of playbooks/ does not find the build folder by itself.
+    folders = ("-e", f"bench_record_dir={IN}", "-e", f"trustmesh_build_dir={BUILD}")
+    run("record", ["ansible-playbook", record, *INVENTORY, *folders])
     script_environment = prepare_script(engine, server_command)
     contestants: list[Callable[[], None]] = [play, script]
     for pair in range(pairs):
@@ -284,6 +286,7 @@ def race(pairs: int, request: str, engine: str, server_command: str) -> dict[str
             last = {name: round(series[-1], 1) for name, series in times.items() if series}
             print(f"pair {pair + 1} of {pairs}, {contestant.__name__}: {last}", flush=True)
     tear_down(engine)
+    playbook("teardown")  # and the network
     return times
 
 
