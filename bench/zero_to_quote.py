@@ -112,6 +112,8 @@ MESH_KINDS = (
 REGISTRAR_KINDS = "clusterspiffeids.spire.spiffe.io,clusterstaticentries.spire.spiffe.io"
 OURS = "trustmesh."
 """How the ids of entries begin that the playbook made. The controller manager makes its own again."""
+MADE_HERE = ("app.kubernetes.io/managed-by", "trustmesh.spiffe")
+"""The label of what the roles applied. Nodes apply something of their own."""
 APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
@@ -121,7 +123,7 @@ def objects(cluster: str, kinds: str) -> list[dict[str, Any]]:
     found = []
     for live in json.loads(ask(*base))["items"]:
         applied = (live["metadata"].get("annotations") or {}).get(APPLIED)
-        if applied:
+        if applied and (live["metadata"].get("labels") or {}).get(MADE_HERE[0]) == MADE_HERE[1]:
             item = json.loads(applied)
             if item["kind"] == "Service":  # the script's clusters must not give it another port
                 for wanted, given in zip(item["spec"]["ports"], live["spec"]["ports"], strict=True):
