@@ -18,7 +18,8 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-BUILD = ROOT / "build" / "tm-drill"
+INSTANCE = "tm-drill"
+BUILD = ROOT / "build" / INSTANCE
 MOMENTS_S = (3, 7, 11, 15, 18, 20, 22, 24, 26, 29, 32)
 """Seconds after the start. From nothing, the run makes clusters until about 20 s and ends at about 40 s."""
 
@@ -28,7 +29,7 @@ def command(playbook: str) -> list[str]:
     return [
         "ansible-playbook",
         str(ROOT / "playbooks" / f"{playbook}.yml"),
-        *("-e", "trustmesh_instance=tm-drill", "-e", "trustmesh_scenario=blue_green"),
+        *("-e", "trustmesh_scenario=blue_green", "-e", f"trustmesh_instance={INSTANCE}"),
         *("-e", "kubernetes_cluster_adopt=true"),
     ]
 
