@@ -258,7 +258,7 @@ options:
   checks:
     description:
       - What is to be proven. Which fields a check takes is a matter of its C(type); any other is refused.
-      - C(request) (positive) sends a GET with curl and is answered. It needs C(to), and takes C(from), C(path),
+      - C(request) (positive) sends a GET with curl and is answered. It needs C(to), and takes C(from), C(url), C(path),
         C(status), C(json_key) and C(contains).
       - C(peer_certificate) (positive) judges what C(to) presents in a TLS handshake. It needs C(to), and takes C(from),
         C(spiffe_id), C(min_remaining), C(client_spiffe_id) and C(server_name).
@@ -274,7 +274,7 @@ options:
         C(to), C(client) and C(control), and takes C(from), C(client_spiffe_id), C(spiffe_id), C(server_name), C(path)
         and C(refusal).
       - C(refused_request) (negative) sends plain HTTP with curl, which must be refused. It needs C(to) and C(control),
-        and takes C(from), C(path), C(refusal) and C(contains).
+        and takes C(from), C(url), C(path), C(refusal) and C(contains).
       - C(token_reuse) (negative) starts a spire-agent with the token of an agent that joined; the SPIRE server at the
         C(address) of C(to) must refuse it in its own words. It needs C(to).
     type: list

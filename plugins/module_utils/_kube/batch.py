@@ -82,6 +82,8 @@ def removal(
     """Return what is to be removed, as ``objects``, and the ``namespaces`` that may go when they are empty then."""
     wanted = [given for item in pending for given in _objects(item)]
     there = [stub(given) for given in wanted if given["kind"] != "Namespace" and _can_be_asked(given, known)]
+    # A claim cannot go while a pod uses its volume.
+    there.sort(key=lambda given: given["kind"] != "PersistentVolumeClaim")
     names = {given["metadata"]["name"] for given in wanted if given["kind"] == "Namespace"}
     own = names & set(known["namespaces"]) - set(foreign_namespaces)
     return {"objects": _text(list(reversed(there))), "namespaces": sorted(own)}

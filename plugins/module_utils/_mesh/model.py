@@ -475,8 +475,8 @@ def _judge_workload(mesh: Mesh, workload: Workload, faults: Faults) -> None:
     for wrong, text in (
         (
             workload.identity and SPIRE_AGENT not in host.duties,
-            f"it is to have an identity, and {host.name} has no SPIRE agents. Put {host.name} into {SPIRE_AGENT}, or say"
-            " identity: false.",
+            f"it is to have an identity, and {host.name} has no SPIRE agents. Put {host.name} into {SPIRE_AGENT}, or"
+            " say identity: false.",
         ),
         (
             workload.mesh and MESH not in host.duties,

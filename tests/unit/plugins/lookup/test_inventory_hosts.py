@@ -1,14 +1,17 @@
 # Copyright (c) 2026, the trustmesh.spiffe authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The lookup inventory_hosts, as a playbook uses it."""
+"""The lookup inventory_hosts: what it finds is what Ansible itself finds with -i."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from typing import Any
 
-from playbook import play
+import pytest
+from ansible.errors import AnsibleLookupError
+from ansible.parsing.dataloader import DataLoader
+from ansible_collections.trustmesh.spiffe.plugins.lookup.inventory_hosts import LookupModule
 
 INVENTORY = """
 [clusters]
@@ -21,22 +24,45 @@ blue
 [mesh:children]
 spire_server
 """
+FILES = (
+    "group_vars/all.yml",
+    "group_vars/clusters/one.yml",
+    "group_vars/clusters/two.yml",
+    "group_vars/spire_server.yml",
+    "group_vars/mesh.yml",
+    "host_vars/blue.yml",
+)
 
 
-def test_hosts_come_with_all_their_groups_and_a_missing_file_is_named(tmp_path: Path) -> None:
+@pytest.fixture
+def inventory(tmp_path: Path) -> Path:
     (tmp_path / "hosts.ini").write_text(INVENTORY)
-    (tmp_path / "more.ini").write_text("[clusters]\nred\n")
-    results = {}
-    tasks: list[dict[str, object]] = []
-    for name, terms in {"one": "'hosts.ini'", "two": "'more.ini', 'hosts.ini'", "none": "'none.ini'"}.items():
-        results[name] = tmp_path / f"{name}.json"
-        found = f"{{{{ query('trustmesh.spiffe.inventory_hosts', {terms}) | to_json }}}}"
-        keep = {"content": found, "dest": str(results[name]), "mode": "0600"}
-        tasks.append({"ansible.builtin.copy": keep, "ignore_errors": True})
-    done = play([{"hosts": "localhost", "tasks": tasks}], tmp_path)
-    blue = {"name": "blue", "groups": ["clusters", "spire_server", "mesh"]}
-    green, red = ({"name": name, "groups": ["clusters"]} for name in ("green", "red"))
-    assert json.loads(results["one"].read_text()) == [blue, green], done.stdout + done.stderr
-    assert json.loads(results["two"].read_text()) == [red, blue, green]
-    assert not results["none"].exists()
-    assert "none.ini is not an inventory file" in done.stdout + done.stderr
+    for number, name in enumerate(FILES):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"---\nnumber: {number}\n")
+    return tmp_path
+
+
+def look(*folders: Path) -> list[dict[str, Any]]:
+    return LookupModule(loader=DataLoader()).run([str(folder) for folder in folders], {})
+
+
+def test_hosts_come_with_all_their_groups(inventory: Path) -> None:
+    blue, green = look(inventory)
+    assert (blue["name"], sorted(blue["groups"])) == ("blue", ["clusters", "mesh", "spire_server"])
+    assert (green["name"], green["groups"]) == ("green", ["clusters"])
+
+
+def test_files_come_in_the_order_in_which_ansible_reads_them(inventory: Path) -> None:
+    # all first, a group before its children, and the host's own last: the last one wins.
+    blue, green = look(inventory)
+    names = [Path(file).relative_to(inventory).as_posix() for file in blue["files"]]
+    assert names[0] == "group_vars/all.yml" and names[-1] == "host_vars/blue.yml"
+    assert sorted(names) == sorted(FILES)
+    assert names.index("group_vars/mesh.yml") < names.index("group_vars/spire_server.yml")
+    assert [Path(file).name for file in green["files"]] == ["all.yml", "one.yml", "two.yml"]
+
+
+def test_a_folder_that_is_no_inventory_is_named(tmp_path: Path) -> None:
+    with pytest.raises(AnsibleLookupError, match="is no inventory: there is no hosts"):
+        look(tmp_path)
