@@ -11,6 +11,7 @@ longer than to apply them.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,10 +22,9 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.model impor
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.readiness import unready
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.renewal import workloads_to_renew
 
-try:
+# It comes with Ansible on the control node, the only place where this is used.
+with contextlib.suppress(ImportError):
     import yaml
-except ImportError:  # it comes with Ansible on the control node, the only place where this is used
-    pass
 
 OURS = ("app.kubernetes.io/managed-by", "trustmesh.spiffe")
 """The label of everything that this collection made."""
@@ -97,7 +97,7 @@ def _objects(item: Mapping[str, Any]) -> list[KubeObject]:
     given = list(item.get("objects") or [])
     if item.get("text"):
         # As bytes, because libyaml takes no string of a class of Ansible's own.
-        documents = yaml.load_all(item["text"].encode(), Loader=_LOADER)
+        documents = yaml.load_all(item["text"].encode(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         given += [document for document in documents if document]
     for made in given:
         good = isinstance(made, Mapping) and isinstance(made.get("metadata"), Mapping)
