@@ -45,25 +45,33 @@ RENDERED: dict[str, dict[str, str]] = {
         "stock_envoy": "images_stock_envoy",
         "socket_delivery": "trustmesh_socket_delivery",
     },
-    "cluster": {"config": "__cluster_config", "image": "cluster_image"},
+    "kubernetes_cluster": {"config": "__kubernetes_cluster_config", "image": "kubernetes_cluster_image"},
     "spire_controller_manager": {
-        "objects": "lookup('ansible.builtin.template', 'crds.yml.j2', 'permissions.yml.j2', wantlist=true) | join('')",
+        "objects": "__spire_controller_manager_text",
         "config": "lookup('ansible.builtin.template', 'config.yml.j2')",
-        "resources": "__spire_controller_manager_resources",
-        "privileged": "__spire_controller_manager_privileged",
-        "incomplete": "__spire_controller_manager_incomplete",
+        "resources": "__spire_controller_manager_wanted",
+        "absent": "__spire_controller_manager_absent",
+        "problems": "__spire_controller_manager_problems",
     },
     "spire_server": {
         "objects": "lookup('ansible.builtin.template', 'objects.yml.j2')",
-        "conf": "lookup('ansible.builtin.template', 'server.conf.j2')",
-        "definitions": "definitions",
+        "conf": "__spire_server_configuration",
+        "problems": "__spire_server_problems",
     },
     "spire_agent": {
         "objects": "lookup('ansible.builtin.template', 'objects.yml.j2')",
-        "conf": "lookup('ansible.builtin.template', 'agent.conf.j2')",
+        "conf": "__spire_agent_configuration",
     },
-    "envoy": {"objects": "lookup('ansible.builtin.template', 'objects.yml.j2')", "config": "__envoy_config"},
-    "istio": {"overlay": "__istio_rendered_overlay", "objects": "__istio_mesh_objects"},
+    "envoy": {
+        "names": "lookup('ansible.builtin.template', 'names.yml.j2')",
+        "objects": "lookup('ansible.builtin.template', 'objects.yml.j2')",
+        "config": "__envoy_configurations | first",
+    },
+    "istio": {
+        "overlay": "__istio_rendered_overlay",
+        "objects": "__istio_mesh_text",
+        "problems": "__istio_problems",
+    },
     "demo_app": {"objects": "lookup('ansible.builtin.template', 'objects.yml.j2')"},
 }
 
@@ -73,28 +81,34 @@ TOKEN = "3f5b1a90-0000-4000-8000-feedc0ffee00"
 CLUSTER = {
     "toolchain_engine_name": "podman",
     "toolchain_env": {},
-    "cluster_kubeconfig": "/nonexistent/kubeconfig",
-    "cluster_context": "kind-test",
-    "cluster_address": "192.0.2.7",
-    "cluster_nodes": [{"name": "test-control-plane", "role": "control-plane", "address": "192.0.2.7"}],
+    "kubernetes_cluster": {
+        "name": "test",
+        "kubeconfig": "/nonexistent/kubeconfig",
+        "context": "kind-test",
+        "address": "192.0.2.7",
+        "nodes": [{"name": "test-control-plane", "role": "control-plane", "address": "192.0.2.7"}],
+    },
     "spire_server_endpoint": {"address": "192.0.2.1", "port": 30081},
     "spire_server_connection": {},
     "spire_server_bundle": "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n",
+    "spire_agent_attestor": "join_token",
     "__spire_agent_tokens": {"tokens": [{"token": TOKEN, "agent": {}}]},
     "__toolchain_node": {"control_node": {"go": {"version": "1.26.1", "path": "/usr/local/go/bin/go"}}},
     "__images_built": {"artifacts": {"node": {"key": "0123456789abcdef"}}},
+    "__images_programs": {"artifacts": {"programs": {"path": "/nonexistent/programs"}}},
+    "__demo_app_chosen": "{{ demo_app_workloads }}",
+    "toolchain_for_kind": True,
 }
 """What earlier roles and registered results would have told."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A host: its mode, the roles that it is rendered for, its variables, and whether the SPIRE server is its own."""
+    """A host: its mode, the roles that it is rendered for, and its variables."""
 
     mode: str
     roles: tuple[str, ...]
     variables: Mapping[str, Any] | None = None
-    server: bool = False
 
 
 @dataclass(frozen=True)
@@ -110,7 +124,8 @@ class Rendered:
         return json.loads(self.text(case, role, name))
 
     def objects(self, case: str, role: str) -> list[dict[str, Any]]:
-        return [item for item in yaml.safe_load_all(self.text(case, role, "objects")) if item]
+        texts = [self.text(case, role, name) for name in ("names", "objects") if name in RENDERED[role]]
+        return [item for text in texts for item in yaml.safe_load_all(text) if item]
 
     def one(self, case: str, role: str, kind: str, name: str | None = None) -> dict[str, Any]:
         """Return the only object of that kind (and name)."""
@@ -135,7 +150,7 @@ def render(folder: Path, cases: Mapping[str, Case]) -> Rendered:
         name: {
             **CLUSTER,
             "toolchain_mode": case.mode,
-            "cluster_name": "test",
+            "spire_agent_server_host": name,
             "render": case.roles,
             **(case.variables or {}),
         }
@@ -150,7 +165,6 @@ def render(folder: Path, cases: Mapping[str, Case]) -> Rendered:
                     f"mode_{mode}": {"hosts": {n: hosts[n] for n, c in cases.items() if c.mode == mode}}
                     for mode in modes
                 },
-                "spire_server": {"hosts": {name: {} for name, case in cases.items() if case.server}},
             },
         }
     }
@@ -176,34 +190,59 @@ def _shadow(folder: Path, role: str, expressions: Mapping[str, str], out: Path) 
         if "ansible.builtin.include_vars" in task
         or (role in ("toolchain", "images") and "ansible.builtin.set_fact" in task)
     ]
-    extra: dict[str, Any] = {}
-    for task in tasks:
-        if role == "cluster":
-            extra.update(task.get("vars", {}))
-        if "definition" in task.get("kubernetes.core.k8s", {}):
-            extra["definitions"] = {
-                "no_log": bool(task.get("no_log")),
-                "objects": task["kubernetes.core.k8s"]["definition"],
-            }
     keep = {
         name: f"{{{{ {expression} | keep('{out}/' ~ inventory_hostname ~ '.{role}.{name}') }}}}"
         for name, expression in expressions.items()
     }
-    taken.append({"name": "Keep", "ansible.builtin.debug": {"msg": keep}, "vars": extra, "when": f"'{role}' in render"})
+    taken.append({"name": "Keep", "ansible.builtin.debug": {"msg": keep}, "when": f"'{role}' in render"})
     (folder / "tasks" / "main.yml").write_text(yaml.safe_dump(taken, width=1000))
 
 
-FRONT = {"envoy_name": "envoy", "envoy_namespace": "quotes", "envoy_upstream_address": "quote.quotes.svc.cluster.local"}
+LISTED = ["spiffe://example.org/a", "spiffe://example.org/b"]
+FRONT = {
+    "name": "envoy",
+    "namespace": "quotes",
+    "spiffe_id": "spiffe://example.org/ns/quotes/sa/envoy",
+    "mesh": False,
+    "labels": {},
+    "listeners": [
+        {"name": "inbound", "port": 8443, "allowed_spiffe_ids": LISTED, "routes": [{"upstream": "upstream"}]},
+    ],
+    "upstreams": [{"name": "upstream", "address": "quote.quotes.svc.cluster.local", "port": 80}],
+    "service": {"type": "NodePort", "ports": [{"name": "https", "port": 8443, "target_port": 8443}]},
+}
 """An Envoy that lets listed identities in."""
 GATEWAY = {
-    "envoy_name": "gateway",
-    "envoy_namespace": "demo",
-    "envoy_in_mesh": True,
-    "envoy_service_type": "ClusterIP",
-    "envoy_upstream_address": "192.0.2.9",
-    "envoy_upstream_spiffe_ids": ["spiffe://example.org/green/envoy"],
+    "name": "gateway",
+    "namespace": "demo",
+    "spiffe_id": "spiffe://example.org/ns/demo/sa/gateway",
+    "mesh": True,
+    "labels": {},
+    "listeners": [{"name": "inbound", "port": 8080, "routes": [{"upstream": "upstream"}]}],
+    "upstreams": [
+        {
+            "name": "upstream",
+            "address": "192.0.2.9",
+            "port": 8443,
+            "spiffe_ids": ["spiffe://example.org/green/envoy"],
+        }
+    ],
+    "service": {"type": "ClusterIP", "ports": [{"name": "http", "port": 80, "target_port": 8080}]},
 }
 """An Envoy of the mesh, whose requests leave under SPIFFE mTLS."""
+APPS = [
+    {"name": "sleep", "app": "client", "namespace": "demo", "mesh": True, "labels": {}},
+    {
+        "name": "quote",
+        "app": "quote",
+        "namespace": "quotes",
+        "mesh": False,
+        "labels": {},
+        "port": 8080,
+        "service": {"name": "quote", "port": 80},
+    },
+    {"name": "outsider", "app": "client", "namespace": "outside", "mesh": False, "labels": {}},
+]
 PASSWORD = "correct-horse-battery"
 
 SPIFFE_IDS = [
@@ -227,25 +266,50 @@ CASES = {
     "official": Case(
         "official",
         tuple(RENDERED),
-        {
-            **FRONT,
-            "envoy_allowed_spiffe_ids": ["spiffe://example.org/a", "spiffe://example.org/b"],
-            "demo_app_parts": ["quote", "clients", "outsider"],
-        },
-        server=True,
+        {"envoy_instances": [FRONT], "demo_app_workloads": APPS, "spire_agent_attestor": "k8s_psat"},
     ),
     "registrar": Case(
         "packages",
         ("spire_controller_manager", "spire_server"),
         {"spire_controller_manager_cluster_spiffe_ids": SPIFFE_IDS, "spire_server_sidecars": [SIDECAR]},
     ),
-    "official_remote": Case("official", ("spire_agent", "envoy", "istio"), {**GATEWAY, "istio_native_sidecars": False}),
-    "packages": Case(
-        "packages",
-        tuple(RENDERED),
-        {**FRONT, "envoy_allowed_spiffe_ids": ["spiffe://example.org/a"], "demo_app_parts": ["quote"]},
+    "official_remote": Case(
+        "official", ("spire_agent", "envoy", "istio"), {"envoy_instances": [GATEWAY], "istio_native_sidecars": False}
     ),
-    "packages_local": Case("packages", ("spire_agent", "envoy"), {**GATEWAY, "spire_agent_attestor": "k8s_psat"}),
+    "packages": Case("packages", tuple(RENDERED), {"envoy_instances": [FRONT], "demo_app_workloads": APPS[1:2]}),
+    "packages_local": Case(
+        "packages", ("spire_agent", "envoy"), {"envoy_instances": [GATEWAY], "spire_agent_attestor": "k8s_psat"}
+    ),
+    "overlay": Case(
+        "packages",
+        ("spire_server", "spire_agent", "istio"),
+        {
+            "spire_server_overlay": {
+                "server": {
+                    "federation": {
+                        "bundle_endpoint": {"address": "192.0.2.5", "port": 8443, "profile": [{"https_spiffe": [{}]}]}
+                    }
+                },
+                "plugins": {
+                    "Notifier": {"k8sbundle": None},
+                    "UpstreamAuthority": {
+                        "disk": {"plugin_data": {"cert_file_path": "/ca/crt", "key_file_path": "/ca/key"}}
+                    },
+                },
+            },
+            "spire_server_volumes": [{"name": "ca", "mount_path": "/ca", "source": {"secret": {"secretName": "ca"}}}],
+            "spire_agent_overlay": {"agent": {"log_level": "DEBUG"}},
+            "istio_enforce": "namespaces",
+            "istio_enforced_namespaces": ["shop"],
+            "istio_gateways": [
+                {
+                    "name": "ingress",
+                    "namespace": "istio-ingress",
+                    "ports": [{"name": "https", "port": 443, "target_port": 8443}],
+                }
+            ],
+        },
+    ),
     "postgres": Case(
         "packages",
         ("spire_server",),
