@@ -16,18 +16,21 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import yaml
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.model import WORKLOAD_KINDS, KubeObject, Ref, stub
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.readiness import unready
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.renewal import workloads_to_renew
+
+try:
+    import yaml
+except ImportError:  # it comes with Ansible on the control node, the only place where this is used
+    pass
 
 OURS = ("app.kubernetes.io/managed-by", "trustmesh.spiffe")
 """The label of everything that this collection made."""
 ROLE, SCENARIO = "trustmesh.io/role", "trustmesh.io/scenario"
 """Labels that say which role wanted an object, and for which inventory."""
 _FIRST = ("Namespace", "CustomResourceDefinition")
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def batch(

@@ -34,13 +34,13 @@ TWO = {"clusters": ["eu", "us"], "spire_server": ["eu"], "spire_agent": ["eu", "
 EXISTING = {"kubernetes_cluster_provider": "existing"}
 
 
-def read(
-    workloads: Any = INTENT["trustmesh_workloads"],
-    callers: Any = INTENT["trustmesh_callers"],
-    groups: Any = GROUPS,
-    hostvars: Any = UP,
-) -> model.Mesh:
-    return model.read(workloads, callers, hosts.read_hosts(hostvars, groups, "example.org"))
+def read(workloads: Any = None, callers: Any = None, groups: Any = None, hostvars: Any = None) -> model.Mesh:
+    """The mesh of blue_green, or another one."""
+    return model.read(
+        INTENT["trustmesh_workloads"] if workloads is None else workloads,
+        INTENT["trustmesh_callers"] if callers is None else callers,
+        hosts.read_hosts(UP if hostvars is None else hostvars, GROUPS if groups is None else groups, "example.org"),
+    )
 
 
 def own(**fields: Any) -> model.Mesh:
