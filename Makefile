@@ -37,28 +37,40 @@ READY_DEV := $(VENV)/.ready-dev-$(call hash,requirements.txt requirements-dev.tx
 # It is there while pip works: an environment that was left half made is thrown away.
 UNFINISHED := $(VENV)/.unfinished
 
+# Every folder of inventories is a scenario and a target. Other targets take one by name: make down SCENARIO=blue_green
+SCENARIOS := $(notdir $(patsubst %/,%,$(wildcard inventories/*/)))
+CHOSEN := $(or $(SCENARIO),blue_green)
+
 SUITES := lint unit sanity integration molecule
 
-.PHONY: help setup setup-dev link blue_green down clean test $(SUITES) build bench bench_entries drill
+.PHONY: help setup setup-dev link $(SCENARIOS) down verify show clean test $(SUITES) build bench bench_entries drill
 
 help: ## List the targets
+	@for name in $(SCENARIOS); do printf '  make %-14s %s\n' $$name "Scenario: from nothing to its proof; needs root or sudo"; done
 	@awk -F ':.*## ' '/^[a-z_-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "SCENARIO=name chooses one of: $(SCENARIOS). Without it down, verify and show take blue_green, molecule takes all."
 
-blue_green: setup ## Two clusters, from nothing to a verified quote: needs root or sudo
-	$(SUDO) ansible-playbook playbooks/blue_green.yml $(ARGS)
+# A scenario without a playbook of its own is run by the order for any inventory.
+$(SCENARIOS): setup
+	$(SUDO) ansible-playbook $(firstword $(wildcard playbooks/$@.yml) playbooks/site.yml) -e trustmesh_scenario=$@ $(ARGS)
 
-down: setup ## Tear blue_green down: clusters, network, kubeconfigs
-	$(SUDO) ansible-playbook playbooks/blue_green_teardown.yml $(ARGS)
+down: setup ## Tear a scenario down: clusters, network, kubeconfigs
+	$(SUDO) ansible-playbook playbooks/teardown.yml -e trustmesh_scenario=$(CHOSEN) $(ARGS)
 
-# The clusters of tests and benches are torn down too: a run that was killed may have left them.
-clean: ## Tear down and also remove all caches: build/, .venv, .ansible and what was built below ~/.cache/trustmesh
-	@if [ -d build ] || [ -d $(VENV) ]; then $(MAKE) down; fi
-	@if [ -d build/molecule ]; then $(SUDO) ansible-playbook playbooks/blue_green_teardown.yml \
-		-i inventories/blue_green -i molecule/blue_green/inventory; fi
-	@if [ -d build/drill ]; then $(SUDO) ansible-playbook playbooks/blue_green_teardown.yml \
-		-i inventories/blue_green -i tests/drills/inventory; fi
-	@if [ -d build/bench ]; then $(SUDO) ansible-playbook playbooks/blue_green_teardown.yml \
-		-i inventories/blue_green -i bench/inventory; fi
+verify: setup ## The proof alone of a scenario that is up: nothing is changed
+	$(SUDO) ansible-playbook playbooks/verify.yml -e trustmesh_scenario=$(CHOSEN) $(ARGS)
+
+show: setup ## What follows from the inventory of a scenario: nothing is contacted
+	@ansible-playbook playbooks/show.yml -e trustmesh_scenario=$(CHOSEN) $(ARGS)
+
+# Every instance leaves its kubeconfigs in a folder: a scenario's own in build/clusters, those of tests, drills and benches in
+# build/<instance>/clusters. Nothing says which scenario they are of. Only that one can delete its clusters, so each is tried.
+clean: ## Tear down all that is up, and remove all caches: build/, .venv, .ansible and what was built below ~/.cache/trustmesh
+	@for folder in build build/*; do for scenario in $(SCENARIOS); do \
+		if [ -n "$$(ls -A "$$folder/clusters" 2>/dev/null)" ]; then instance=$${folder#build}; \
+			$(MAKE) down SCENARIO=$$scenario ARGS="-e trustmesh_instance=$${instance#/}" || true; fi; done; done
+	@left=$$(find build -path 'build*/clusters/*' 2>/dev/null || true); if [ -n "$$left" ]; then \
+		echo "These clusters are still there, and the messages above say why. Nothing else was removed:" $$left >&2; exit 1; fi
 	@if [ -x $(VENV)/bin/ansible-playbook ]; then $(SUDO) ansible-playbook playbooks/clean.yml $(ARGS); fi
 	@if [ -d "$(CACHE)" ]; then $(ROOT) chmod -R u+w "$(CACHE)"; fi
 	$(ROOT) rm -rf build "$(CACHE)"
@@ -72,9 +84,9 @@ lint: setup-dev ## ansible-lint, yamllint, ruff, mypy
 unit: setup-dev ## Tests of the pure code, and the house rules
 sanity: setup-dev ## ansible-test sanity on a copy of the tracked files
 integration: setup-dev ## Tests with real spire-server and spire-agent processes
-molecule: setup-dev ## The scenario blue_green on clusters of its own, with its idempotence step
+molecule: setup-dev ## The scenarios on clusters of their own: twice, healed after harm, torn down
 $(SUITES):
-	@python tests/run.py $@
+	@python tests/run.py $@$(if $(SCENARIO),$(if $(filter molecule,$@),:$(SCENARIO)))
 
 build: setup ## The collection's artifact, for ansible-galaxy collection install
 	mkdir -p build
@@ -87,8 +99,8 @@ bench_entries: setup ## Registration entries at scale: tasks against the bare co
 	$(SUDO) ansible-playbook playbooks/toolchain.yml
 	python bench/entries.py
 
-drill: setup ## Kill the playbook at many moments and see that it converges
-	$(SUDO) python tests/drills/interrupt.py
+drill: setup ## Kill a scenario's playbook at many moments and see that it converges
+	$(SUDO) python tests/drills/interrupt.py $(CHOSEN)
 
 setup: $(READY) link ## The virtual environment with what the playbooks need
 setup-dev: $(READY_DEV) link ## The same, with what the tests need on top

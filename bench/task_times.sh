@@ -4,7 +4,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # Runs a playbook and ends with its tasks by the time they took, the slowest first:
-#   bench/task_times.sh playbooks/blue_green.yml [more options for ansible-playbook]
+#   bash bench/task_times.sh playbooks/blue_green.yml [more options for ansible-playbook]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH=$PWD/.venv/bin:$PATH ANSIBLE_CONFIG=$PWD/ansible.cfg

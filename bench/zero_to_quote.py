@@ -5,7 +5,7 @@
 
 Both run on artifacts that are built already, alternately, on clusters named tm-bench-*. The script applies the objects
 that the playbook's roles rendered, so the two differ only in who drives. Prints medians, spreads and ratios, and writes
-the ratios to build/bench/zero_to_quote.json.
+the ratios to build/tm-bench/zero_to_quote.json.
 
 The playbook is timed without its verify role until this program gets a quote through the whole path, and so is the
 script. Then the playbook runs again, with nothing to do.
@@ -26,12 +26,16 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-BUILD = ROOT / "build" / "bench"
+INSTANCE = "tm-bench"
+BUILD = ROOT / "build" / INSTANCE
 OUT = BUILD / "script"
 IN = OUT / "in"
-BLUE, GREEN = "tm-bench-blue", "tm-bench-green"
-NETWORK = "tm-bench"
-INVENTORY = ("-i", str(ROOT / "inventories" / "blue_green"), "-i", str(ROOT / "bench" / "inventory"))
+BLUE, GREEN = f"{INSTANCE}-blue", f"{INSTANCE}-green"
+NETWORK = INSTANCE
+INVENTORY = (
+    *("-i", str(ROOT / "inventories" / "blue_green"), "-e", "trustmesh_scenario=blue_green"),
+    *("-e", f"trustmesh_instance={INSTANCE}", "-e", "kubernetes_cluster_adopt=true"),
+)
 GOALS = {"playbook / script": 1.0, "rerun / first run": 0.25, "rerun / first run, both with verify": 0.25}
 
 
@@ -100,7 +104,7 @@ def first_quote(request: str, folder: str) -> float:
 
 KINDS = (
     "namespaces,serviceaccounts,configmaps,services,deployments,statefulsets,daemonsets,roles,rolebindings,"
-    "clusterroles,clusterrolebindings,customresourcedefinitions"
+    "clusterroles,clusterrolebindings,customresourcedefinitions,csidrivers"
 )
 MESH_KINDS = (
     "peerauthentications.security.istio.io,authorizationpolicies.security.istio.io,destinationrules.networking.istio.io"
@@ -108,6 +112,8 @@ MESH_KINDS = (
 REGISTRAR_KINDS = "clusterspiffeids.spire.spiffe.io,clusterstaticentries.spire.spiffe.io"
 OURS = "trustmesh."
 """How the ids of entries begin that the playbook made. The controller manager makes its own again."""
+MADE_HERE = ("app.kubernetes.io/managed-by", "trustmesh.spiffe")
+"""The label of what the roles applied. Nodes apply something of their own."""
 APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
@@ -117,7 +123,7 @@ def objects(cluster: str, kinds: str) -> list[dict[str, Any]]:
     found = []
     for live in json.loads(ask(*base))["items"]:
         applied = (live["metadata"].get("annotations") or {}).get(APPLIED)
-        if applied:
+        if applied and (live["metadata"].get("labels") or {}).get(MADE_HERE[0]) == MADE_HERE[1]:
             item = json.loads(applied)
             if item["kind"] == "Service":  # the script's clusters must not give it another port
                 for wanted, given in zip(item["spec"]["ports"], live["spec"]["ports"], strict=True):
@@ -140,9 +146,10 @@ def part_of(item: dict[str, Any], cluster: str) -> str:
         or name.endswith(".spire.spiffe.io")
     ):
         return "spire_server"
-    if "spire-agent" in name or "spire-system" in (name, namespace):
+    if "spire-agent" in name or "spire-system" in (name, namespace) or item["kind"] == "CSIDriver":
         return "spire_agent"
-    if name in ("envoy", "gateway"):
+    # In green the quote and its Envoy are one pod, which needs the agent.
+    if name == "gateway" or cluster == GREEN:
         return "envoy"
     return "demo_app"
 
@@ -268,8 +275,10 @@ def race(pairs: int, request: str, engine: str, server_command: str) -> dict[str
     shutil.rmtree(OUT, ignore_errors=True)
     IN.mkdir(parents=True)
     OUT.chmod(0o700)  # kubeconfigs live here
-    record = str(ROOT / "bench" / "record.yml")
-    run("record", ["ansible-playbook", record, *INVENTORY, "-e", f"bench_record_dir={IN}"])
+    record = str(ROOT / "bench" / ".playbooks" / "record.yml")
+    # A playbook outside of playbooks/ does not find the build folder by itself.
+    folders = ("-e", f"bench_record_dir={IN}", "-e", f"trustmesh_build_dir={BUILD}")
+    run("record", ["ansible-playbook", record, *INVENTORY, *folders])
     script_environment = prepare_script(engine, server_command)
     contestants: list[Callable[[], None]] = [play, script]
     for pair in range(pairs):
@@ -279,6 +288,7 @@ def race(pairs: int, request: str, engine: str, server_command: str) -> dict[str
             last = {name: round(series[-1], 1) for name, series in times.items() if series}
             print(f"pair {pair + 1} of {pairs}, {contestant.__name__}: {last}", flush=True)
     tear_down(engine)
+    playbook("teardown")  # and the network
     return times
 
 

@@ -25,7 +25,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build"
 BIN = Path(sys.executable).parent
-MOLECULE_REPORT = BUILD / "molecule" / "reports" / "blue_green.json"
+MOLECULE_INSTANCE = "tm-test"
+"""What the tests name their clusters after."""
+SCENARIOS = sorted(path.parent.name for path in ROOT.glob("molecule/*/molecule.yml"))
 QUIET_LIMIT = 60.0
 """After so many seconds without output a line says that the step is still running."""
 
@@ -96,14 +98,24 @@ def sanity(code: int, output: str) -> Tally:
     return at_least_one_failure(code, Tally(len(ran - bad), len(bad)))
 
 
-def molecule(code: int, output: str) -> Tally:
-    """Count the scenario's steps, and the checks on the wire that its verify role reports."""
-    words = re.findall(r"^\w+ +\[[^]]+\] (?:\x1b\[\d+m)*Executed: (\w+)", output, re.MULTILINE)
-    tally = Tally(sum(word == "Successful" for word in words), sum(word == "Failed" for word in words))
-    if MOLECULE_REPORT.is_file():
-        summary = json.loads(MOLECULE_REPORT.read_text())["summary"]
-        tally += Tally(int(summary["passed"]), int(summary["failed"]))
-    return at_least_one_failure(code, tally)
+def molecule(scenario: str) -> Count:
+    """Count a scenario's steps, and the checks on the wire that its verify role reports."""
+
+    def count(code: int, output: str) -> Tally:
+        words = re.findall(r"^\w+ +\[[^]]+\] (?:\x1b\[\d+m)*Executed: (\w+)", output, re.MULTILINE)
+        tally = Tally(sum(word == "Successful" for word in words), sum(word == "Failed" for word in words))
+        path = wire_report(scenario)
+        if path.is_file():
+            summary = json.loads(path.read_text())["summary"]
+            tally += Tally(int(summary["passed"]), int(summary["failed"]))
+        return at_least_one_failure(code, tally)
+
+    return count
+
+
+def wire_report(scenario: str) -> Path:
+    """Return the place of the report that a scenario's verify role writes."""
+    return BUILD / MOLECULE_INSTANCE / "reports" / f"{scenario}.json"
 
 
 def report(name: str) -> Path:
@@ -155,7 +167,10 @@ SUITES: dict[str, tuple[Step, ...]] = {
     "sanity": (tool("python", "tests/sanity/run.py", count=sanity),),
     # The real servers and agents come from the toolchain role; cached, this takes seconds.
     "integration": (tool("ansible-playbook", "playbooks/toolchain.yml", root=True, needed=True), pytest("integration")),
-    "molecule": (tool("molecule", "test", "--scenario-name", "blue_green", count=molecule, root=True),),
+    "molecule": tuple(
+        tool("molecule", "test", "--scenario-name", scenario, count=molecule(scenario), root=True)
+        for scenario in SCENARIOS
+    ),
 }
 
 
@@ -242,8 +257,8 @@ def forget_reports(names: list[str]) -> None:
     """Remove the suites' reports of an earlier run, so that only this run is counted."""
     (BUILD / "reports").mkdir(parents=True, exist_ok=True)
     for name in names:
-        path = MOLECULE_REPORT if name == "molecule" else report(name)
-        path.unlink(missing_ok=True)
+        for path in map(wire_report, SCENARIOS) if name == "molecule" else [report(name)]:
+            path.unlink(missing_ok=True)
 
 
 def main(names: list[str]) -> int:

@@ -18,7 +18,8 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-BUILD = ROOT / "build" / "drill"
+INSTANCE = "tm-drill"
+BUILD = ROOT / "build" / INSTANCE
 MOMENTS_S = (3, 7, 11, 15, 18, 20, 22, 24, 26, 29, 32)
 """Seconds after the start. From nothing, the run makes clusters until about 20 s and ends at about 40 s."""
 
@@ -28,7 +29,8 @@ def command(playbook: str) -> list[str]:
     return [
         "ansible-playbook",
         str(ROOT / "playbooks" / f"{playbook}.yml"),
-        *("-i", str(ROOT / "inventories" / "blue_green"), "-i", str(ROOT / "tests" / "drills" / "inventory")),
+        *("-e", "trustmesh_scenario=blue_green", "-e", f"trustmesh_instance={INSTANCE}"),
+        *("-e", "kubernetes_cluster_adopt=true"),
     ]
 
 
@@ -56,7 +58,7 @@ def finish(playbook: str, log: Path) -> dict[str, int]:
 
 
 def main() -> int:
-    finish("blue_green_teardown", BUILD / "teardown.log")
+    finish("teardown", BUILD / "teardown.log")
     for number, moment in enumerate(MOMENTS_S):
         kind = signal.SIGINT if number % 2 else signal.SIGKILL
         run = start("blue_green", BUILD / f"killed-{moment}.log")
@@ -70,8 +72,8 @@ def main() -> int:
     print(f"converged in {time.monotonic() - began:.0f} s, changed: {changed}")
     again = finish("blue_green", BUILD / "again.log")
     print(f"again, changed: {again}")
-    finish("blue_green_teardown", BUILD / "teardown.log")
-    left = finish("blue_green_teardown", BUILD / "teardown.log")
+    finish("teardown", BUILD / "teardown.log")
+    left = finish("teardown", BUILD / "teardown.log")
     print(f"torn down twice, the second time changed: {left}")
     return int(any(again.values()) or any(left.values()))
 

@@ -299,7 +299,7 @@ FIELDS: Mapping[str, Field] = {
 }
 
 
-def read(workloads: Any, callers: Any, hosts: Mapping[str, Host], apps: Mapping[str, App] = APPS) -> Mesh:
+def read(workloads: Any, callers: Any, hosts: Mapping[str, Host], apps: Mapping[str, App] | None = None) -> Mesh:
     """Read the two tables of an inventory, or raise InputError with everything that is wrong in them."""
     faults = Faults()
     for host in hosts.values():
@@ -309,7 +309,7 @@ def read(workloads: Any, callers: Any, hosts: Mapping[str, Host], apps: Mapping[
             faults.add(f"trustmesh_trust_domain of {host.name}: {error.message}.")
     found: dict[str, Workload] = {}
     for name, values in _table("trustmesh_workloads", workloads, "names of workloads", faults).items():
-        workload = _read_workload(name, values, hosts, apps, faults)
+        workload = _read_workload(name, values, hosts, APPS if apps is None else apps, faults)
         if workload is not None:
             found[workload.name] = workload
     known = {str(name) for name in workloads} if isinstance(workloads, Mapping) else set()
@@ -532,8 +532,8 @@ def _judge_callee(mesh: Mesh, workload: Workload, where: str, faults: Faults) ->
             f"{where}: it is called, and nothing keeps out those who are not listed. Say envoy: true for an Envoy"
             " before it, or put it into a mesh."
         )
-    if workload.mesh and not workload.labels:
-        faults.add(f"{where}: labels are missing. Its policies find its pods by them.")
+    if workload.guard is not None and not workload.labels:
+        faults.add(f"{where}: labels are missing. Its Service and its policies find its pods by them.")
     if mesh.is_open(workload) and not workload.mesh:
         faults.add(f"trustmesh_callers: {workload.name}: an Envoy of ours admits identities only, not {ANYONE}.")
 

@@ -276,7 +276,11 @@ def test_an_envoy_beside_an_application_is_its_way_in_and_out() -> None:
 )
 def test_an_envoy_beside_a_workload_that_exists(pod: str, kind: str) -> None:
     mesh = meshes.mesh(
-        {"a": {**CLIENT, "envoy": True}, "x": {"host": "one", "envoy": True, "pod": pod, "port": 80}}, {"x": ["a"]}
+        {
+            "a": {**CLIENT, "envoy": True},
+            "x": {"host": "one", "envoy": True, "pod": pod, "port": 80, "labels": {"app": "x"}},
+        },
+        {"x": ["a"]},
     )
     assert derive.envoys(mesh, "one")[1]["beside"] == {"kind": kind, "name": "x", "existing": True}
 

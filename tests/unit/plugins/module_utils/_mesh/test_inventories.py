@@ -30,6 +30,10 @@ def test_everything_that_is_derived_is_accepted_by_those_who_take_it(folder: Pat
         wanted = resources.resources(variables["spire_controller_manager_cluster_spiffe_ids"], [])
         assert resources.faults(wanted, False) == []
     made = proof(mesh)
+    if not mesh.callers:
+        # An example of a part: nobody calls, or what is to be proven is said by hand.
+        assert folder.parent.name == "examples"
+        return
     endpoints = reading.read_mesh(
         made.endpoints,
         {server["name"]: server["trust_domain"] for server in made.servers},
@@ -42,7 +46,7 @@ def test_everything_that_is_derived_is_accepted_by_those_who_take_it(folder: Pat
 def test_an_inventory_can_be_looked_at_before_anything_is_up(folder: Path) -> None:
     mesh = meshes.of_inventory(folder, up=False)
     assert derive.summary(mesh).keys() == mesh.hosts.keys()
-    assert proof(mesh).checks
+    assert proof(mesh).checks or not mesh.callers
 
 
 def test_blue_green_is_proven_by_these_seventeen() -> None:

@@ -242,7 +242,7 @@ TWO_MESHES = {**meshes.TWO, "mesh": ["one", "two"]}
             {**a(), "b": {"host": "one", "port": 80}},
             {"b": ["a"]},
             None,
-            "trustmesh_workloads: b: labels are missing. Its policies find its pods by them.",
+            "trustmesh_workloads: b: labels are missing. Its Service and its policies find its pods by them.",
         ),
         (
             {**a(mesh=False, envoy=True), "q": {**QUOTE, "mesh": False}},

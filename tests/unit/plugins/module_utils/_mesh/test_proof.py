@@ -276,7 +276,11 @@ def test_an_envoy_inside_its_cluster_is_tried_from_there(tools: list[str], tried
 def test_an_envoy_that_no_request_shows_is_told() -> None:
     front = {"host": "one", "app": "envoy", "mesh": False}
     mesh = up(
-        {"a": {**CLIENT, "envoy": True}, "front": front, "x": {"host": "one", "port": 81, "envoy": True}},
+        {
+            "a": {**CLIENT, "envoy": True},
+            "front": front,
+            "x": {"host": "one", "port": 81, "envoy": True, "labels": {"app": "x"}},
+        },
         {"front": ["a"], "x": ["a", "front"]},
     )
     assert "front may call x: nothing in its container can send a request" in proof(mesh).untried
