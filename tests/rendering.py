@@ -53,7 +53,8 @@ RENDERED: dict[str, dict[str, str]] = {
     "demo_app": {},
     "kubernetes_objects": {
         "pending": "kubernetes_objects_pending | default([])",
-        "batch": "kubernetes_objects_pending | default([]) | trustmesh.spiffe.object_batch('tests', [])",
+        "batch": "(kubernetes_objects_pending | default([]) + kubernetes_objects_secrets | default([]))"
+        " | trustmesh.spiffe.object_batch('tests', [])",
     },
 }
 
@@ -150,7 +151,7 @@ def render(folder: Path, cases: Mapping[str, Case]) -> Rendered:
                 "trustmesh_cache_dir": str(folder / "cache"),
             },
             "children": {
-                f"mode_{mode}": {"hosts": {n: _variables(n, c) for n, c in cases.items() if c.mode == mode}}
+                f"mode_{mode}": {"hosts": {n: variables(n, c) for n, c in cases.items() if c.mode == mode}}
                 for mode in modes
             },
         }
@@ -163,7 +164,7 @@ def render(folder: Path, cases: Mapping[str, Case]) -> Rendered:
     return Rendered(out)
 
 
-def _variables(name: str, case: Case) -> dict[str, Any]:
+def variables(name: str, case: Case) -> dict[str, Any]:
     # What would follow from the workloads of an inventory.
     derived = {
         "kubernetes_cluster_name": "test",

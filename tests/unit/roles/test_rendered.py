@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind.plan import Wanted
-from rendering import CASES, LISTED, PASSWORD, ROOT, TOKEN, Rendered
+from playbook import play
+from rendering import CASES, FRONT, GIVEN, LISTED, PASSWORD, ROOT, TOKEN, Rendered, variables
 
 MODES = ("official", "packages")
 LOOPBACK = {"socket_address": {"address": "127.0.0.1"}}
@@ -324,13 +326,28 @@ def test_the_connection_of_a_database_is_in_a_secret_alone(rendered: Rendered, c
     assert env["valueFrom"]["secretKeyRef"] == {"name": secret["metadata"]["name"], "key": "connection"}
 
 
-def test_tasks_that_hold_the_connection_of_a_database_show_nothing() -> None:
-    tasks = yaml.safe_load((ROOT / "roles/spire_server/tasks/install.yml").read_text())
-    (told,) = (task for task in tasks if "kubernetes_objects_pending" in task.get("ansible.builtin.set_fact", {}))
-    assert told["no_log"] == "{{ spire_server_database_type != 'sqlite3' }}"
+def test_the_connection_of_a_database_is_shown_nowhere(tmp_path: Path) -> None:
+    tasks = [
+        {
+            "ansible.builtin.include_role": {"name": f"trustmesh.spiffe.{role}", "tasks_from": "install"},
+            "vars": {"rolespec_validate": False},
+        }
+        for role in ("spire_server", "envoy")
+    ]
+    case = {**GIVEN, **variables("postgres", CASES["postgres"]), "envoy_instances": [FRONT]}
+    done = play([{"hosts": "localhost", "vars": case, "tasks": tasks}], tmp_path, "-vv")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "kubernetes_objects_pending" in done.stdout, "what is not secret is shown"
+    assert PASSWORD not in done.stdout + done.stderr
+
+
+def test_what_holds_secrets_is_applied_without_a_word() -> None:
     tasks = yaml.safe_load((ROOT / "roles/kubernetes_objects/tasks/apply.yml").read_text())
-    (sent,) = (task for task in tasks if ".secrets" in task.get("kubernetes.core.k8s", {}).get("definition", ""))
-    assert sent["no_log"] is True
+    holding = [task for task in tasks if re.search(r"\.secrets |_secrets", json.dumps(task)) and "no_log" in task]
+    assert [task["no_log"] for task in holding] == [
+        "{{ kubernetes_objects_secrets | default([]) | length > 0 }}",
+        True,
+    ]
 
 
 def test_an_overlay_reaches_the_configuration_of_the_server(rendered: Rendered) -> None:
