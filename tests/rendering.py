@@ -321,14 +321,31 @@ CASES = {
     "host_path": Case("packages", ("spire_server",), {"spire_server_storage": "host_path"}),
     "overlaid": Case(
         "packages",
-        ("spire_server",),
+        ("spire_server", "spire_agent"),
         {
+            "spire_agent_overlay": {"agent": {"sds": {"default_svid_name": "mine"}, "log_level": "DEBUG"}},
+            "spire_agent_pod_template": {
+                "spec": {"hostAliases": [{"ip": "192.0.2.5", "hostnames": ["spire.example"]}]}
+            },
+            "spire_server_volumes": [
+                {"name": "upstream", "mount_path": "/run/upstream", "source": {"secret": {"secretName": "upstream-ca"}}}
+            ],
+            "spire_server_rules": [
+                {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["bundle"], "verbs": ["get", "patch"]}
+            ],
             "spire_server_overlay": {
-                "server": {"jwt_issuer": "https://issuer.example.org", "audit_log_enabled": None},
+                "server": {
+                    "jwt_issuer": "https://issuer.example.org",
+                    "audit_log_enabled": None,
+                    "federation": {
+                        "bundle_endpoint": {"address": "0.0.0.0", "port": 8443, "profile": [{"https_spiffe": [{}]}]}  # noqa: S104
+                    },
+                },
                 "plugins": {"KeyManager": {"disk": None, "memory": {"plugin_data": {}}}},
             },
             "spire_server_pod_template": {"spec": {"priorityClassName": "system-cluster-critical"}},
         },
+        attestor="k8s_psat",
     ),
     "namespaces": Case(
         "packages",
@@ -337,6 +354,16 @@ CASES = {
             "istio_native_sidecars": False,
             "istio_enforce": "namespaces",
             "istio_enforced_namespaces": ["ready", "too"],
+            "istio_objects": [
+                {
+                    "apiVersion": "networking.istio.io/v1",
+                    "kind": "VirtualService",
+                    "metadata": {"name": "in", "namespace": "edge"},
+                    "spec": {"hosts": ["shop.example"]},
+                }
+            ],
+            "istio_mesh_id": "both",
+            "istio_network": "one",
             "istio_gateways": [
                 {"name": "in", "namespace": "edge", "ports": [{"name": "https", "port": 443, "target_port": 8443}]}
             ],

@@ -366,6 +366,40 @@ def test_a_pod_template_is_merged_into_the_workload(rendered: Rendered) -> None:
     assert "priorityClassName" not in pod(plain)
 
 
+def test_volumes_and_rules_that_an_overlay_needs(rendered: Rendered) -> None:
+    server = rendered.one("overlaid", "spire_server", "StatefulSet")
+    assert volume(server, "upstream")["secret"] == {"secretName": "upstream-ca"}
+    mounts = {item["name"]: item for item in containers(server)["spire-server"]["volumeMounts"]}
+    assert (mounts["upstream"]["mountPath"], mounts["upstream"]["readOnly"]) == ("/run/upstream", True)
+    rules = rendered.one("overlaid", "spire_server", "ClusterRole", "spire-server")["rules"]
+    assert {
+        "apiGroups": [""],
+        "resources": ["configmaps"],
+        "resourceNames": ["bundle"],
+        "verbs": ["get", "patch"],
+    } in rules
+    plain = rendered.one("packages", "spire_server", "ClusterRole", "spire-server")["rules"]
+    assert not any(verb in ("patch", "update", "delete", "*") for rule in plain for verb in rule["verbs"])
+
+
+def test_a_bundle_endpoint_is_reached_at_the_port_of_its_configuration(rendered: Rendered) -> None:
+    service = rendered.one("overlaid", "spire_server", "Service")
+    assert {"name": "bundle", "port": 8443, "targetPort": "bundle"} in service["spec"]["ports"]
+    server = containers(rendered.one("overlaid", "spire_server", "StatefulSet"))["spire-server"]
+    assert {"name": "bundle", "containerPort": 8443} in server["ports"]
+    (only,) = rendered.one("host_path", "spire_server", "Service")["spec"]["ports"]
+    assert only["name"] == "grpc"
+
+
+def test_an_overlay_reaches_the_configuration_and_the_pods_of_the_agents(rendered: Rendered) -> None:
+    configuration = conf(rendered, "overlaid", "spire_agent")
+    assert configuration["agent"]["sds"] == {"default_svid_name": "mine"}
+    assert configuration["agent"]["log_level"] == "DEBUG"
+    assert configuration["agent"]["trust_bundle_path"], "what it does not name stays"
+    (agent,) = (item for item in rendered.applied("overlaid") if item["kind"] == "DaemonSet")
+    assert pod(agent)["hostAliases"] == [{"ip": "192.0.2.5", "hostnames": ["spire.example"]}]
+
+
 def test_storage_class_and_size(rendered: Rendered) -> None:
     (claim,) = rendered.one("postgres", "spire_server", "StatefulSet")["spec"]["volumeClaimTemplates"]
     assert claim["spec"]["storageClassName"] == "fast"
@@ -551,6 +585,25 @@ def test_only_the_namespaces_that_are_named_are_enforced(rendered: Rendered) -> 
     assert rendered.value("namespaces", "istio", "problems") == []
     (problem,) = rendered.value("careless", "istio", "problems")
     assert "istio_enforced_namespaces is empty" in problem
+
+
+def test_objects_of_istio_come_as_they_are(rendered: Rendered) -> None:
+    (found,) = (item for item in rendered.applied("namespaces") if item["kind"] == "VirtualService")
+    assert found["spec"] == {"hosts": ["shop.example"]}
+    assert found["metadata"]["labels"]["trustmesh.io/role"] == "istio"
+
+
+def test_a_mesh_of_several_clusters_knows_which_one_it_is(rendered: Rendered) -> None:
+    told = rendered.value("namespaces", "istio", "overlay")["spec"]["values"]["global"]
+    assert (told["meshID"], told["network"], told["multiCluster"]) == ("both", "one", {"clusterName": "test"})
+    assert "meshID" not in rendered.value("packages", "istio", "overlay")["spec"]["values"]["global"]
+
+
+def test_several_envoys_of_one_host_are_apart(rendered: Rendered) -> None:
+    names = {instance["name"] for instance in CASES["packages"].variables["envoy_instances"]}
+    assert len(names) == 2
+    found = {item["metadata"]["name"] for item in rendered.objects("packages", "envoy") if item["kind"] == "ConfigMap"}
+    assert found == names
 
 
 def test_a_gateway_is_certified_by_spire(rendered: Rendered) -> None:
