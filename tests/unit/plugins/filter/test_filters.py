@@ -1,0 +1,101 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The filters as Ansible calls them: what they give, and how they say what is wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import meshes
+import pytest
+from ansible.errors import AnsibleFilterError
+from ansible_collections.trustmesh.spiffe.plugins.filter import configuration, mesh, objects
+from playbook import ROOT
+
+Data = dict[str, Any]
+FILTERS: Data = {
+    **configuration.FilterModule().filters(),
+    **mesh.FilterModule().filters(),
+    **objects.FilterModule().filters(),
+}
+INTENT, HOSTVARS, GROUPS = meshes.inventory(ROOT / "inventories" / "blue_green")
+BROKEN = {**INTENT, "workloads": {"a": {"host": "nowhere"}, "b": {}}}
+
+
+# The mesh
+
+
+def test_variables_and_proof_follow_from_an_inventory() -> None:
+    variables = FILTERS["mesh_variables"](INTENT, HOSTVARS, GROUPS, "blue")
+    assert [item["name"] for item in variables["envoy_instances"]] == ["gateway"]
+    assert len(FILTERS["mesh_proof"](INTENT, HOSTVARS, GROUPS)["checks"]) == 17
+
+
+def test_an_instance_has_clusters_of_its_own() -> None:
+    variables = FILTERS["mesh_variables"]({**INTENT, "instance": "ci"}, HOSTVARS, GROUPS, "green")
+    assert variables["kubernetes_cluster_name"] == "ci-green"
+
+
+def test_the_summary_is_for_people() -> None:
+    told = FILTERS["mesh_summary"](INTENT, HOSTVARS, GROUPS)
+    assert list(told) == ["blue", "green", "proof", "not tried"]
+    assert "sleep may call gateway (request)" in told["proof"]
+
+
+def test_faults_are_a_text_each() -> None:
+    assert FILTERS["mesh_faults"](INTENT, HOSTVARS, GROUPS) == []
+    found = FILTERS["mesh_faults"](BROKEN, HOSTVARS, GROUPS)
+    assert [text.split(":")[1] for text in found[:2]] == [" a", " b"]
+
+
+@pytest.mark.parametrize("name", ["mesh_variables", "mesh_proof", "mesh_summary"])
+def test_a_broken_inventory_is_told_in_its_own_words(name: str) -> None:
+    arguments = [BROKEN, HOSTVARS, GROUPS, *(["blue"] if name == "mesh_variables" else [])]
+    with pytest.raises(AnsibleFilterError, match="trustmesh_workloads: a: host is 'nowhere'"):
+        FILTERS[name](*arguments)
+
+
+def test_a_host_takes_the_steps_of_its_duties_and_of_its_provider() -> None:
+    steps = [
+        {"duty": "clusters", "role": "a", "tasks": "install"},
+        {"duty": "mesh", "role": "b", "tasks": "install"},
+        {"duty": "clusters", "role": "c", "tasks": "remove", "provider": "existing"},
+        {"duty": "clusters", "role": "d", "tasks": "remove", "provider": "kind"},
+    ]
+    taken = FILTERS["steps_for"]
+    assert [step["role"] for step in taken(steps, ["clusters", "others"], "kind")] == ["a", "d"]
+    assert [step["role"] for step in taken(steps, ["clusters", "mesh"], "existing")] == ["a", "b", "c"]
+
+
+# Configurations
+
+
+def test_configurations_say_what_is_wrong_with_them() -> None:
+    with pytest.raises(AnsibleFilterError, match="mine: unknown section 'x'"):
+        FILTERS["spire_configuration"]({}, {"x": {}}, "mine")
+    with pytest.raises(AnsibleFilterError, match="envoy_instances: e: listeners is empty"):
+        FILTERS["envoy_configuration"]({"name": "e", "spiffe_id": "spiffe://x/e"}, "/socket")
+
+
+def test_faults_of_several_envoys_are_together() -> None:
+    instances = [{"name": name, "spiffe_id": "spiffe://x/e"} for name in ("a", "b")]
+    assert [text.split(":")[1] for text in FILTERS["envoy_faults"](instances)] == [" a", " b"]
+
+
+def test_problems_are_the_texts_of_what_does_not_hold() -> None:
+    assert FILTERS["problems"]([[True, "fine"], [False, "one"], [0, "two"], ["yes", "fine"]]) == ["one", "two"]
+
+
+# Objects
+
+
+def test_what_is_wrong_with_objects_is_told() -> None:
+    with pytest.raises(AnsibleFilterError, match="one: an object without apiVersion"):
+        FILTERS["object_batch"]([{"owner": "one", "objects": [{"kind": "Pod"}]}])
+
+
+@pytest.mark.parametrize(("name", "value"), [("object_batch", [1]), ("object_answers", 1), ("foreign_namespaces", [1])])
+def test_what_is_no_input_at_all_is_told_too(name: str, value: Any) -> None:
+    with pytest.raises(AnsibleFilterError, match=f"{name.removeprefix('object_')}: this is no input for it"):
+        FILTERS[name](value)
