@@ -517,6 +517,15 @@ def _judge_workload(mesh: Mesh, workload: Workload, faults: Faults) -> None:
             workload.is_envoy and not mesh.callers.get(workload.name),
             "nobody may call this Envoy. Name its callers in trustmesh_callers.",
         ),
+        (
+            workload.is_envoy and not mesh.callees_of(workload),
+            "this Envoy may call nobody, so it leads nowhere. Name it as a caller in trustmesh_callers.",
+        ),
+        (
+            workload.envoy and not mesh.callers.get(workload.name) and not mesh.callees_of(workload),
+            "envoy is true, and it calls nobody and nobody may call it. Say in trustmesh_callers who does, or take"
+            " envoy: true out.",
+        ),
     ):
         if wrong:
             faults.add(f"{where}: {text}")

@@ -338,10 +338,10 @@ def test_applications_of_ours_and_no_others() -> None:
             "c": {**CLIENT, "namespace": "demo"},
             "q": {**QUOTE, "envoy": True, "expose": False},
             "p": {**QUOTE, "service": "prices"},
-            "x": {"host": "one", "labels": {"app": "x"}},
+            "x": {"host": "one", "envoy": True},
             "g": {"host": "one", "app": "envoy"},
         },
-        {"g": ["c"], "p": ["g"]},
+        {"g": ["c"], "p": ["g"], "q": ["x"]},
     )
     c, q, p = derive.demo_apps(mesh, "one")
     assert c == {

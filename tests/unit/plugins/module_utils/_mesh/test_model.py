@@ -233,6 +233,20 @@ TWO_MESHES = {**meshes.TWO, "mesh": ["one", "two"]}
             "trustmesh_workloads: e: nobody may call this Envoy. Name its callers in trustmesh_callers.",
         ),
         (
+            {**a(), "e": {"host": "one", "app": "envoy"}},
+            {"e": ["a"]},
+            None,
+            "trustmesh_workloads: e: this Envoy may call nobody, so it leads nowhere. Name it as a caller in"
+            " trustmesh_callers.",
+        ),
+        (
+            a(envoy=True),
+            {},
+            None,
+            "trustmesh_workloads: a: envoy is true, and it calls nobody and nobody may call it. Say in trustmesh_callers"
+            " who does, or take envoy: true out.",
+        ),
+        (
             {**a(), "b": {"host": "one", "labels": {"app": "b"}}},
             {"b": ["a"]},
             None,

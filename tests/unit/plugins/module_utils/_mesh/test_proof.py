@@ -9,7 +9,9 @@ from typing import Any
 
 import meshes
 import pytest
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._envoy import config
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh import derive
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.model import Mesh, Workload
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.proof import Proof, proof
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify import reading
@@ -205,6 +207,30 @@ def test_what_is_refused_has_a_control_that_is_let_in(mesh: Mesh) -> None:
             control = next(item for item in made.checks if item["name"] == check["control"])
             assert control["to"] == check["to"]
             assert TYPES[control["type"]].kind == POSITIVE
+
+
+@MANY
+@given(generated())
+def test_what_keeps_others_out_lists_exactly_those_who_may_call(mesh: Mesh) -> None:
+    envoys = {item["name"]: item for host in mesh.hosts for item in derive.envoys(mesh, host)}
+    policies = {item["name"]: item for host in mesh.hosts for item in derive.policies(mesh, host)}
+    for callee in mesh.workloads.values():
+        if callee.name not in mesh.callers:
+            continue
+        ids = [mesh.spiffe_id(caller) for caller in mesh.callers_of(callee)]
+        if callee.guard == "mesh":
+            policy = policies[f"callers-of-{callee.name}"]
+            listed = [f"spiffe://{principal}" for principal in policy.get("principals", [])]
+            assert policy.get("anyone", False) is mesh.is_open(callee)
+            assert mesh.is_open(callee) or listed == ids
+        else:
+            listener = envoys[callee.envoy_name]["listeners"][0]
+            assert listener["allowed_spiffe_ids"] == ids
+    for envoy in envoys.values():
+        assert config.faults(envoy, addresses=False) == []
+        for listener in envoy["listeners"]:
+            guarded = listener.get("allowed_spiffe_ids") or envoy["mesh"] or config.is_loopback(listener["address"])
+            assert guarded
 
 
 # Single cases
