@@ -243,7 +243,8 @@ TWO_MESHES = {**meshes.TWO, "mesh": ["one", "two"]}
             a(envoy=True),
             {},
             None,
-            "trustmesh_workloads: a: envoy is true, and it calls nobody and nobody may call it. Say in trustmesh_callers"
+            "trustmesh_workloads: a: envoy is true, and it calls nobody and nobody may call it. Say in"
+            " trustmesh_callers"
             " who does, or take envoy: true out.",
         ),
         (

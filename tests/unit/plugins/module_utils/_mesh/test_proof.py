@@ -145,7 +145,7 @@ def who(mesh: Mesh, check: Check) -> set[str]:
     return {str(check.fields.get("from"))}
 
 
-MANY = settings(max_examples=150, deadline=None)
+MANY = settings(max_examples=100, deadline=None)
 
 
 @MANY
