@@ -66,9 +66,17 @@ def mesh_faults(
     return []
 
 
-def steps_for(steps: list[dict[str, Any]], duties: Sequence[str], provider: str) -> list[dict[str, Any]]:
-    """The steps that a host with these duties takes. A step may be for clusters of one provider only."""
-    return [step for step in steps if step["duty"] in duties and step.get("provider", provider) == provider]
+def steps_for(steps: list[dict[str, Any]], duties: Sequence[str], provider: str, host: str) -> list[dict[str, Any]]:
+    """The steps that a host with these duties takes. A step may be for clusters of one provider only.
+
+    Each step names its host: Ansible runs equal includes of several hosts as one, in the order of whichever host came
+    first, and a host would take its own steps after those that it shares.
+    """
+    return [
+        {**step, "host": host}
+        for step in steps
+        if step["duty"] in duties and step.get("provider", provider) == provider
+    ]
 
 
 class FilterModule:

@@ -64,8 +64,8 @@ def test_a_host_takes_the_steps_of_its_duties_and_of_its_provider() -> None:
         {"duty": "clusters", "role": "d", "tasks": "remove", "provider": "kind"},
     ]
     taken = FILTERS["steps_for"]
-    assert [step["role"] for step in taken(steps, ["clusters", "others"], "kind")] == ["a", "d"]
-    assert [step["role"] for step in taken(steps, ["clusters", "mesh"], "existing")] == ["a", "b", "c"]
+    assert [step["role"] for step in taken(steps, ["clusters", "others"], "kind", "blue")] == ["a", "d"]
+    assert [step["role"] for step in taken(steps, ["clusters", "mesh"], "existing", "blue")] == ["a", "b", "c"]
 
 
 # Configurations
