@@ -42,7 +42,7 @@ def mesh(
     callers: Any = None,
     groups: Mapping[str, Sequence[str]] | None = None,
     variables: Mapping[str, Data] | None = None,
-    apps: Mapping[str, App] = APPS,
+    apps: Mapping[str, App] | None = None,
 ) -> model.Mesh:
     """Read a mesh. ``variables`` are those of hosts, by name."""
     groups = groups or ONE
