@@ -47,7 +47,8 @@ options:
   purge:
     description:
       - With O(state=absent), also remove the CustomResourceDefinitions, B(and with them every Istio object in the
-        cluster), the namespace if this module created it, and the root certificates that istiod left in all namespaces.
+        cluster), the namespace if this module created it, and the root certificates and revocation
+        lists that istiod left in all namespaces.
     type: bool
     default: false
   wait:

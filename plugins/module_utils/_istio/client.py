@@ -117,10 +117,10 @@ class Cluster(Kubectl):
                     raise
         return found
 
-    def root_certificates(self) -> list[KubeObject]:
-        """Return the copies of its root certificate that istiod writes into every namespace."""
+    def istiod_copies(self) -> list[KubeObject]:
+        """Return the copies of its root certificate and revocation list that istiod writes into every namespace."""
         arguments = ["get", "configmap", "--all-namespaces", "--selector", "istio.io/config=true", "-o", "json"]
-        return self.read(arguments, None, "Reading istiod's root certificates")
+        return self.read(arguments, None, "Reading istiod's copies")
 
     def apply(self, objects: Iterable[KubeObject]) -> None:
         """Write the objects, in their order, as the owner of their fields."""

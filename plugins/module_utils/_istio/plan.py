@@ -27,7 +27,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.model impo
     apply_order,
     delete_order,
 )
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.model import KubeObject, Ref
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.model import ISTIOD_COPIES, KubeObject, Ref
 
 CREATED, UPDATED, DELETED, UNCHANGED = "created", "updated", "deleted", "unchanged"
 
@@ -136,8 +136,8 @@ def plan_absent(live: Iterable[KubeObject], installation: Installation, purge: b
             f"purge: revision {', '.join(others)} of installation {installation.name} still needs the namespace and "
             "the definitions. Remove it first, or leave out purge."
         )
-    # istiod itself writes its root certificate into every namespace; that copy belongs to the installation too.
-    to_delete = [obj for obj in objects if obj["kind"] not in kept and (installation.owns(obj) or _is_root_copy(obj))]
+    # istiod itself writes these into every namespace; its copies belong to the installation too.
+    to_delete = [obj for obj in objects if obj["kind"] not in kept and (installation.owns(obj) or _is_copy(obj))]
     return Plan(tuple(Step(DELETED, Ref.of(obj), obj) for obj in sorted(to_delete, key=delete_order)))
 
 
@@ -145,8 +145,8 @@ def _revision(obj: KubeObject) -> str:
     return (obj["metadata"].get("labels") or {}).get(REVISION, "")
 
 
-def _is_root_copy(obj: KubeObject) -> bool:
-    return obj["kind"] == "ConfigMap" and obj["metadata"]["name"] == "istio-ca-root-cert"
+def _is_copy(obj: KubeObject) -> bool:
+    return obj["kind"] == "ConfigMap" and obj["metadata"]["name"] in ISTIOD_COPIES
 
 
 def _refuse_foreign(desired: Sequence[KubeObject], current: dict[Ref, KubeObject], installation: Installation) -> None:

@@ -82,7 +82,7 @@ def _present(params: Mapping[str, Any], check_mode: bool, installation: Installa
 def _absent(params: Mapping[str, Any], check_mode: bool, installation: Installation, cluster: Cluster) -> Outcome:
     live = cluster.labelled(installation.selector)
     if params["purge"] and live:
-        live += [obj for obj in cluster.root_certificates() if Ref.of(obj) not in by_ref(live)]
+        live += [obj for obj in cluster.istiod_copies() if Ref.of(obj) not in by_ref(live)]
     plan = plan_absent(live, installation, params["purge"])
     if plan.changed and not check_mode:
         cluster.delete(plan.to_delete, params["wait"], params["wait_timeout"])

@@ -18,7 +18,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.model import WORKLOAD_KINDS, KubeObject, Ref, stub
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.model import (
+    ISTIOD_COPIES,
+    WORKLOAD_KINDS,
+    KubeObject,
+    Ref,
+    stub,
+)
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.readiness import unready
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.renewal import workloads_to_renew
 
@@ -45,7 +51,8 @@ def batch(
     a ``pod_template`` to be merged into workloads and objects that are to be ``absent``. A namespace that several want
     is there once, with the labels of all. Namespaces of others are used as they are, and not among the objects. With
     ``known`` (``namespaces`` by name, ``apis`` by version) those that nothing could be asked about yet are ``later``.
-    ``namespaces`` are those of the objects that are ours, ``names`` the names of all that is wanted.
+    ``namespaces`` are those of the objects that are ours, ``names`` the names of all that is wanted, ``owners``
+    those who want it.
     """
     foreign = set(foreign_namespaces)
     found: dict[Ref, KubeObject] = {}
@@ -76,15 +83,20 @@ def batch(
         "later": [str(ref) for ref in later],
         "namespaces": [ref.name for ref in found if ref.kind == "Namespace"],
         "names": [str(ref) for ref in found],
+        "owners": sorted({item["owner"] for item in pending}),
     }
 
 
 def removal(
     pending: Sequence[Mapping[str, Any]], foreign_namespaces: Iterable[str], known: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return what is to be removed, as ``objects``, and the ``namespaces`` that may go when they are empty then."""
+    """Return what is to be removed, as ``objects``, and the ``namespaces`` that may go when they are empty then.
+
+    CustomResourceDefinitions stay: with one would go what others have of it.
+    """
     wanted = [given for item in pending for given in _objects(item)]
-    there = [stub(given) for given in wanted if given["kind"] != "Namespace" and _can_be_asked(given, known)]
+    going = [given for given in wanted if given["kind"] not in ("Namespace", "CustomResourceDefinition")]
+    there = [stub(given) for given in going if _can_be_asked(given, known)]
     # A claim cannot go while a pod uses its volume.
     there.sort(key=lambda given: given["kind"] != "PersistentVolumeClaim")
     names = {given["metadata"]["name"] for given in wanted if given["kind"] == "Namespace"}
@@ -251,7 +263,8 @@ def unused_namespaces(looked: Iterable[Mapping[str, Any]]) -> list[KubeObject]:
 
     Each item has the name of a namespace in ``item``, and in ``stdout_lines`` what ``kubectl get --output name`` lists.
     """
-    own = ("serviceaccount/default", "configmap/kube-root-ca.crt", "configmap/istio-ca-root-cert")
+    # What Kubernetes and istiod put into every namespace by themselves.
+    own = ("serviceaccount/default", *(f"configmap/{name}" for name in ("kube-root-ca.crt", *ISTIOD_COPIES)))
     return [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": looked_at["item"]}}
         for looked_at in looked

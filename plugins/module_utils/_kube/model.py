@@ -16,6 +16,8 @@ KubeObject = dict[str, Any]
 WORKLOAD_KINDS = ("Deployment", "DaemonSet", "StatefulSet")
 AWAITED_VERSIONS = {**dict.fromkeys(WORKLOAD_KINDS, "apps/v1"), "Service": "v1"}
 """The kinds that can be waited for by name, with the version of each."""
+ISTIOD_COPIES = ("istio-ca-root-cert", "istio-ca-crl")
+"""The ConfigMaps that istiod writes into every namespace."""
 
 
 @dataclass(frozen=True, order=True)

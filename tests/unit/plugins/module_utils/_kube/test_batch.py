@@ -177,6 +177,10 @@ def test_a_pod_template_reaches_the_workloads_of_its_owner_alone() -> None:
     assert same["spec"]["template"] == pod
 
 
+def test_who_wanted_something_is_said_once_even_when_it_was_nothing() -> None:
+    assert batch.batch([of("two"), of("one", made("ConfigMap", "a")), of("two", space())])["owners"] == ["one", "two"]
+
+
 # What is taken away
 
 
@@ -194,6 +198,13 @@ def test_claims_go_last_for_pods_hold_their_volumes() -> None:
     assert kinds(batch.removal([given], [], known)["objects"])[-1] == "PersistentVolumeClaim data"
 
 
+def test_removal_leaves_resource_types_for_others_may_have_some() -> None:
+    crds = {"apiextensions.k8s.io/v1": {"CustomResourceDefinition": {}}}
+    given = of("one", made("CustomResourceDefinition", "things.example.org", None), made("ConfigMap", "a"))
+    found = batch.removal([given], [], {**EVERYTHING, "apis": {**EVERYTHING["apis"], **crds}})
+    assert kinds(found["objects"]) == ["ConfigMap a"]
+
+
 def test_removal_leaves_namespaces_of_others() -> None:
     assert batch.removal([of("one", space())], ["demo"], EVERYTHING)["namespaces"] == []
 
@@ -205,7 +216,12 @@ def test_foreign_namespaces_are_those_without_our_label() -> None:
 
 
 def test_a_namespace_is_unused_when_only_kubernetes_own_things_are_in_it() -> None:
-    own = ["serviceaccount/default", "configmap/kube-root-ca.crt", "configmap/istio-ca-root-cert"]
+    own = [
+        "serviceaccount/default",
+        "configmap/kube-root-ca.crt",
+        "configmap/istio-ca-root-cert",
+        "configmap/istio-ca-crl",
+    ]
     looked = [
         {"item": "empty", "stdout_lines": []},
         {"item": "bare", "stdout_lines": own},
