@@ -746,8 +746,9 @@ def test_changelog_names_every_module() -> None:
 
 
 def make_targets() -> set[str]:
-    """Return the targets of the Makefile."""
-    return set(re.findall(r"^([a-z_-]+):.*## ", text("Makefile"), re.MULTILINE))
+    """Return the targets of the Makefile. Every inventory is one too."""
+    scenarios = {name.split("/")[1] for name in files("inventories/*/**")}
+    return scenarios | set(re.findall(r"^([a-z_-]+):.*## ", text("Makefile"), re.MULTILINE))
 
 
 @pytest.mark.parametrize("name", files("README.md", "CONTRIBUTING.md", "docs/**.md"))
