@@ -4,8 +4,8 @@
 """Renders what the roles would apply, with Ansible's own templating and without a cluster.
 
 Each case is a host of one play, with the variables of that case. A shadow of each role lends its defaults, variables,
-templates and files; of its tasks only those that set facts or read variables are taken, and one that keeps what is
-rendered. So everything is rendered in a single call of ansible-playbook.
+templates and files; of its tasks to install and configure only those that set facts or read variables are taken, and
+one that keeps what is rendered. So everything is rendered in a single call of ansible-playbook.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ import yaml
 from playbook import ROOT, play
 
 SHARED = ("defaults", "vars", "templates", "files")
+TAKEN = {"ansible.builtin.include_vars", "ansible.builtin.set_fact"}
 
 FILTER = """
 import json
@@ -35,66 +36,62 @@ class FilterModule:
         return {"keep": keep}
 """
 
-# What each role is rendered as: a name, and the expression that gives it.
+# Each role in the order of a run, and what is kept of it: a name, and the expression that gives it.
 RENDERED: dict[str, dict[str, str]] = {
-    "trustmesh": {},
+    "trustmesh": {"delivery": "trustmesh_socket_delivery"},
     "toolchain": {"bin": "toolchain_bin", "downloads": "__toolchain_downloads | default({})"},
-    "images": {
-        "refs": "images_refs",
-        "kind_config": "images_kind_config",
-        "stock_envoy": "images_stock_envoy",
-        "socket_delivery": "trustmesh_socket_delivery",
-    },
-    "cluster": {"config": "__cluster_config", "image": "cluster_image"},
+    "images": {"refs": "images_refs", "stock_envoy": "images_stock_envoy", "delivery": "trustmesh_socket_delivery"},
+    "kubernetes_cluster": {"config": "__kubernetes_cluster_config", "image": "kubernetes_cluster_image"},
     "spire_controller_manager": {
-        "objects": "lookup('ansible.builtin.template', 'crds.yml.j2', 'permissions.yml.j2', wantlist=true) | join('')",
-        "config": "lookup('ansible.builtin.template', 'config.yml.j2')",
-        "resources": "__spire_controller_manager_resources",
-        "privileged": "__spire_controller_manager_privileged",
-        "incomplete": "__spire_controller_manager_incomplete",
+        "sidecar": "spire_controller_manager_sidecar",
+        "problems": "__spire_controller_manager_problems",
     },
-    "spire_server": {
-        "objects": "lookup('ansible.builtin.template', 'objects.yml.j2')",
-        "conf": "lookup('ansible.builtin.template', 'server.conf.j2')",
-        "definitions": "definitions",
+    "spire_server": {"conf": "__spire_server_configuration"},
+    "spire_agent": {"conf": "__spire_agent_configuration"},
+    "envoy": {"configs": "__envoy_configurations"},
+    "istio": {"overlay": "__istio_rendered_overlay", "problems": "__istio_problems"},
+    "demo_app": {},
+    "kubernetes_objects": {
+        "pending": "kubernetes_objects_pending | default([])",
+        "batch": "kubernetes_objects_pending | default([]) | trustmesh.spiffe.object_batch('tests', [])",
     },
-    "spire_agent": {
-        "objects": "lookup('ansible.builtin.template', 'objects.yml.j2')",
-        "conf": "lookup('ansible.builtin.template', 'agent.conf.j2')",
-    },
-    "envoy": {"objects": "lookup('ansible.builtin.template', 'objects.yml.j2')", "config": "__envoy_config"},
-    "istio": {"overlay": "__istio_rendered_overlay", "objects": "__istio_mesh_objects"},
-    "demo_app": {"objects": "lookup('ansible.builtin.template', 'objects.yml.j2')"},
 }
 
 TOKEN = "3f5b1a90-0000-4000-8000-feedc0ffee00"
 """A join token that was minted in this run."""
 
-CLUSTER = {
+GIVEN = {
     "toolchain_engine_name": "podman",
     "toolchain_env": {},
-    "cluster_kubeconfig": "/nonexistent/kubeconfig",
-    "cluster_context": "kind-test",
-    "cluster_address": "192.0.2.7",
-    "cluster_nodes": [{"name": "test-control-plane", "role": "control-plane", "address": "192.0.2.7"}],
+    "toolchain_for_kind": True,
+    "kubernetes_cluster_workers": 1,
+    "kubernetes_cluster": {
+        "name": "test",
+        "kubectl": "kubectl",
+        "kubeconfig": "/nonexistent/kubeconfig",
+        "context": "kind-test",
+        "nodes": [{"name": "test-control-plane", "role": "control-plane", "address": "192.0.2.7"}],
+        "address": "192.0.2.7",
+        "made_here": True,
+    },
     "spire_server_endpoint": {"address": "192.0.2.1", "port": 30081},
-    "spire_server_connection": {},
     "spire_server_bundle": "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n",
     "__spire_agent_tokens": {"tokens": [{"token": TOKEN, "agent": {}}]},
     "__toolchain_node": {"control_node": {"go": {"version": "1.26.1", "path": "/usr/local/go/bin/go"}}},
     "__images_built": {"artifacts": {"node": {"key": "0123456789abcdef"}}},
+    "__images_programs": {"artifacts": {"programs": {"path": "/nonexistent"}}},
 }
 """What earlier roles and registered results would have told."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A host: its mode, the roles that it is rendered for, its variables, and whether the SPIRE server is its own."""
+    """A host: its mode, the roles that it is rendered for, its variables, and how its agents join."""
 
     mode: str
     roles: tuple[str, ...]
-    variables: Mapping[str, Any] | None = None
-    server: bool = False
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    attestor: str = "join_token"
 
 
 @dataclass(frozen=True)
@@ -109,8 +106,19 @@ class Rendered:
     def value(self, case: str, role: str, name: str) -> Any:
         return json.loads(self.text(case, role, name))
 
+    def pending(self, case: str, role: str) -> list[dict[str, Any]]:
+        """Return what the role wants to be applied, as it says it."""
+        return [item for item in self.value(case, "kubernetes_objects", "pending") if item["owner"] == role]
+
     def objects(self, case: str, role: str) -> list[dict[str, Any]]:
-        return [item for item in yaml.safe_load_all(self.text(case, role, "objects")) if item]
+        found: list[dict[str, Any]] = []
+        for item in self.pending(case, role):
+            found += [*yaml.safe_load_all(item.get("text", "")), *item.get("objects", [])]
+        return [item for item in found if item]
+
+    def applied(self, case: str, part: str = "objects") -> list[dict[str, Any]]:
+        """Return what is sent to the cluster for all roles: its ``secrets``, its ``objects`` or what is ``absent``."""
+        return [item for item in yaml.safe_load_all(self.value(case, "kubernetes_objects", "batch")[part]) if item]
 
     def one(self, case: str, role: str, kind: str, name: str | None = None) -> dict[str, Any]:
         """Return the only object of that kind (and name)."""
@@ -131,26 +139,19 @@ def render(folder: Path, cases: Mapping[str, Case]) -> Rendered:
     (folder / "filter_plugins" / "keep.py").write_text(FILTER)
     for role, expressions in RENDERED.items():
         _shadow(folder / "roles" / role, role, expressions, out)
-    hosts = {
-        name: {
-            **CLUSTER,
-            "toolchain_mode": case.mode,
-            "cluster_name": "test",
-            "render": case.roles,
-            **(case.variables or {}),
-        }
-        for name, case in cases.items()
-    }
     modes = sorted({case.mode for case in cases.values()})
     inventory = {
         "all": {
-            "vars": {"ansible_connection": "local", "ansible_python_interpreter": sys.executable},
+            "vars": {
+                **GIVEN,
+                "ansible_connection": "local",
+                "ansible_python_interpreter": sys.executable,
+                "trustmesh_build_dir": str(folder / "build"),
+                "trustmesh_cache_dir": str(folder / "cache"),
+            },
             "children": {
-                **{
-                    f"mode_{mode}": {"hosts": {n: hosts[n] for n, c in cases.items() if c.mode == mode}}
-                    for mode in modes
-                },
-                "spire_server": {"hosts": {name: {} for name, case in cases.items() if case.server}},
+                f"mode_{mode}": {"hosts": {n: _variables(n, c) for n, c in cases.items() if c.mode == mode}}
+                for mode in modes
             },
         }
     }
@@ -162,46 +163,86 @@ def render(folder: Path, cases: Mapping[str, Case]) -> Rendered:
     return Rendered(out)
 
 
+def _variables(name: str, case: Case) -> dict[str, Any]:
+    # What would follow from the workloads of an inventory.
+    derived = {
+        "kubernetes_cluster_name": "test",
+        "spire_server_service_type": "NodePort",
+        "spire_agent_server_host": name,
+        "spire_agent_attestor": case.attestor,
+        "spire_controller_manager_cluster_spiffe_ids": [],
+        "istio_authorization_policies": [],
+        "envoy_instances": [],
+        "demo_app_workloads": [],
+    }
+    always = ("trustmesh", "toolchain", "images", "kubernetes_objects")
+    return {
+        "toolchain_mode": case.mode,
+        "trustmesh_derived": derived,
+        "rendered_roles": [*always, *case.roles],
+        **case.variables,
+    }
+
+
 def _shadow(folder: Path, role: str, expressions: Mapping[str, str], out: Path) -> None:
     source = ROOT / "roles" / role
     (folder / "tasks").mkdir(parents=True)
     for part in SHARED:
         if (source / part).is_dir():
             (folder / part).symlink_to(source / part)
-    install = source / "tasks" / "install.yml"
-    tasks = yaml.safe_load(install.read_text()) if install.is_file() else []
-    taken = [
-        task
-        for task in tasks
-        if "ansible.builtin.include_vars" in task
-        or (role in ("toolchain", "images") and "ansible.builtin.set_fact" in task)
-    ]
-    extra: dict[str, Any] = {}
-    for task in tasks:
-        if role == "cluster":
-            extra.update(task.get("vars", {}))
-        if "definition" in task.get("kubernetes.core.k8s", {}):
-            extra["definitions"] = {
-                "no_log": bool(task.get("no_log")),
-                "objects": task["kubernetes.core.k8s"]["definition"],
-            }
+    taken: list[dict[str, Any]] = []
+    for name in ("install.yml", "configure.yml"):
+        path = source / "tasks" / name
+        # That of the cluster tells what GIVEN has.
+        tasks = yaml.safe_load(path.read_text()) if path.is_file() and role != "kubernetes_cluster" else []
+        taken += [task for task in tasks if TAKEN & set(task)]
     keep = {
         name: f"{{{{ {expression} | keep('{out}/' ~ inventory_hostname ~ '.{role}.{name}') }}}}"
         for name, expression in expressions.items()
     }
-    taken.append({"name": "Keep", "ansible.builtin.debug": {"msg": keep}, "vars": extra, "when": f"'{role}' in render"})
-    (folder / "tasks" / "main.yml").write_text(yaml.safe_dump(taken, width=1000))
+    taken.append({"name": "Keep", "ansible.builtin.debug": {"msg": keep}})
+    block = [{"name": "Take", "when": f"'{role}' in rendered_roles", "block": taken}]
+    (folder / "tasks" / "main.yml").write_text(yaml.safe_dump(block, width=1000))
 
 
-FRONT = {"envoy_name": "envoy", "envoy_namespace": "quotes", "envoy_upstream_address": "quote.quotes.svc.cluster.local"}
+LISTED = ["spiffe://example.org/a", "spiffe://example.org/b"]
+QUOTE = {"name": "quote", "namespace": "quotes", "app": "quote", "mesh": False, "port": 8080}
+FRONT = {
+    "name": "envoy",
+    "namespace": "quotes",
+    "labels": {"app.kubernetes.io/name": "envoy"},
+    "spiffe_id": "spiffe://example.org/ns/quotes/sa/envoy",
+    "listeners": [
+        {"name": "inbound", "port": 8443, "allowed_spiffe_ids": LISTED, "routes": [{"upstream": "upstream"}]}
+    ],
+    "upstreams": [{"name": "upstream", "address": "quote.quotes.svc.cluster.local", "port": 8080}],
+    "service": {"ports": [{"name": "https", "port": 8443, "target_port": 8443}]},
+}
 """An Envoy that lets listed identities in."""
+BESIDE = {
+    **FRONT,
+    "name": "quote-envoy",
+    "labels": {"app.kubernetes.io/name": "quote"},
+    "beside": {"kind": "Deployment", "name": "quote", "existing": False},
+    "upstreams": [{"name": "upstream", "address": "127.0.0.1", "port": 8080}],
+}
+"""The same in the pod of an application."""
 GATEWAY = {
-    "envoy_name": "gateway",
-    "envoy_namespace": "demo",
-    "envoy_in_mesh": True,
-    "envoy_service_type": "ClusterIP",
-    "envoy_upstream_address": "192.0.2.9",
-    "envoy_upstream_spiffe_ids": ["spiffe://example.org/green/envoy"],
+    "name": "gateway",
+    "namespace": "demo",
+    "labels": {"app.kubernetes.io/name": "gateway"},
+    "mesh": True,
+    "spiffe_id": "spiffe://example.org/ns/demo/sa/gateway",
+    "listeners": [{"name": "inbound", "port": 8080, "routes": [{"upstream": "upstream"}]}],
+    "upstreams": [
+        {
+            "name": "upstream",
+            "address": "192.0.2.9",
+            "port": 30443,
+            "spiffe_ids": ["spiffe://example.org/green/envoy"],
+        }
+    ],
+    "service": {"ports": [{"name": "http", "port": 80, "target_port": 8080}]},
 }
 """An Envoy of the mesh, whose requests leave under SPIFFE mTLS."""
 PASSWORD = "correct-horse-battery"
@@ -215,37 +256,49 @@ SPIFFE_IDS = [
     {"name": "gone", "state": "absent"},
     {"name": "lost", "spec": {"hint": "no template"}},
 ]
-SIDECAR = {
-    "name": "spire-controller-manager",
-    "image": "localhost/trustmesh/spire-controller-manager:0.6.4",
-    "args": ["-config", "/etc/spire-controller-manager/config.yml"],
-    "files": {"config.yml": "entryIDPrefix: one"},
-    "health_port": 8083,
+CALLERS = {
+    "name": "callers-of-quote",
+    "namespace": "quotes",
+    "selector": {"app.kubernetes.io/name": "quote"},
+    "principals": ["example.org/ns/demo/sa/client"],
+    "methods": ["GET"],
 }
+ALL = ("kubernetes_cluster", "spire_server", "spire_agent", "envoy", "istio", "demo_app")
 
 CASES = {
     "official": Case(
         "official",
-        tuple(RENDERED),
+        ALL,
         {
-            **FRONT,
-            "envoy_allowed_spiffe_ids": ["spiffe://example.org/a", "spiffe://example.org/b"],
-            "demo_app_parts": ["quote", "clients", "outsider"],
+            "envoy_instances": [FRONT],
+            "demo_app_workloads": [
+                {**QUOTE, "envoy": "envoy", "service": {"name": "quote", "port": 8080}},
+                {"name": "client", "namespace": "demo", "app": "client", "mesh": True},
+            ],
+            "istio_authorization_policies": [CALLERS, {**CALLERS, "name": "old", "state": "absent"}],
         },
-        server=True,
+        attestor="k8s_psat",
     ),
     "registrar": Case(
         "packages",
         ("spire_controller_manager", "spire_server"),
-        {"spire_controller_manager_cluster_spiffe_ids": SPIFFE_IDS, "spire_server_sidecars": [SIDECAR]},
+        {"spire_controller_manager_cluster_spiffe_ids": SPIFFE_IDS},
     ),
-    "official_remote": Case("official", ("spire_agent", "envoy", "istio"), {**GATEWAY, "istio_native_sidecars": False}),
+    "official_remote": Case(
+        "official",
+        ("spire_agent", "envoy", "istio"),
+        {"envoy_instances": [GATEWAY], "istio_native_sidecars": False},
+    ),
     "packages": Case(
         "packages",
-        tuple(RENDERED),
-        {**FRONT, "envoy_allowed_spiffe_ids": ["spiffe://example.org/a"], "demo_app_parts": ["quote"]},
+        ALL,
+        {
+            "envoy_instances": [FRONT, BESIDE],
+            "demo_app_workloads": [{**QUOTE, "envoy": "quote-envoy"}],
+        },
+        attestor="k8s_psat",
     ),
-    "packages_local": Case("packages", ("spire_agent", "envoy"), {**GATEWAY, "spire_agent_attestor": "k8s_psat"}),
+    "packages_remote": Case("packages", ("spire_agent", "envoy"), {"envoy_instances": [GATEWAY]}),
     "postgres": Case(
         "packages",
         ("spire_server",),
@@ -265,6 +318,29 @@ CASES = {
         },
     ),
     "host_path": Case("packages", ("spire_server",), {"spire_server_storage": "host_path"}),
-    "classic": Case("packages", ("istio",), {"istio_native_sidecars": False}),
+    "overlaid": Case(
+        "packages",
+        ("spire_server",),
+        {
+            "spire_server_overlay": {
+                "server": {"jwt_issuer": "https://issuer.example.org", "audit_log_enabled": None},
+                "plugins": {"KeyManager": {"disk": None, "memory": {"plugin_data": {}}}},
+            },
+            "spire_server_pod_template": {"spec": {"priorityClassName": "system-cluster-critical"}},
+        },
+    ),
+    "namespaces": Case(
+        "packages",
+        ("istio",),
+        {
+            "istio_native_sidecars": False,
+            "istio_enforce": "namespaces",
+            "istio_enforced_namespaces": ["ready", "too"],
+            "istio_gateways": [
+                {"name": "in", "namespace": "edge", "ports": [{"name": "https", "port": 443, "target_port": 8443}]}
+            ],
+        },
+    ),
+    "careless": Case("packages", ("istio",), {"istio_enforce": "namespaces"}),
 }
 """What the tests look at."""

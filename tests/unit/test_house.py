@@ -409,6 +409,32 @@ def test_hosts_are_names_in_groups(name: str) -> None:
     broken(places, f"{name}: hosts are clusters, groups are duties; variables go to group_vars and host_vars.")
 
 
+def test_a_scenario_is_an_inventory_and_a_few_lines() -> None:
+    names = {Path(name).parts[1] for name in files("inventories/*/hosts.ini")}
+    places = []
+    for name in sorted(names):
+        playbook = text(f"playbooks/{name}.yml")
+        if "import_playbook: site.yml" not in playbook or len(playbook.splitlines()) > 15:
+            places.append(f"playbooks/{name}.yml imports site.yml, in at most 15 lines")
+        lines = sum(len(text(file).splitlines()) for file in files(f"inventories/{name}/**"))
+        places += [f"inventories/{name} has {lines} lines, and 60 are enough"] if lines > 60 else []
+    places += [f"{name}: a statement of Jinja" for name in files("inventories/**", "examples/**") if "{%" in text(name)]
+    broken(places, "An inventory says who is there and who may call whom, and everything else follows.")
+
+
+def test_steps_name_duties_roles_and_tasks_that_exist() -> None:
+    duties = set(
+        importlib.import_module("ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.model").DUTIES
+    )
+    places = []
+    for name in files("playbooks/*.yml"):
+        for play in data(name):
+            for step in (play.get("vars") or {}).get("trustmesh_steps", []):
+                if f"roles/{step['role']}/tasks/{step['tasks']}.yml" not in tree() or step["duty"] not in duties:
+                    places.append(f"{name}: {step}")
+    broken(places, "A step names a duty, a role and one of its task files.")
+
+
 # Modules and their layers
 
 
@@ -746,8 +772,8 @@ def test_changelog_names_every_module() -> None:
 
 
 def make_targets() -> set[str]:
-    """Return the targets of the Makefile. Every inventory is one too."""
-    scenarios = {name.split("/")[1] for name in files("inventories/*/**")}
+    """Return the targets of the Makefile."""
+    scenarios = {Path(name).parts[1] for name in files("inventories/*/hosts.ini")}
     return scenarios | set(re.findall(r"^([a-z_-]+):.*## ", text("Makefile"), re.MULTILINE))
 
 

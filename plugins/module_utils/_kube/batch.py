@@ -11,23 +11,26 @@ longer than to apply them.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import yaml
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.model import WORKLOAD_KINDS, KubeObject, Ref, stub
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.readiness import unready
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.renewal import workloads_to_renew
+
+# It comes with Ansible on the control node, the only place where this is used.
+with contextlib.suppress(ImportError):
+    import yaml
 
 OURS = ("app.kubernetes.io/managed-by", "trustmesh.spiffe")
 """The label of everything that this collection made."""
 ROLE, SCENARIO = "trustmesh.io/role", "trustmesh.io/scenario"
 """Labels that say which role wanted an object, and for which inventory."""
 _FIRST = ("Namespace", "CustomResourceDefinition")
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def batch(
@@ -94,7 +97,7 @@ def _objects(item: Mapping[str, Any]) -> list[KubeObject]:
     given = list(item.get("objects") or [])
     if item.get("text"):
         # As bytes, because libyaml takes no string of a class of Ansible's own.
-        documents = yaml.load_all(item["text"].encode(), Loader=_LOADER)
+        documents = yaml.load_all(item["text"].encode(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         given += [document for document in documents if document]
     for made in given:
         good = isinstance(made, Mapping) and isinstance(made.get("metadata"), Mapping)

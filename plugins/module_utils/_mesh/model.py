@@ -296,7 +296,7 @@ FIELDS: Mapping[str, Field] = {
 }
 
 
-def read(workloads: Any, callers: Any, hosts: Mapping[str, Host], apps: Mapping[str, App] = APPS) -> Mesh:
+def read(workloads: Any, callers: Any, hosts: Mapping[str, Host], apps: Mapping[str, App] | None = None) -> Mesh:
     """Read the two tables of an inventory, or raise InputError with everything that is wrong in them."""
     faults = Faults()
     for host in hosts.values():
@@ -306,7 +306,7 @@ def read(workloads: Any, callers: Any, hosts: Mapping[str, Host], apps: Mapping[
             faults.add(f"trustmesh_trust_domain of {host.name}: {error.message}.")
     found: dict[str, Workload] = {}
     for name, values in _table("trustmesh_workloads", workloads, "names of workloads", faults).items():
-        workload = _read_workload(name, values, hosts, apps, faults)
+        workload = _read_workload(name, values, hosts, APPS if apps is None else apps, faults)
         if workload is not None:
             found[workload.name] = workload
     known = {str(name) for name in workloads} if isinstance(workloads, Mapping) else set()

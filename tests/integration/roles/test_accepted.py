@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -33,9 +34,9 @@ def run(*argv: str) -> str:
 def test_spire_server_accepts_its_configuration(
     rendered: Rendered, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
-    variables = CASES[case].variables or {}
+    variables = CASES[case].variables
     monkeypatch.setenv("DATABASE_CONNECTION", variables.get("spire_server_database_connection", ""))
-    conf = tmp_path / "server.conf"
+    conf = tmp_path / "server.json"
     conf.write_text(rendered.text(case, "spire_server", "conf"))
     assert "valid" in run(binary("spire-server"), "validate", "-config", str(conf), "-expandEnv")
 
@@ -45,7 +46,7 @@ def test_spire_agent_accepts_its_configuration(
     rendered: Rendered, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
     monkeypatch.setenv("MY_NODE_NAME", "node")
-    conf = tmp_path / "agent.conf"
+    conf = tmp_path / "agent.json"
     # In the pod the token lies in the agent's own folder, and the agent reads it when it checks its configuration.
     (tmp_path / "join-token").write_text("token")
     text = rendered.text(case, "spire_agent", "conf")
@@ -55,5 +56,5 @@ def test_spire_agent_accepts_its_configuration(
 
 @pytest.mark.parametrize("case", of("envoy"))
 def test_envoy_accepts_its_configuration(rendered: Rendered, case: str) -> None:
-    config = rendered.text(case, "envoy", "config")
-    run(binary("envoy"), "--mode", "validate", "--log-level", "error", "--config-yaml", config)
+    for config in rendered.value(case, "envoy", "configs"):
+        run(binary("envoy"), "--mode", "validate", "--log-level", "error", "--config-yaml", json.dumps(config))
