@@ -97,7 +97,9 @@ def junit(name: str) -> Count:
 def sanity(code: int, output: str) -> Tally:
     """Count the tests that ansible-test names, and the ones in its closing list."""
     ran = set(re.findall(r'^Running sanity test "([^"]+)"', output, re.MULTILINE))
-    closing = re.search(r"^FATAL: The \d+ sanity test\(s\) listed below.*failed:\n((?:\S.*\n?)*)", output, re.MULTILINE)
+    closing = re.search(
+        r"^FATAL: The \d+ sanity test\(s\) listed below.*failed\b.*\n((?:\S.*\n?)*)", output, re.MULTILINE
+    )
     bad = {line.split()[0] for line in closing.group(1).splitlines() if line.strip()} if closing else set()
     return at_least_one_failure(code, Tally(len(ran - bad), len(bad)))
 

@@ -69,9 +69,11 @@ def test_a_skipped_test_counts_as_failed(build: Path) -> None:
 def test_sanity_counts_the_tests_by_name() -> None:
     output = (
         'Running sanity test "import"\nRunning sanity test "pep8"\n'
-        "FATAL: The 1 sanity test(s) listed below (out of 2) failed:\npep8\n"
+        "FATAL: The 2 sanity test(s) listed below (out of 3) failed. See error output above for details.\n"
+        "import --python 3.11\npep8\n"
     )
-    assert runner.sanity(1, output) == Tally(1, 1)
+    assert runner.sanity(1, 'Running sanity test "shebang"\n' + output) == Tally(1, 2)
+    assert runner.sanity(0, output.partition("FATAL")[0]) == Tally(2, 0)
     assert runner.sanity(1, "") == Tally(0, 1)
 
 
