@@ -529,8 +529,8 @@ def _judge_callee(mesh: Mesh, workload: Workload, where: str, faults: Faults) ->
             f"{where}: it is called, and nothing keeps out those who are not listed. Say envoy: true for an Envoy"
             " before it, or put it into a mesh."
         )
-    if workload.mesh and not workload.labels:
-        faults.add(f"{where}: labels are missing. Its policies find its pods by them.")
+    if workload.guard is not None and not workload.labels:
+        faults.add(f"{where}: labels are missing. Its Service and its policies find its pods by them.")
     if mesh.is_open(workload) and not workload.mesh:
         faults.add(f"trustmesh_callers: {workload.name}: an Envoy of ours admits identities only, not {ANYONE}.")
 

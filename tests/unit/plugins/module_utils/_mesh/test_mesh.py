@@ -115,7 +115,10 @@ def test_an_existing_service_is_called_through_the_callers_own_envoy() -> None:
 def test_trust_domains_that_call_each_other_federate() -> None:
     groups = {**TWO, "spire_server": ["eu", "us"]}
     hostvars = {"eu": {**EXISTING, "trustmesh_trust_domain": "eu.example"}, "us": EXISTING}
-    workloads = {"shop": {"host": "eu", "envoy": True}, "billing": {"host": "us", "envoy": True, "port": 80}}
+    workloads = {
+        "shop": {"host": "eu", "envoy": True},
+        "billing": {"host": "us", "envoy": True, "port": 80, "labels": {"a": "b"}},
+    }
     mesh = read(workloads, {"billing": ["shop"]}, groups, hostvars)
     assert derive.federation(mesh, "eu") == [{"trust_domain": "example.org", "host": "us"}]
     entry = derive.entries(mesh, "us")[-1]
