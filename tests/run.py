@@ -3,8 +3,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run the test suites one after the other and add up what passed and what failed.
 
-``python tests/run.py`` runs all of them, ``python tests/run.py lint unit`` only those. A suite that fails does not stop
-the next ones. The last line is always ``N passed, N failed``, and the exit code is 0 only when nothing failed.
+``python tests/run.py`` runs all of them, ``python tests/run.py lint unit`` only those. Each Molecule scenario is a
+suite: ``molecule:blue_green`` is one, ``molecule`` all of them. A suite that fails does not stop the next ones. The
+last line is always ``N passed, N failed``, and the exit code is 0 only when nothing failed.
+
+Some suites need the tools and images, which take long to build on a new machine. Building begins first and goes on
+beside the suites that do not need them.
 """
 
 from __future__ import annotations
@@ -93,7 +97,9 @@ def junit(name: str) -> Count:
 def sanity(code: int, output: str) -> Tally:
     """Count the tests that ansible-test names, and the ones in its closing list."""
     ran = set(re.findall(r'^Running sanity test "([^"]+)"', output, re.MULTILINE))
-    closing = re.search(r"^FATAL: The \d+ sanity test\(s\) listed below.*failed:\n((?:\S.*\n?)*)", output, re.MULTILINE)
+    closing = re.search(
+        r"^FATAL: The \d+ sanity test\(s\) listed below.*failed\b.*\n((?:\S.*\n?)*)", output, re.MULTILINE
+    )
     bad = {line.split()[0] for line in closing.group(1).splitlines() if line.strip()} if closing else set()
     return at_least_one_failure(code, Tally(len(ran - bad), len(bad)))
 
@@ -125,15 +131,11 @@ def report(name: str) -> Path:
 
 @dataclass(frozen=True)
 class Step:
-    """One command of a suite. ``root`` says that a container engine or system packages are touched.
-
-    When a step that is ``needed`` fails, the rest of the suite is left out.
-    """
+    """One command of a suite. ``root`` says that a container engine or system packages are touched."""
 
     argv: tuple[str, ...]
     count: Count = whole
     root: bool = False
-    needed: bool = False
 
     def command(self) -> list[str]:
         """Return the words to run: behind sudo when root is needed and this is somebody else."""
@@ -143,9 +145,18 @@ class Step:
         return ["sudo", "env", *kept, *self.argv]
 
 
-def tool(name: str, *words: str, count: Count = whole, root: bool = False, needed: bool = False) -> Step:
+@dataclass(frozen=True)
+class Suite:
+    """Steps in their order. ``built`` says that they need the tools and images. ``report`` is what is counted of."""
+
+    steps: tuple[Step, ...]
+    built: bool = False
+    report: Path | None = None
+
+
+def tool(name: str, *words: str, count: Count = whole, root: bool = False) -> Step:
     """Return a step that runs a program of the virtual environment."""
-    return Step((str(BIN / name), *words), count, root, needed)
+    return Step((str(BIN / name), *words), count, root)
 
 
 def pytest(name: str) -> Step:
@@ -155,23 +166,31 @@ def pytest(name: str) -> Step:
     return tool("pytest", f"tests/{name}", *argv, count=junit(name))
 
 
-SUITES: dict[str, tuple[Step, ...]] = {
-    "lint": (
-        tool("yamllint", "--strict", "."),
-        tool("ruff", "check", "."),
-        tool("ruff", "format", "--check", "."),
-        tool("mypy"),
-        tool("ansible-lint", "--offline", "--strict", "--nocolor"),
+def scenario(name: str) -> Suite:
+    """Return the suite of a Molecule scenario."""
+    step = tool("molecule", "test", "--scenario-name", name, count=molecule(name), root=True)
+    return Suite((step,), built=True, report=wire_report(name))
+
+
+MOLECULE = "molecule"
+SUITES: dict[str, Suite] = {
+    "lint": Suite(
+        (
+            tool("yamllint", "--strict", "."),
+            tool("ruff", "check", "."),
+            tool("ruff", "format", "--check", "."),
+            tool("mypy"),
+            tool("ansible-lint", "--offline", "--strict", "--nocolor"),
+        )
     ),
-    "unit": (pytest("unit"),),
-    "sanity": (tool("python", "tests/sanity/run.py", count=sanity),),
-    # The real servers and agents come from the toolchain role; cached, this takes seconds.
-    "integration": (tool("ansible-playbook", "playbooks/toolchain.yml", root=True, needed=True), pytest("integration")),
-    "molecule": tuple(
-        tool("molecule", "test", "--scenario-name", scenario, count=molecule(scenario), root=True)
-        for scenario in SCENARIOS
-    ),
+    "unit": Suite((pytest("unit"),), report=report("unit")),
+    "sanity": Suite((tool("python", "tests/sanity/run.py", count=sanity),)),
+    "integration": Suite((pytest("integration"),), built=True, report=report("integration")),
+    **{f"{MOLECULE}:{name}": scenario(name) for name in SCENARIOS},
 }
+# Beside tests it takes what they leave over: some of them measure time.
+BUILDING = Step(("nice", str(BIN / "ansible-playbook"), "playbooks/images.yml"), root=True)
+BUILDING_NAME = "tools and images"
 
 
 def environment() -> dict[str, str]:
@@ -194,17 +213,22 @@ def clock(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
-def run(step: Step, began: float) -> tuple[int, str]:
-    """Run a step, show its output as it comes, and return its exit code and output."""
-    process = subprocess.Popen(
+def start(step: Step, output: int) -> subprocess.Popen[bytes]:
+    """Start a step in a session of its own, so that it can be ended with all of its children."""
+    return subprocess.Popen(
         step.command(),
         cwd=ROOT,
         env=environment(),
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
+        stdout=output,
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
+
+
+def run(step: Step, began: float) -> tuple[int, str]:
+    """Run a step, show its output as it comes, and return its exit code and output."""
+    process = start(step, subprocess.PIPE)
     assert process.stdout is not None
     output = bytearray()
     try:
@@ -237,47 +261,126 @@ def stop(group: int) -> None:
         subprocess.run(["sudo", "kill", "-TERM", "--", f"-{group}"], check=False)  # noqa: S607 - sudo is where PATH says
 
 
-def run_suite(name: str, heading: str, began: float) -> Tally:
+class Beside:
+    """A step that runs beside others. Its output goes to a file, and is shown when the step is waited for."""
+
+    def __init__(self, step: Step, name: str) -> None:
+        self.step, self.name, self.began = step, name, time.monotonic()
+        self.log = BUILD / "reports" / f"{name.replace(' ', '-')}.log"
+        with self.log.open("wb") as output:
+            self.process = start(step, output.fileno())
+
+    def progress(self) -> str:
+        """Return one line: for how long it has been running, and what it said last."""
+        lines = self.log.read_text(errors="replace").split("\n")
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        state = "running" if self.process.poll() is None else "through"
+        return f"… {self.name}: {state}, {clock(time.monotonic() - self.began)}. {last}"[:120]
+
+    def finish(self) -> tuple[int, str]:
+        """Wait for it with a line of progress now and then, show its output, and return its exit code and output."""
+        while True:
+            try:
+                code = self.process.wait(QUIET_LIMIT)
+                break
+            except subprocess.TimeoutExpired:
+                print(self.progress(), flush=True)
+        output = self.log.read_text(errors="replace")
+        print(output, end="", flush=True)
+        return code, output
+
+    def stop(self) -> None:
+        """End it, if it still runs."""
+        if self.process.poll() is None:
+            stop(self.process.pid)
+            self.process.wait()
+
+
+def announce(heading: str, step: Step, began: float) -> None:
+    """Say which step comes."""
+    print(f"\n=== {heading}, {clock(time.monotonic() - began)} elapsed")
+    print("$ " + " ".join([Path(step.argv[0]).name, *step.argv[1:]]), flush=True)
+
+
+def run_suite(name: str, heading: str, began: float, beside: Beside | None) -> Tally:
     """Run the steps of a suite and return what they count up to."""
     tally = Tally()
-    steps = SUITES[name]
+    steps = SUITES[name].steps
     for number, step in enumerate(steps, start=1):
-        print(f"\n=== {heading}, step {number} of {len(steps)}, {clock(time.monotonic() - began)} elapsed")
-        print("$ " + " ".join([Path(step.argv[0]).name, *step.argv[1:]]))
-        sys.stdout.flush()
+        announce(f"{heading}, step {number} of {len(steps)}", step, began)
+        if beside:
+            print(beside.progress(), flush=True)
         code, output = run(step, began)
         tally += step.count(code, output)
-        if code != 0 and step.needed:
-            print(f"The rest of {name} needs this step and is left out.")
-            break
     return tally
 
 
 def forget_reports(names: list[str]) -> None:
     """Remove the suites' reports of an earlier run, so that only this run is counted."""
     (BUILD / "reports").mkdir(parents=True, exist_ok=True)
-    for name in names:
-        for path in map(wire_report, SCENARIOS) if name == "molecule" else [report(name)]:
-            path.unlink(missing_ok=True)
+    for path in [SUITES[name].report for name in names]:
+        if path and path.exists():
+            # Those of scenarios belong to root.
+            subprocess.run(Step(("rm", str(path)), root=not os.access(path.parent, os.W_OK)).command(), check=True)
+
+
+def chosen(names: list[str]) -> list[str]:
+    """Return the names of the suites that are meant: all of them when none is named."""
+    all_of = {MOLECULE: [name for name in SUITES if name.startswith(f"{MOLECULE}:")]}
+    return [each for name in names or SUITES for each in all_of.get(name, [name])]
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a suite counted up to, and in how many seconds."""
+
+    name: str
+    tally: Tally
+    seconds: float
+
+
+def run_suites(names: list[str], began: float) -> list[Row]:
+    """Run suites in their order, and build what they need before or beside them."""
+    rows: list[Row] = []
+    # When the first suite waits for it there is nothing beside, and its output can be shown as it comes.
+    waiting = any(SUITES[name].built for name in names)
+    beside = Beside(BUILDING, BUILDING_NAME) if waiting and not SUITES[names[0]].built else None
+    built = False
+    try:
+        for number, name in enumerate(names, start=1):
+            heading = f"suite {number} of {len(names)}: {name}"
+            if SUITES[name].built and waiting:
+                announce(BUILDING_NAME, BUILDING, began)
+                start_s = beside.began if beside else time.monotonic()
+                code, output = beside.finish() if beside else run(BUILDING, began)
+                rows.append(Row(BUILDING_NAME, BUILDING.count(code, output), time.monotonic() - start_s))
+                built, waiting, beside = code == 0, False, None
+            if SUITES[name].built and not built:
+                print(f"\n=== {heading} is left out: it needs the tools and images")
+                rows.append(Row(name, Tally(0, 1), 0.0))
+                continue
+            start_s = time.monotonic()
+            tally = run_suite(name, heading, began, beside)
+            rows.append(Row(name, tally, time.monotonic() - start_s))
+    finally:
+        if beside:
+            beside.stop()
+    return rows
 
 
 def main(names: list[str]) -> int:
-    names = names or list(SUITES)
+    names = chosen(names)
     unknown = [name for name in names if name not in SUITES]
     if unknown:
-        print(f"No such suite: {', '.join(unknown)}. There are: {', '.join(SUITES)}.", file=sys.stderr)
+        known = ", ".join([*SUITES, MOLECULE])
+        print(f"No such suite: {', '.join(unknown)}. There are: {known}.", file=sys.stderr)
         return 2
     forget_reports(names)
-    began = time.monotonic()
-    rows: list[tuple[str, Tally, float]] = []
-    for number, name in enumerate(names, start=1):
-        start = time.monotonic()
-        tally = run_suite(name, f"suite {number} of {len(names)}: {name}", began)
-        rows.append((name, tally, time.monotonic() - start))
-    print("\nsuite        passed  failed    time")
-    for name, tally, seconds in rows:
-        print(f"{name:<12} {tally.passed:>6}  {tally.failed:>6}  {clock(seconds):>6}")
-    total = sum((tally for _name, tally, _seconds in rows), Tally())
+    rows = run_suites(names, time.monotonic())
+    print(f"\n{'suite':<24} passed  failed    time")
+    for row in rows:
+        print(f"{row.name:<24} {row.tally.passed:>6}  {row.tally.failed:>6}  {clock(row.seconds):>6}")
+    total = sum((row.tally for row in rows), Tally())
     print(f"{total.passed} passed, {total.failed} failed", flush=True)
     return 1 if total.failed else 0
 
