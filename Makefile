@@ -34,16 +34,22 @@ SUDO := $(if $(ROOT),$(ROOT) env "PATH=$$PATH" "HOME=$$HOME" "ANSIBLE_CONFIG=$$A
 hash = $(shell { cat $(1) 2>/dev/null; $(PYTHON) -V 2>&1; } | sha256sum | cut -c1-16)
 READY := $(VENV)/.ready-$(call hash,requirements.txt)
 READY_DEV := $(VENV)/.ready-dev-$(call hash,requirements.txt requirements-dev.txt)
+# What runs as root is what was looked at: every package by its digest, and none that runs a program to build itself.
+PINNED := --quiet --disable-pip-version-check --require-hashes --only-binary :all:
 # It is there while pip works: an environment that was left half made is thrown away.
 UNFINISHED := $(VENV)/.unfinished
+
+# For every Python that ansible-core of this version runs with, whatever this one is.
+LOCKED := --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --upgrade \
+	--custom-compile-command 'make lock'
 
 # Every folder of inventories is a scenario and a target. Other targets take one by name: make down SCENARIO=blue_green
 SCENARIOS := $(notdir $(patsubst %/,%,$(wildcard inventories/*/)))
 CHOSEN := $(or $(SCENARIO),blue_green)
 
-SUITES := lint unit sanity integration molecule
+SUITES := lint unit sanity integration pages molecule
 
-.PHONY: help setup setup-dev link $(SCENARIOS) down verify show clean test $(SUITES) build bench bench_entries drill
+.PHONY: help setup setup-dev link $(SCENARIOS) down verify show clean test $(SUITES) lock build bench bench_entries drill
 
 help: ## List the targets
 	@for name in $(SCENARIOS); do printf '  make %-14s %s\n' $$name "Scenario: from nothing to its proof; needs root or sudo"; done
@@ -77,13 +83,14 @@ clean: ## Tear down all that is up, and remove all caches: build/, .venv, .ansib
 	$(ROOT) rm -rf $(VENV) .ansible .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	$(ROOT) find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-test: setup-dev ## All tests: lint, unit, sanity, integration, molecule
+test: setup-dev ## All tests: lint, unit, sanity, integration, pages, molecule
 	@python tests/run.py
 
 lint: setup-dev ## ansible-lint, yamllint, ruff, mypy
 unit: setup-dev ## Tests of the pure code, and the house rules
 sanity: setup-dev ## ansible-test sanity on a copy of the tracked files
 integration: setup-dev ## Tests with real spire-server and spire-agent processes
+pages: setup-dev ## What the pages and examples say, done on two clusters that exist
 molecule: setup-dev ## The scenarios on clusters of their own: twice, healed after harm, torn down
 $(SUITES):
 	@python tests/run.py $@$(if $(SCENARIO),$(if $(filter molecule,$@),:$(SCENARIO)))
@@ -121,14 +128,22 @@ $(READY): $(if $(wildcard $(UNFINISHED)),again)
 	@echo "Making $(VENV) from requirements.txt"
 	@rm -rf $(VENV) && mkdir $(VENV) && touch $(UNFINISHED)
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(BIN)/pip install $(PINNED) -r requirements.txt
 	@rm $(UNFINISHED) && touch $@
 
 $(READY_DEV): $(READY)
 	@echo "Adding requirements-dev.txt to $(VENV)"
 	@touch $(UNFINISHED)
-	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@$(BIN)/pip install $(PINNED) -r requirements-dev.txt
 	@rm -f $(UNFINISHED) $(VENV)/.ready-dev-* && touch $@
+
+# Its own environment: it decides what comes into the other one.
+lock: ## requirements*.txt from requirements*.in: all packages below them, with their digests
+	@mkdir -p build && rm -rf build/lock && $(PYTHON) -m venv build/lock
+	@build/lock/bin/pip install --quiet --disable-pip-version-check uv==0.13.9
+	@build/lock/bin/uv pip compile $(LOCKED) --output-file requirements.txt requirements.in
+	@build/lock/bin/uv pip compile $(LOCKED) --constraints requirements.txt --output-file requirements-dev.txt requirements-dev.in
+	@rm -rf build/lock
 
 .PHONY: again
 again:

@@ -43,9 +43,16 @@ def issue(
     ends: datetime.datetime = NOW + HOUR,
     path_length: int | None = None,
     name: str = "test",
+    key: ec.EllipticCurvePrivateKey | None = None,
+    usage: Sequence[str] | None = None,
+    more: Sequence[tuple[x509.ExtensionType, bool]] = (),
 ) -> Identity:
-    """Make a certificate, signed by ``by`` or by itself, for SPIFFE IDs and for IP addresses."""
-    key = ec.generate_private_key(ec.SECP256R1())
+    """Make a certificate, signed by ``by`` or by itself, for SPIFFE IDs and for IP addresses.
+
+    ``usage`` says what its key is for, instead of what is usual; with none it does not say so at all. ``more`` are
+    further extensions, and whether each is critical.
+    """
+    key = key or ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     builder = (
         x509.CertificateBuilder()
@@ -57,8 +64,11 @@ def issue(
         .not_valid_after(ends)
         .add_extension(x509.BasicConstraints(ca=ca, path_length=path_length), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(_usage(ca), critical=True)
     )
+    if usage is None or usage:
+        builder = builder.add_extension(_usage(usage or _USUAL[ca]), critical=True)
+    for extension, critical in more:
+        builder = builder.add_extension(extension, critical)
     names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(uri) for uri in uris]
     names += [x509.IPAddress(ip_address(host)) for host in hosts]
     if names:
@@ -66,16 +76,11 @@ def issue(
     return Identity(builder.sign(by.key if by else key, hashes.SHA256()), key)
 
 
-def _usage(ca: bool) -> x509.KeyUsage:
-    """What an authority's key is for, and what a leaf's."""
-    return x509.KeyUsage(
-        digital_signature=not ca,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=ca,
-        crl_sign=ca,
-        encipher_only=False,
-        decipher_only=False,
-    )
+_USUAL = {True: ("key_cert_sign", "crl_sign"), False: ("digital_signature",)}
+"""What an authority's key is for, and what a leaf's."""
+_USAGES = ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement")
+_USAGES += ("key_cert_sign", "crl_sign", "encipher_only", "decipher_only")
+
+
+def _usage(named: Sequence[str]) -> x509.KeyUsage:
+    return x509.KeyUsage(**{name: name in named for name in _USAGES})

@@ -159,11 +159,11 @@ def tool(name: str, *words: str, count: Count = whole, root: bool = False) -> St
     return Step((str(BIN / name), *words), count, root)
 
 
-def pytest(name: str) -> Step:
+def pytest(name: str, root: bool = False) -> Step:
     """Return a step that runs the tests below tests/<name>."""
     # Tests that hang are worse than tests that fail: after ten minutes the stacks are printed.
     argv = ("-rs", "-o", "faulthandler_timeout=600", "-p", "no:cacheprovider", f"--junitxml={report(name)}")
-    return tool("pytest", f"tests/{name}", *argv, count=junit(name))
+    return tool("pytest", f"tests/{name}", *argv, count=junit(name), root=root)
 
 
 def scenario(name: str) -> Suite:
@@ -186,6 +186,7 @@ SUITES: dict[str, Suite] = {
     "unit": Suite((pytest("unit"),), report=report("unit")),
     "sanity": Suite((tool("python", "tests/sanity/run.py", count=sanity),)),
     "integration": Suite((pytest("integration"),), built=True, report=report("integration")),
+    "pages": Suite((pytest("pages", root=True),), built=True, report=report("pages")),
     **{f"{MOLECULE}:{name}": scenario(name) for name in SCENARIOS},
 }
 # Beside tests it takes what they leave over: some of them measure time.

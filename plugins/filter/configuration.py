@@ -24,10 +24,12 @@ def spire_configuration(base: Mapping[str, Any], overlay: Mapping[str, Any], nam
         raise AnsibleFilterError(error.message) from error
 
 
-def envoy_configuration(instance: Mapping[str, Any], socket: str, max_age: int = 60) -> dict[str, Any]:
+def envoy_configuration(
+    instance: Mapping[str, Any], socket: str, max_age: int = 60, connections: int = 1000, heap: int = 201326592
+) -> dict[str, Any]:
     """Envoy's bootstrap configuration."""
     try:
-        return envoy.configuration(instance, socket, int(max_age))
+        return envoy.configuration(instance, socket, envoy.Limits(int(max_age), int(connections), int(heap)))
     except InputError as error:
         raise AnsibleFilterError(error.message) from error
 

@@ -91,7 +91,7 @@ options:
     type: bool
     default: false
 requirements:
-  - Python package cryptography 42 or later, where the module runs
+  - Python package cryptography 45 or later, where the module runs
 seealso:
   - module: trustmesh.spiffe.spire_bundle_info
   - module: trustmesh.spiffe.spire_federation
@@ -135,7 +135,8 @@ RETURN = r"""
 bundles:
   description:
     - The bundles as the server holds them afterwards, or would in check mode. Empty with O(state=absent).
-    - Each is in the form of RV(trustmesh.spiffe.spire_bundle_info#module:bundle), without its C(pem) and C(spiffe).
+    - Each is in the form of RV(trustmesh.spiffe.spire_bundle_info#module:bundle), without its
+      C(pem), C(trusted_pem) and C(spiffe).
   type: list
   elements: dict
   returned: success

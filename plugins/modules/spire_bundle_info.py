@@ -27,7 +27,7 @@ options:
     type: bool
     default: true
 requirements:
-  - Python package cryptography 42 or later, where the module runs
+  - Python package cryptography 45 or later, where the module runs
 seealso:
   - module: trustmesh.spiffe.spire_bundle
   - module: trustmesh.spiffe.spire_federation_info
@@ -64,6 +64,12 @@ bundle:
       returned: always
     pem:
       description: All X.509 authorities as PEM, one after the other.
+      type: str
+      returned: always
+    trusted_pem:
+      description:
+        - The X.509 authorities that are not tainted, as PEM. Whoever begins to trust this trust domain begins with
+          these. A tainted one is in the bundle only until everybody has renewed.
       type: str
       returned: always
     spiffe:

@@ -113,7 +113,7 @@ options:
     type: bool
     default: false
 requirements:
-  - Python package cryptography 42 or later, where the module runs
+  - Python package cryptography 45 or later, where the module runs
 seealso:
   - module: trustmesh.spiffe.spire_bundle
   - module: trustmesh.spiffe.spire_federation_info

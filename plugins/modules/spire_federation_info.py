@@ -40,7 +40,7 @@ options:
     type: int
     default: 5
 requirements:
-  - Python package cryptography 42 or later, where the module runs
+  - Python package cryptography 45 or later, where the module runs
 notes:
   - Relationships in the server's own configuration file are not shown by the server.
 seealso:
@@ -112,7 +112,8 @@ relationships:
     bundle:
       description:
         - The bundle that the server holds, or none.
-        - It is in the form of RV(trustmesh.spiffe.spire_bundle_info#module:bundle), without its C(pem) and C(spiffe).
+        - It is in the form of RV(trustmesh.spiffe.spire_bundle_info#module:bundle), without its
+          C(pem), C(trusted_pem) and C(spiffe).
       type: dict
       returned: always
 """

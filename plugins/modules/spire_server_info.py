@@ -21,7 +21,7 @@ extends_documentation_fragment:
   - trustmesh.spiffe.spire
   - trustmesh.spiffe.kubectl
 requirements:
-  - Python package cryptography 42 or later, where the module runs
+  - Python package cryptography 45 or later, where the module runs
 seealso:
   - module: trustmesh.spiffe.spire_authority
   - module: trustmesh.spiffe.spire_bundle_info

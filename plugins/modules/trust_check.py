@@ -25,7 +25,7 @@ description:
 extends_documentation_fragment:
   - trustmesh.spiffe.attributes
 requirements:
-  - Python package cryptography 42 or later, where the module runs
+  - Python package cryptography 45 or later, where the module runs
   - curl, where requests are made from; that is the host on which the module runs, or the pod of the endpoint C(from)
   - python3 in the pod of the endpoint C(from), for handshakes that are made from there
   - kubectl, for endpoints and servers in pods and for O(istio_roots)
@@ -264,7 +264,7 @@ options:
         C(spiffe_id), C(min_remaining), C(client_spiffe_id) and C(server_name).
       - C(forwarded_certificate) (positive) judges the client certificate of C(from) that the proxy C(to) saw, from the
         answer to a check of type C(request). It needs C(from), C(to) and C(request), and takes C(spiffe_id),
-        C(min_remaining) and C(header_key).
+        C(min_remaining), C(hops) and C(header_key).
       - C(sidecar_certificate) (positive) judges the certificate that the Istio sidecar of C(to) holds; with C(request)
         the next hop must have seen the same one. It needs C(to), and takes C(spiffe_id), C(min_remaining),
         C(container), C(secret), C(request) and C(header_key).
@@ -365,6 +365,12 @@ options:
       request:
         description: The name of a check of type C(request), whose answer is looked at.
         type: str
+      hops:
+        description:
+          - The SPIFFE IDs of all clients on the way, the first one first. The header names exactly these, or somebody
+            has put more into it.
+        type: list
+        elements: str
       header_key:
         description:
           - The key in the JSON answer that holds the received x-forwarded-client-cert. The default is

@@ -410,7 +410,7 @@ def test_hosts_are_names_in_groups(name: str) -> None:
 
 
 # Playbooks that are for any inventory, and for parts of one.
-GENERAL = {"site", "verify", "show", "teardown", "clean", "toolchain", "spire", "istio", "entries"}
+GENERAL = {"site", "verify", "show", "teardown", "clean", "toolchain", "images", "spire", "istio", "entries"}
 # A user's own inventories, which need no playbook of ours.
 OWN = "examples/"
 
@@ -511,7 +511,7 @@ def test_preflight_comes_first_and_after_the_proof_nothing_changes() -> None:
     ]
     assert {step["tasks"] for step in phases[0]} == {"preflight"}
     after = [play["vars"]["trustmesh_steps"] for play in plays[names.index("_proof.yml") + 1 :]]
-    assert {step["tasks"] for steps_after in after for step in steps_after} <= {"verify"}
+    assert {step["tasks"] for steps_after in after for step in steps_after} <= {"verify", "forget"}
 
 
 @pytest.mark.parametrize("name", files("plugins/filter/*.py"))
@@ -745,16 +745,29 @@ def test_python_files_name_their_licence() -> None:
 
 
 def pins(name: str) -> dict[str, str]:
-    """Return the pinned versions in a requirements file. A line that is no exact pin is an error."""
+    """Return the versions in a requirements file, of what this machine needs. Each is pinned, and has its digests."""
     found = {}
-    for line in text(name).splitlines():
-        words = line.split("#", maxsplit=1)[0].strip()
+    for item in re.sub(r"\\\n", " ", text(name)).splitlines():
+        words = item.split("#", maxsplit=1)[0].strip()
         if not words or words.startswith("-r "):
             continue
-        match = re.fullmatch(r"([A-Za-z0-9._-]+)==([^\s;]+)", words)
-        assert match, f"{name}: {words!r} is not pinned with ==."
-        found[match.group(1)] = match.group(2)
+        line, *digests = words.split(" --hash=sha256:")
+        requirement = Requirement(line)
+        (pin,) = requirement.specifier
+        assert pin.operator == "==", f"{name}: {line!r} is not pinned with ==."
+        assert name.endswith(".in") or digests, f"{name}: {line} has no digest. Run make lock."
+        if requirement.marker is None or requirement.marker.evaluate():
+            found[requirement.name] = pin.version
     return found
+
+
+@pytest.mark.parametrize("name", ["requirements", "requirements-dev"])
+def test_what_is_asked_for_is_what_is_locked(name: str) -> None:
+    locked = pins(f"{name}.txt")
+    places = [
+        f"{one} {pin}, locked {locked.get(one)}" for one, pin in pins(f"{name}.in").items() if locked.get(one) != pin
+    ]
+    broken(places, f"{name}.in and {name}.txt differ: run make lock.")
 
 
 def test_the_environment_is_the_pinned_one() -> None:

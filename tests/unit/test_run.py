@@ -41,7 +41,7 @@ def test_every_scenario_of_molecule_is_a_suite_and_can_be_run_alone() -> None:
     scenarios = sorted(f"molecule:{path.parent.name}" for path in ROOT.glob("molecule/*/molecule.yml"))
     assert scenarios
     assert runner.chosen(["molecule"]) == scenarios
-    assert runner.chosen([]) == ["lint", "unit", "sanity", "integration", *scenarios]
+    assert runner.chosen([]) == ["lint", "unit", "sanity", "integration", "pages", *scenarios]
     assert runner.chosen([scenarios[0], "unit"]) == [scenarios[0], "unit"]
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
@@ -22,6 +23,14 @@ Data = dict[str, Any]
 
 _TYPE = "type.googleapis.com/envoy.extensions"
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_MANAGER = "envoy.filters.network.http_connection_manager"
+_ROUTER = {"name": "envoy.filters.http.router", "typed_config": {"@type": f"{_TYPE}.filters.http.router.v3.Router"}}
+HEALTH_PORT = 9902
+_HEAP = "envoy.resource_monitors.fixed_heap"
+_HANDSHAKE, _HEADERS = "5s", "5s"
+"""How long a client may take for its handshake, and for the head of a request."""
+_BUFFER = 32 * 1024
+"""Bytes that are kept of a connection."""
 ALL_BUNDLES = "ALL"
 PROTOCOLS = ("http", "http2", "tcp")
 
@@ -60,10 +69,13 @@ def faults(instance: Mapping[str, Any], addresses: bool = True) -> list[str]:
 def _listener_faults(place: str, listener: Mapping[str, Any], in_mesh: bool, upstreams: Mapping[Any, Any]) -> list[str]:
     found = []
     allowed = listener.get("allowed_spiffe_ids") or []
-    if not allowed and not in_mesh and not is_loopback(str(listener.get("address") or "0.0.0.0")):  # noqa: S104
+    address = address_of(listener, in_mesh)
+    if not allowed and not is_loopback(address):
         found.append(
-            f"{place}: allowed_spiffe_ids is empty, so it would let anybody in. List the clients, listen on 127.0.0.1,"
-            " or put it into a mesh."
+            f"{place}: it listens on {address} and takes requests past its sidecar. Leave address out."
+            if in_mesh
+            else f"{place}: allowed_spiffe_ids is empty, so it would let anybody in. List the clients, listen on"
+            " 127.0.0.1, or put it into a mesh."
         )
     protocol = listener.get("protocol", "http")
     if protocol not in PROTOCOLS:
@@ -92,6 +104,11 @@ def _id_faults(place: str, field: str, ids: Iterable[str]) -> list[str]:
     return found
 
 
+def address_of(listener: Mapping[str, Any], in_mesh: bool) -> str:
+    """Where a listener listens: in a mesh only its own sidecar reaches it, also when there is none by mistake."""
+    return str(listener.get("address") or ("127.0.0.1" if in_mesh else "0.0.0.0"))  # noqa: S104
+
+
 def is_loopback(address: str) -> bool:
     """Whether only the pod itself reaches this address."""
     try:
@@ -100,11 +117,22 @@ def is_loopback(address: str) -> bool:
         return False
 
 
-def configuration(instance: Mapping[str, Any], socket: str, max_age: int) -> Data:
-    """Return Envoy's bootstrap configuration.
+@dataclass(frozen=True)
+class Limits:
+    """What one Envoy takes on. The defaults are those of the role envoy."""
 
-    ``socket`` is the Workload API socket in its pod, ``max_age`` the seconds after which a connection takes no new
-    request: TLS looks at certificates when a connection begins.
+    max_age: int = 60
+    """Seconds after which a connection takes no new request: TLS looks at certificates when a connection begins."""
+    connections: int = 1000
+    """How many clients at a time."""
+    heap: int = 192 * 1024 * 1024
+    """Bytes of memory. Near it idle memory is given back, and then requests are refused."""
+
+
+def configuration(instance: Mapping[str, Any], socket: str, limits: Limits) -> Data:
+    """Return Envoy's bootstrap configuration; ``socket`` is the Workload API socket in its pod.
+
+    Limits and normalisation are those of https://www.envoyproxy.io/docs/envoy/latest/configuration/best_practices/edge.
     """
     wrong = faults(instance)
     if wrong:
@@ -112,11 +140,38 @@ def configuration(instance: Mapping[str, Any], socket: str, max_age: int) -> Dat
     upstreams = {item["name"]: item for item in instance["upstreams"]}
     return {
         "node": {"id": instance["name"], "cluster": instance["namespace"]},
-        "admin": {"address": _socket_address("127.0.0.1", 9901)},
+        "admin": {"address": _socket_address("127.0.0.1", 9901), "ignore_global_conn_limit": True},
         "static_resources": {
-            "listeners": [_listener(instance, listener, max_age) for listener in instance["listeners"]],
-            "clusters": [*(_upstream(instance, item, max_age) for item in upstreams.values()), _agent(socket)],
+            "listeners": [
+                *(_listener(instance, listener, limits.max_age) for listener in instance["listeners"]),
+                *([_health()] if instance.get("mesh") else []),
+            ],
+            "clusters": [*(_upstream(instance, item, limits.max_age) for item in upstreams.values()), _agent(socket)],
         },
+        "overload_manager": _overload(limits),
+    }
+
+
+def _overload(limits: Limits) -> Data:
+    """What is done when many come at once, whoever they are: connections are counted before their handshake."""
+    monitors = {
+        "envoy.resource_monitors.global_downstream_max_connections": {
+            "@type": f"{_TYPE}.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
+            "max_active_downstream_connections": limits.connections,
+        },
+        _HEAP: {
+            "@type": f"{_TYPE}.resource_monitors.fixed_heap.v3.FixedHeapConfig",
+            "max_heap_size_bytes": limits.heap,
+        },
+    }
+    actions = {"shrink_heap": 0.9, "stop_accepting_requests": 0.95}
+    return {
+        "refresh_interval": "0.25s",
+        "resource_monitors": [{"name": name, "typed_config": config} for name, config in monitors.items()],
+        "actions": [
+            {"name": f"envoy.overload_actions.{name}", "triggers": [{"name": _HEAP, "threshold": {"value": value}}]}
+            for name, value in actions.items()
+        ],
     }
 
 
@@ -137,10 +192,31 @@ def _listener(instance: Mapping[str, Any], listener: Mapping[str, Any], max_age:
                 "common_tls_context": _common_tls(instance, allowed),
             },
         }
+        chain["transport_socket_connect_timeout"] = _HANDSHAKE
     return {
         "name": listener["name"],
-        "address": _socket_address(listener.get("address") or "0.0.0.0", listener["port"]),  # noqa: S104
+        "per_connection_buffer_limit_bytes": _BUFFER,
+        "address": _socket_address(address_of(listener, bool(instance.get("mesh"))), listener["port"]),
         "filter_chains": [chain],
+    }
+
+
+def _health() -> Data:
+    """Where the kubelet sees that it runs, when it takes requests from its sidecar alone. There is no more to get."""
+    answer = {"match": {"path": "/ready"}, "direct_response": {"status": 200}}
+    manager: Data = {
+        "@type": f"{_TYPE}.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "health",
+        "codec_type": "HTTP1",
+        "request_headers_timeout": _HEADERS,
+        "route_config": {"virtual_hosts": [{"name": "health", "domains": ["*"], "routes": [answer]}]},
+        "http_filters": [_ROUTER],
+    }
+    return {
+        "name": "health",
+        "per_connection_buffer_limit_bytes": _BUFFER,
+        "address": _socket_address("0.0.0.0", HEALTH_PORT),  # noqa: S104
+        "filter_chains": [{"filters": [{"name": _MANAGER, "typed_config": manager}]}],
     }
 
 
@@ -149,13 +225,24 @@ def _http_filters(listener: Mapping[str, Any], allowed: Sequence[str], max_age: 
         "@type": f"{_TYPE}.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": listener["name"],
         # A connection goes on with the certificates that it began with. It ends in time, between two requests.
-        "common_http_protocol_options": {"max_connection_duration": f"{max_age}s"},
+        "common_http_protocol_options": {
+            "max_connection_duration": f"{max_age}s",
+            # Some servers read x_y as x-y, and so as a header that a proxy has set.
+            "headers_with_underscores_action": "REJECT_REQUEST",
+        },
         "http1_safe_max_connection_duration": True,
+        "codec_type": "HTTP2" if listener.get("protocol") == "http2" else "HTTP1",
+        "request_headers_timeout": _HEADERS,
+        # What a policy reads of a path is what the program behind reads.
+        "normalize_path": True,
+        "merge_slashes": True,
+        "path_with_escaped_slashes_action": "REJECT_REQUEST",
+        # Nobody in front is believed when it says for whom it asks.
+        "use_remote_address": True,
+        "xff_num_trusted_hops": 0,
         "route_config": {"virtual_hosts": _virtual_hosts(listener["routes"])},
         "http_filters": [],
     }
-    if listener.get("protocol") == "http2":
-        manager["codec_type"] = "HTTP2"
     if allowed:
         # The peer is verified and listed, so what it forwards is kept, and its own certificate is added.
         manager["forward_client_cert_details"] = "APPEND_FORWARD"
@@ -172,10 +259,8 @@ def _http_filters(listener: Mapping[str, Any], allowed: Sequence[str], max_age: 
     else:
         # The sidecar in front has verified the client and says so in this header.
         manager["forward_client_cert_details"] = "ALWAYS_FORWARD_ONLY"
-    manager["http_filters"].append(
-        {"name": "envoy.filters.http.router", "typed_config": {"@type": f"{_TYPE}.filters.http.router.v3.Router"}}
-    )
-    return [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]
+    manager["http_filters"].append(_ROUTER)
+    return [{"name": _MANAGER, "typed_config": manager}]
 
 
 def _tcp_filters(listener: Mapping[str, Any], allowed: Sequence[str], max_age: int) -> list[Data]:
@@ -290,7 +375,8 @@ def _common_tls(instance: Mapping[str, Any], peers: Sequence[str]) -> Data:
             },
             "validation_context_sds_secret_config": _sds(bundle),
         },
-        "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
+        # Both ends are ours. Envoy's own highest for clients is 1.2, which shows certificates to whoever listens.
+        "tls_params": {"tls_minimum_protocol_version": "TLSv1_3", "tls_maximum_protocol_version": "TLSv1_3"},
     }
 
 

@@ -6,9 +6,8 @@
 
 from __future__ import annotations
 
-import json
-
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import ProcessError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._json import loads
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.model import KubeObject
 
 try:
@@ -43,7 +42,7 @@ def parse_manifest(text: str) -> list[KubeObject]:
 def parse_version(text: str) -> str:
     """Return the version out of ``istioctl version --remote=false -o json``."""
     try:
-        version = json.loads(text)["clientVersion"]["version"]
+        version = loads(text)["clientVersion"]["version"]
     except (ValueError, KeyError, TypeError) as exc:
         raise ProcessError(f"istioctl version printed something unexpected: {text[:200]}") from exc
     return str(version)

@@ -71,8 +71,9 @@ def batch(
             if found.get(ref, made) != made:
                 raise InputError(f"{item['owner']}: {ref} is wanted twice, in two forms. Take one of them out.")
             found[ref] = made
-    later = {ref for ref, made in found.items() if known is not None and not _can_be_asked(made, known)}
-    now = [made for ref, made in found.items() if ref not in later]
+    later = [ref for ref, made in found.items() if known is not None and not _can_be_asked(made, known)]
+    waiting = set(later)
+    now = [made for ref, made in found.items() if ref not in waiting]
     secrets = [made for made in now if made["kind"] == "Secret"]
     homes = {made["metadata"].get("namespace") for made in secrets}
     return {

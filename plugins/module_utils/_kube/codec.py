@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import ProcessError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._json import loads
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.model import KubeObject
 
 
@@ -19,7 +20,7 @@ def parse_list(text: str, doing: str) -> list[KubeObject]:
     if not text.strip():
         return []
     try:
-        answer = json.loads(text)
+        answer = loads(text)
     except ValueError as exc:
         raise ProcessError(f"{doing}: kubectl printed something that is no JSON: {text[:200]}") from exc
     if not isinstance(answer, dict):

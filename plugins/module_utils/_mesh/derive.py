@@ -34,6 +34,8 @@ KINDS = {
     "statefulset": "StatefulSet",
     "daemonset": "DaemonSet",
 }
+ENVOY_CONTAINER, ISTIO_PROXY = "envoy", "istio-proxy"
+"""What the containers of our Envoys and of Istio's sidecars are called."""
 UNKNOWN = "?"
 """In place of what is known only when the clusters are up. No module accepts it."""
 
@@ -65,12 +67,18 @@ def entries(mesh: Mesh, server: str) -> list[Data]:
                     "selectors": [f"k8s_psat:cluster:{host.cluster}"],
                 }
             )
-        found += [_entry(mesh, workload, parent) for workload in workloads for parent in aliases]
+        found += [
+            _entry(mesh, workload, parent, container)
+            for workload in workloads
+            for parent in aliases
+            for container in _containers(workload)
+        ]
     return found
 
 
-def _entry(mesh: Mesh, workload: Workload, parent: str) -> Data:
-    entry: Data = {"spiffe_id": mesh.spiffe_id(workload), "parent_id": parent, "selectors": _selectors(workload)}
+def _entry(mesh: Mesh, workload: Workload, parent: str, container: str) -> Data:
+    selectors = _selectors(workload, container)
+    entry: Data = {"spiffe_id": mesh.spiffe_id(workload), "parent_id": parent, "selectors": selectors}
     if workload.dns_names:
         entry["dns_names"] = list(workload.dns_names)
     if domains := mesh.foreign_domains(workload):
@@ -78,14 +86,27 @@ def _entry(mesh: Mesh, workload: Workload, parent: str) -> Data:
     return entry
 
 
-def _selectors(workload: Workload) -> list[str]:
-    """By what SPIRE's agent recognises it: the pod's namespace, service account and labels."""
+def _containers(workload: Workload) -> list[str]:
+    """The containers of its pod that show its identity; an empty name where that is its own program's matter.
+
+    Each has an entry of its own, for an entry holds only when all of its selectors do. Another container of the pod,
+    such as one that somebody adds to debug it, gets nothing.
+    """
+    if workload.selectors:
+        return [""]
+    proxies = [ENVOY_CONTAINER] if workload.has_envoy else []
+    return [*proxies, *([ISTIO_PROXY] if workload.mesh else [])] or [""]
+
+
+def _selectors(workload: Workload, container: str) -> list[str]:
+    """By what SPIRE's agent recognises it: the pod's namespace, service account and labels, and the container."""
     if workload.selectors:
         return list(workload.selectors)
     return [
         f"k8s:ns:{workload.namespace}",
         f"k8s:sa:{workload.service_account}",
         *(f"k8s:pod-label:{key}:{value}" for key, value in sorted(workload.labels.items())),
+        *([f"k8s:container-name:{container}"] if container else []),
     ]
 
 
@@ -93,22 +114,30 @@ def cluster_spiffe_ids(mesh: Mesh, host: str) -> list[Data]:
     """What the controller manager of ``host`` registers, as ``spire_controller_manager_cluster_spiffe_ids``."""
     if CONTROLLER_MANAGER not in mesh.hosts[host].duties or mesh.hosts[host].server != host:
         return []
-    return [_cluster_spiffe_id(mesh, workload) for workload in mesh.on(host) if workload.identity]
+    return [
+        _cluster_spiffe_id(mesh, workload, container, f".{container}" if number else "")
+        for workload in mesh.on(host)
+        if workload.identity
+        for number, container in enumerate(_containers(workload))
+    ]
 
 
-def _cluster_spiffe_id(mesh: Mesh, workload: Workload) -> Data:
+def _cluster_spiffe_id(mesh: Mesh, workload: Workload, container: str, suffix: str) -> Data:
     spec: Data = {
         "spiffeIDTemplate": mesh.spiffe_id(workload),
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": workload.namespace}},
         "podSelector": {"matchLabels": dict(workload.labels)},
         # The entry is for one pod; these say once more who may be in it.
-        "workloadSelectorTemplates": [s for s in _selectors(workload) if not s.startswith("k8s:pod-label:")],
+        "workloadSelectorTemplates": [s for s in _selectors(workload, container) if not s.startswith("k8s:pod-label:")],
         "dnsNameTemplates": list(workload.dns_names),
         "federatesWith": mesh.foreign_domains(workload),
     }
     if not workload.labels:
         del spec["podSelector"]
-    return {"name": f"{workload.namespace}.{workload.name}", "spec": {key: spec[key] for key in spec if spec[key]}}
+    return {
+        "name": f"{workload.namespace}.{workload.name}{suffix}",
+        "spec": {key: spec[key] for key in spec if spec[key]},
+    }
 
 
 def policies(mesh: Mesh, host: str) -> list[Data]:

@@ -159,6 +159,7 @@ def _request(mesh: Mesh, caller: Workload, callee: Workload, made: Proof) -> str
             f"{last.caller.name} presents its SPIFFE ID to {last.callee.name}",
             "forwarded_certificate",
             **{"from": last.caller.name, "to": last.callee.name, "request": name},
+            hops=[mesh.spiffe_id(hop.caller) for hop in hops],
         )
     return name
 

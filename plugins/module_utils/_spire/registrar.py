@@ -16,7 +16,6 @@ namespace or cluster is not seen.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import ProcessError, TrustmeshError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._json import loads
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.codec import parse_list
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import PodProcess
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.call import SpireServer
@@ -313,7 +313,7 @@ def _config_maps(volume: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 def _parse(text: str) -> Mapping[str, Any]:
     try:
-        value = json.loads(text)
+        value = loads(text)
     except ValueError:
         value = _parse_yaml(text)
     if not isinstance(value, dict):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,14 +17,16 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import Tr
 try:
     import cryptography
     from cryptography import x509
-    from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.serialization import Encoding
+    from cryptography.x509 import verification
+    from cryptography.x509.oid import ExtendedKeyUsageOID
 except ImportError as error:
     MISSING: str | None = str(error)
 else:
-    MISSING = None if hasattr(x509.Certificate, "not_valid_after_utc") else f"it is {cryptography.__version__}"
+    MISSING = None if hasattr(verification, "ExtensionPolicy") else f"it is {cryptography.__version__}"
 
-MAX_DEPTH = 8
+MAX_CERTIFICATES = 8
+"""As many as are looked at. SPIRE presents a leaf and one certificate for each server above it."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def require_cryptography() -> None:
     """Raise when the library that reads certificates is not there, or too old."""
     if MISSING:
         raise TrustmeshError(
-            f"The Python package cryptography 42 or later is needed where this runs: {MISSING}."
+            f"The Python package cryptography 45 or later is needed where this runs: {MISSING}."
             " Install it for the Python named by ansible_python_interpreter."
         )
 
@@ -82,9 +84,20 @@ def sha256(certificate: x509.Certificate) -> str:
 
 
 def judge(chain: Sequence[x509.Certificate], expected: Expectation, now: datetime.datetime) -> Judgement:
-    """Judge a presented chain, leaf first, at the time ``now`` (with a time zone)."""
+    """Judge a presented chain, leaf first, at the time ``now`` (with a time zone).
+
+    By sections 2 to 5 of https://github.com/spiffe/spiffe/blob/main/standards/X509-SVID.md, the path by RFC 5280.
+    """
     if not chain:
         return Judgement(("no certificate was presented",))
+    try:
+        return _judge(chain, expected, now)
+    except ValueError as error:
+        # A certificate is read bit by bit, and so are its faults found.
+        return Judgement((f"it cannot be read: {str(error)[:200]}",))
+
+
+def _judge(chain: Sequence[x509.Certificate], expected: Expectation, now: datetime.datetime) -> Judgement:
     leaf, between = chain[0], chain[1:]
     problems: list[str] = []
     ids = spiffe_ids(leaf)
@@ -92,8 +105,7 @@ def judge(chain: Sequence[x509.Certificate], expected: Expectation, now: datetim
         problems.append(f"it carries {len(ids)} URI SANs, an X509-SVID carries exactly one")
     elif ids[0] != expected.spiffe_id:
         problems.append(f"it is {ids[0]}, expected {expected.spiffe_id}")
-    if is_authority(leaf):
-        problems.append("it is a CA certificate, a workload must present a leaf")
+    problems += _no_leaf(leaf)
     remaining = (leaf.not_valid_after_utc - now).total_seconds()
     if now < leaf.not_valid_before_utc:
         problems.append(f"it is valid only from {_time(leaf.not_valid_before_utc)} on")
@@ -101,14 +113,18 @@ def judge(chain: Sequence[x509.Certificate], expected: Expectation, now: datetim
         problems.append(f"it expired {-remaining:.0f} s ago")
     elif remaining < expected.min_remaining:
         problems.append(f"it lives only {remaining:.0f} s more, {expected.min_remaining:.0f} s are asked for")
-    if not _leads_to(leaf, between, expected.authorities, now):
+    # The leaf's own time is judged above: what is asked here is who signed it, and whether they could at the time.
+    at = min(max(now, leaf.not_valid_before_utc), leaf.not_valid_after_utc)
+    if len(chain) > MAX_CERTIFICATES:
+        problems.append(f"it came with {len(between)} more, at most {MAX_CERTIFICATES - 1} are looked at")
+    elif why := _no_path(leaf, between, expected.authorities, at, ids[0] if ids else ""):
         problems.append(
             f"its chain does not lead to the trust bundle that the server shows now"
-            f" ({len(expected.authorities)} authorities, its issuer is {_name(leaf.issuer)})"
+            f" ({len(expected.authorities)} authorities, its issuer is {_name(leaf.issuer)}): {why}"
         )
     ours = {sha256(authority) for authority in expected.authorities}
     others = [root for root in expected.foreign if sha256(root) not in ours]
-    if _leads_to(leaf, between, others, now):
+    if len(chain) <= MAX_CERTIFICATES and not _no_path(leaf, between, others, at, ""):
         problems.append(f"it was signed by {expected.foreign_name}")
     return Judgement(
         tuple(problems),
@@ -125,36 +141,87 @@ def judge(chain: Sequence[x509.Certificate], expected: Expectation, now: datetim
     )
 
 
-def _leads_to(
-    certificate: x509.Certificate,
-    between: Sequence[x509.Certificate],
-    roots: Iterable[x509.Certificate],
-    now: datetime.datetime,
-    depth: int = 0,
-) -> bool:
-    """Whether a path of valid signatures leads from ``certificate`` over ``between`` to one of ``roots``.
-
-    The time of the certificate in question is judged by the caller; each authority above it is judged here.
-    """
-    roots = list(roots)
-    if any(_signed(certificate, root, now, depth) for root in roots):
-        return True
-    if depth >= MAX_DEPTH:
-        return False
-    return any(
-        _signed(certificate, link, now, depth) and _leads_to(link, between, roots, now, depth + 1) for link in between
-    )
-
-
-def _signed(certificate: x509.Certificate, issuer: x509.Certificate, now: datetime.datetime, below: int) -> bool:
-    """Whether ``issuer`` may sign and did sign. ``below`` counts the intermediates between it and the leaf."""
-    if not is_authority(issuer, below) or not issuer.not_valid_before_utc <= now <= issuer.not_valid_after_utc:
-        return False
+def _no_leaf(leaf: x509.Certificate) -> list[str]:
+    """What keeps a certificate from being a workload's (X509-SVID, 4.1, 4.3 and 4.4)."""
     try:
-        certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature):
-        return False
-    return True
+        basic = _extension(leaf, x509.BasicConstraints)
+        usage = _extension(leaf, x509.KeyUsage)
+        purposes = _extension(leaf, x509.ExtendedKeyUsage)
+    except ValueError as error:
+        return [f"it has extensions that cannot be read: {error}"]
+    problems = []
+    if basic and basic.ca:
+        problems.append("it is a CA certificate, a workload must present a leaf")
+    if usage is None:
+        problems.append("it does not say what its key is for (KeyUsage)")
+    else:
+        if not usage.digital_signature:
+            problems.append("its key is not for signatures (digitalSignature)")
+        if usage.key_cert_sign or usage.crl_sign:
+            problems.append("its key is for signing certificates or revocation lists, a workload's must not be")
+    wanted = {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH}
+    if purposes is not None and not wanted <= set(purposes):
+        problems.append("its extended key usage is not that of a server and a client (serverAuth, clientAuth)")
+    return problems
+
+
+def _no_path(
+    leaf: x509.Certificate,
+    between: Sequence[x509.Certificate],
+    roots: Sequence[x509.Certificate],
+    at: datetime.datetime,
+    spiffe_id: str,
+) -> str:
+    """Why no path of valid signatures leads from ``leaf`` over ``between`` to one of ``roots``; empty when one does.
+
+    The library bounds its search, whatever a peer presents, and refuses critical extensions that it does not know. With
+    ``spiffe_id`` a signing certificate that has a SPIFFE ID must have that of the same trust domain.
+    """
+    if not roots:
+        return "there is none"
+    policy = verification.ExtensionPolicy.permit_all()
+    agnostic = verification.Criticality.AGNOSTIC
+    signing = (
+        policy.require_present(x509.BasicConstraints, agnostic, None)
+        .may_be_present(x509.KeyUsage, agnostic, _may_sign)
+        .may_be_present(x509.SubjectAlternativeName, agnostic, _of_the_trust_domain(spiffe_id))
+    )
+    builder = (
+        verification.PolicyBuilder().store(verification.Store(list(roots))).time(at).max_chain_depth(MAX_CERTIFICATES)
+    )
+    verifier = builder.extension_policies(ca_policy=signing, ee_policy=policy).build_client_verifier()
+    try:
+        verifier.verify(leaf, list(between))
+    except (verification.VerificationError, ValueError, TypeError) as error:
+        return str(error).splitlines()[0][:200]
+    return ""
+
+
+def _may_sign(_policy: object, _certificate: x509.Certificate, usage: x509.KeyUsage | None) -> None:
+    if usage is not None and not usage.key_cert_sign:
+        raise ValueError("an authority's key must be for signing certificates (keyCertSign)")
+
+
+def _of_the_trust_domain(
+    spiffe_id: str,
+) -> Callable[[object, x509.Certificate, x509.SubjectAlternativeName | None], None]:
+    """X509-SVID, 4.1 and 5.2: a signing certificate is of the trust domain itself, and so without a path."""
+    trust_domain = "/".join(spiffe_id.split("/")[:3])
+
+    def look(_policy: object, _certificate: x509.Certificate, names: x509.SubjectAlternativeName | None) -> None:
+        uris = names.get_values_for_type(x509.UniformResourceIdentifier) if names is not None and trust_domain else []
+        if any(uri.rstrip("/") != trust_domain for uri in uris):
+            raise ValueError(f"an authority with the SPIFFE ID {uris[0][:80]} must not sign for {trust_domain}")
+
+    return look
+
+
+def _extension(certificate: x509.Certificate, kind: type[Any]) -> Any:
+    """An extension, or None. Raises ValueError when the extensions cannot be read."""
+    try:
+        return certificate.extensions.get_extension_for_class(kind).value
+    except x509.ExtensionNotFound:
+        return None
 
 
 def is_authority(certificate: x509.Certificate, below: int = 0) -> bool:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import socket
 import ssl
 import sys
@@ -43,14 +44,16 @@ IDENTITY_ALERTS = {
     "CERTIFICATE_UNKNOWN": "certificate_unknown",
     "UNKNOWN_CA": "unknown_ca",
     "ACCESS_DENIED": "access_denied",
-    # How TLS 1.2 says that it got no certificate.
-    "HANDSHAKE_FAILURE": "handshake_failure",
 }
 
-# With TLS 1.3 the client is done with the handshake before the server has judged the client's certificate. Listening
-# for a moment before sending anything lets the alert arrive before a reset can overtake it.
+# Only TLS 1.3 is spoken: there the server has shown its certificate, and that it owns the key, before it can refuse the
+# client's. In older versions anybody on the way could say no in its name. The client is done with the handshake before
+# it was judged: listening for a moment before sending anything lets the alert arrive before a reset can overtake it.
 LISTEN_FIRST = 0.3
 MAX_BODY = 1024 * 1024
+CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r\n")
+# What OpenSSL calls the end of a handshake with a server that knows older versions only.
+OLDER = ("TLSV1_ALERT_PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL", "WRONG_SSL_VERSION")
 
 
 def probe(
@@ -73,6 +76,7 @@ def probe(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
     if certificate is not None:
         _load_identity(context, certificate, key or "")
     try:
@@ -139,8 +143,11 @@ def _listen(tls: ssl.SSLSocket, seconds: float) -> bytes:
 
 
 def _read_all(tls: ssl.SSLSocket, deadline: float) -> bytes:
-    data = b""
+    data = bytearray()
     while len(data) < MAX_BODY:
+        # By the clock, too: a peer that sends a byte now and then is never silent.
+        if time.monotonic() > deadline:
+            raise TimeoutError
         tls.settimeout(_left(deadline))
         try:
             piece = tls.recv(65536)
@@ -151,7 +158,7 @@ def _read_all(tls: ssl.SSLSocket, deadline: float) -> bytes:
         if not piece:
             break
         data += piece
-    return data
+    return bytes(data)
 
 
 def _reply(data: bytes) -> dict:
@@ -160,24 +167,31 @@ def _reply(data: bytes) -> dict:
     head, _separator, body = data.partition(b"\r\n\r\n")
     lines = head.decode("latin-1").split("\r\n")
     parts = lines[0].split(" ", 2)
-    if not parts[0].startswith("HTTP/") or len(parts) < 2 or not parts[1].isdigit():
+    if not parts[0].startswith("HTTP/") or len(parts) < 2 or not re.fullmatch("[1-5][0-9]{2}", parts[1]):
         return {"kind": PROTOCOL, "words": f"answered with something that is not HTTP: {lines[0][:80]!r}"}
     if any(line.lower().replace(" ", "") == "transfer-encoding:chunked" for line in lines[1:]):
-        body = _dechunk(body)
+        whole = _dechunk(body)
+        if whole is None:
+            return {"kind": PROTOCOL, "words": "answered with chunks that are no HTTP"}
+        body = whole
     text = body.decode("utf-8", "replace")
     return {"kind": HTTP, "words": f"HTTP {parts[1]}", "status": int(parts[1]), "body": text}
 
 
-def _dechunk(data: bytes) -> bytes:
-    whole = b""
-    while data:
-        size, _separator, rest = data.partition(b"\r\n")
-        length = int(size.split(b";")[0] or b"0", 16)
+def _dechunk(data: bytes) -> bytes | None:
+    """The body without its framing (RFC 9112, 7.1), as far as it came; None when it is none."""
+    whole = bytearray()
+    at = 0
+    while at < len(data):
+        size = CHUNK.match(data, at)
+        if not size:
+            return None
+        length = int(size[1], 16)
         if length == 0:
             break
-        whole += rest[:length]
-        data = rest[length + 2 :]
-    return whole
+        whole += data[size.end() : size.end() + length]
+        at = size.end() + length + 2
+    return bytes(whole)
 
 
 def _why(error: Exception) -> dict:  # noqa: PLR0911 - one line per way to fail
@@ -186,6 +200,8 @@ def _why(error: Exception) -> dict:  # noqa: PLR0911 - one line per way to fail
         return {"kind": RESET, "words": "closed in the middle of TLS"}
     if isinstance(error, ssl.SSLError):
         reason = error.reason or str(error)
+        if reason in OLDER:
+            return {"kind": PROTOCOL, "words": "it speaks no TLS 1.3", "alert": "protocol_version"}
         if "ALERT_" in reason:
             name = reason.partition("ALERT_")[2]
             alert = IDENTITY_ALERTS.get(name)

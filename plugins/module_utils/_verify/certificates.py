@@ -9,12 +9,12 @@ from __future__ import annotations
 import base64
 import binascii
 import datetime
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import TrustmeshError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._json import loads
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls import chain
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify import hints, xfcc
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.engine import Attempt, Verdict
@@ -41,6 +41,14 @@ def forwarded_certificate(world: World, check: Check, needed: Mapping[str, Verdi
     hops = _hops(world, check, needed, number)
     if isinstance(hops, Attempt):
         return hops
+    named = [" and ".join(hop.get("uri", ())) or "nobody" for hop in hops]
+    if check["hops"] and named != list(check["hops"]):
+        return Attempt(
+            False,
+            f"{_wanted(check)}, by the way {' → '.join(check['hops'])}",
+            f"x-forwarded-client-cert names {' → '.join(named)[:400]}",
+            "Somebody has sent this header, or another way was taken: the first proxy must set it anew (SANITIZE_SET).",
+        )
     # The last hop is the nearest proxy in front of the service: it says whom it saw.
     last = hops[-1]
     pem = "".join(last.get("chain") or last.get("cert") or ())
@@ -97,7 +105,7 @@ def active_certificate(text: str, name: str) -> str | None:
     try:
         # pilot-agent writes its own log lines to the same stream, before the answer; none of them starts with a brace.
         answer = re.search(r"^\{", text, re.MULTILINE)
-        configs = json.loads(text[answer.start() :] if answer else text)["configs"]
+        configs = loads(text[answer.start() :] if answer else text)["configs"]
         for config in configs:
             if config.get("name") != name:
                 continue

@@ -77,6 +77,9 @@ class Limits:
     settle: float = 10.0
 
 
+GRACE = 120.0
+"""Seconds beyond all limits after which an attempt is given up."""
+
 Prepare = Callable[[Check], None]
 """Gets ready for a check while the checks that it needs still run. What goes wrong here is left to the attempt."""
 
@@ -101,9 +104,11 @@ class _Run:
         ]
         for thread in threads:
             thread.start()
+        # An attempt has limits of its own. One that gets past them costs its own verdict, and not the report.
+        latest = self._deadline + self._limits.settle + GRACE
         for thread in threads:
-            thread.join()
-        return [self._verdicts[name] for name in self._checks]
+            thread.join(max(latest - time.monotonic(), 0))
+        return [self._verdicts.get(name) or _endless(check) for name, check in self._checks.items()]
 
     def _one(self, check: Check) -> None:
         try:
@@ -166,6 +171,11 @@ class _Run:
 def run(checks: Sequence[Check], make_attempt: Try, limits: Limits, prepare: Prepare | None = None) -> list[Verdict]:
     """Run all checks, return their verdicts in the order of ``checks``."""
     return _Run(checks, make_attempt, limits, prepare).run()
+
+
+def _endless(check: Check) -> Verdict:
+    said = Attempt(False, "an answer to judge", "it has not come to an end, far beyond its limit", final=True)
+    return Verdict(check, said, 0, 0.0)
 
 
 def _not_judged(name: str) -> Attempt:

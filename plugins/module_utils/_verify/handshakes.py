@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import ProcessError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._json import loads
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls import chain, probe
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify import hints, replies
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.engine import Attempt, Verdict
@@ -55,11 +56,14 @@ def refused_handshake(world: World, check: Check, _needed: Mapping[str, Verdict]
     attempt = replies.refusal(check, replies.of_handshake(seen), details)
     if not attempt.ok:
         return attempt
-    # The first is how TLS 1.2 asks for a certificate, the second is about time: both say nothing of who this is.
-    if client != "none" and seen["alert"] in ("handshake_failure", "certificate_expired"):
-        hint = "This alert is not about the identity."
+    if client != "none" and seen["alert"] == "certificate_expired":
+        hint = "This alert is about time, and says nothing of who this is."
         return Attempt(False, attempt.expected, seen["words"], hint, details)
-    if seen["chain"] and check["spiffe_id"]:
+    if not seen["chain"]:
+        # Anybody on the way can send these bytes.
+        said = f"{seen['words']}, from somebody who has shown no certificate"
+        return Attempt(False, attempt.expected, said, hints.NOBODY, details, early=True)
+    if check["spiffe_id"]:
         wrong = _wrong_server(world, check, seen["chain"])
         if wrong:
             return Attempt(False, attempt.expected, f"refused by the wrong server: {wrong}", "", details, early=True)
@@ -95,7 +99,7 @@ def handshake(world: World, check: Check, identity: Identity | None) -> dict[str
         raise ProcessError(f"{doing} could not be made: there is no python3. {hint}")
     done.check(doing)
     try:
-        answer: dict[str, Any] = json.loads(done.stdout)
+        answer: dict[str, Any] = loads(done.stdout)
     except ValueError as error:
         raise ProcessError(f"{doing} answered with something unreadable.") from error
     return answer

@@ -30,6 +30,7 @@ CUT_HANDSHAKE = (
 PLAIN_WAS_READ = (
     "Plain HTTP was read, and only then refused by a policy: is mTLS of this workload STRICT (PeerAuthentication)?"
 )
+NOBODY = "A refusal counts from the server itself: does it speak TLS 1.3, and is something else in between?"
 OPEN_DOOR = "This door is open to somebody it should refuse."
 NO_REFUSAL = "This is no refusal of who the client is."
 

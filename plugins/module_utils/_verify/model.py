@@ -93,7 +93,7 @@ TYPES: dict[str, CheckType] = {
         {"from": HERE, **_CERTIFICATE, "client_spiffe_id": None, "server_name": None},
         {"from": "pod", "to": "address"},
     ),
-    "forwarded_certificate": CheckType(POSITIVE, ("from", "to", "request"), {**_CERTIFICATE, **_HEADER}),
+    "forwarded_certificate": CheckType(POSITIVE, ("from", "to", "request"), {**_CERTIFICATE, "hops": None, **_HEADER}),
     "sidecar_certificate": CheckType(
         POSITIVE,
         ("to",),

@@ -62,6 +62,7 @@ CHECK: Options = {
     "control": _TEXT,
     "refusal": {"type": "list", "elements": "str", "choices": list(REFUSALS)},
     "request": _TEXT,
+    "hops": {"type": "list", "elements": "str"},
     "header_key": {"type": "str", "no_log": False},
     "container": _TEXT,
     "secret": {"type": "str", "no_log": False},

@@ -232,6 +232,8 @@ def _judge(where: str, key: str, value: Any) -> None:
 
 def _wrong(key: str, value: Any) -> str:  # noqa: PLR0911 - a line for each kind of value
     """What was expected of ``value``; empty when it is fine."""
+    if key == "hops":
+        return "" if value and all(map(_is_spiffe_id, value)) else "SPIFFE IDs, the first client on the way first"
     if key == "refusal":
         return "" if value else f"one or more of {', '.join(REFUSALS)}"
     if key in ("status", "min_remaining"):

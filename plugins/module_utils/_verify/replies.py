@@ -6,12 +6,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import ProcessError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._json import loads
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import Completed
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls import probe
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify import hints
@@ -59,7 +59,7 @@ class Reply:
 def json_value(body: str | None, key: str) -> Any:
     """What a JSON text holds under ``key``; None when it is no such text."""
     try:
-        data = json.loads(body or "")
+        data = loads(body or "")
     except ValueError:
         return None
     return data.get(key) if isinstance(data, dict) else None

@@ -49,5 +49,6 @@ def refused_request(world: World, check: Check, _needed: Mapping[str, Verdict], 
 def _get(world: World, check: Check) -> replies.Reply:
     url = (check["url"] or world.mesh.endpoints[check["to"]].url or "").rstrip("/") + check["path"]
     argv = ["curl", "--silent", "--show-error", "--max-time", f"{TRY_TIMEOUT:g}"]
+    argv += ["--max-filesize", str(probe.MAX_BODY)]
     argv += ["--write-out", "\n%{http_code}", "--url", url]
     return replies.of_curl(world.process(check["from"]).run(argv, None, EXEC_TIMEOUT), url)

@@ -52,7 +52,7 @@ class RealServer:
     at: SpireServer
 
     def bundle_pem(self) -> str:
-        return show_bundle(self.at).pem
+        return show_bundle(self.at).trusted_pem
 
     def mint(self, spiffe_id: str, ttl: int) -> Identity:
         return mint_x509(self.at, spiffe_id, ttl)

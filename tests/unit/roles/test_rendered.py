@@ -131,7 +131,7 @@ def test_kubelets_ask_for_certificates_that_can_be_verified(rendered: Rendered, 
     patches = [
         yaml.safe_load(text) for text in rendered.value(mode, "kubernetes_cluster", "config")["kubeadmConfigPatches"]
     ]
-    assert {"kind": "KubeletConfiguration", "serverTLSBootstrap": True} in patches
+    assert {"kind": "KubeletConfiguration", "serverTLSBootstrap": True, "seccompDefault": True} in patches
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -174,6 +174,7 @@ def test_objects_are_whole_and_each_is_there_once(rendered: Rendered, case: str,
     assert len(set(sent)) == len(sent)
     assert {name for _version, kind, _namespace, name in names if kind == "Namespace"} <= set(sent)
     whole = {"Namespace", "ClusterRole", "ClusterRoleBinding", "CSIDriver"}
+    whole |= {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
     assert all((namespace is None) == (kind in whole) for _version, kind, namespace, _name in names)
 
 
@@ -249,7 +250,28 @@ def test_agents_pin_the_bundle_and_verify_the_kubelet(rendered: Rendered, case: 
     assert "insecure_bootstrap" not in configuration["agent"]
     assert plugin(configuration, "WorkloadAttestor") == ("k8s", {"node_name_env": "MY_NODE_NAME"})
     assert "skip_kubelet_verification" not in json.dumps(configuration)
-    assert plugin(configuration, "KeyManager") == ("disk", {"directory": "/var/lib/spire/agent"})
+    kept = "disk" if "join_token" in configuration["plugins"]["NodeAttestor"] else "memory"
+    assert plugin(configuration, "KeyManager")[0] == kept, "only one that cannot attest again keeps its key"
+
+
+def test_a_lost_node_costs_the_identities_of_that_node(rendered: Rendered) -> None:
+    role = rendered.one("packages_remote", "spire_agent", "ClusterRole")
+    assert role["rules"] == [{"apiGroups": [""], "resources": ["nodes/pods"], "verbs": ["get"]}]
+    agent = pod(rendered.one("packages_remote", "spire_agent", "DaemonSet"))
+    for container in [*agent["containers"], *agent["initContainers"]]:
+        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+        assert container["securityContext"]["allowPrivilegeEscalation"] is False
+        assert container["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert container["securityContext"]["readOnlyRootFilesystem"] is True
+
+
+def test_no_container_takes_all_memory(rendered: Rendered) -> None:
+    for case, role in WITH_OBJECTS:
+        for workload in rendered.objects(case, role):
+            if workload["kind"] in ("Deployment", "DaemonSet", "StatefulSet"):
+                for container in [*pod(workload)["containers"], *pod(workload).get("initContainers", [])]:
+                    if container["name"] not in ("spiffe-csi-driver", "node-driver-registrar"):
+                        assert "memory" in container["resources"]["limits"], container["name"]
 
 
 # SPIRE server
@@ -274,9 +296,15 @@ def test_a_program_beside_the_server_has_its_socket_and_no_other_power(rendered:
     assert pod(server)["shareProcessNamespace"] is True, "the server refuses callers whose process it cannot see"
     assert "shareProcessNamespace" not in pod(rendered.one("packages", "spire_server", "StatefulSet"))
     beside, itself = containers(server)["spire-controller-manager"], containers(server)["spire-server"]
-    assert beside["securityContext"] == itself["securityContext"]
-    mounts = {item["mountPath"]: item["name"] for item in beside["volumeMounts"]}
-    assert mounts == {"/tmp": "private", "/etc/spire-controller-manager": "spire-controller-manager"}
+    other_user = {"runAsUser": 1001}
+    assert beside["securityContext"] == {**itself["securityContext"], **other_user}, "else it reads the server's keys"
+    mounts = {item["mountPath"]: item for item in beside["volumeMounts"]}
+    assert {path: item["name"] for path, item in mounts.items()} == {
+        "/tmp": "tmp-spire-controller-manager",
+        "/tmp/spire-server/private": "private",
+        "/etc/spire-controller-manager": "spire-controller-manager",
+    }
+    assert mounts["/tmp/spire-server/private"]["readOnly"] is True, "else it could put its own socket there"
     assert volume(server, "spire-controller-manager")["configMap"] == {"name": "spire-controller-manager"}
     files = rendered.one("registrar", "spire_server", "ConfigMap", "spire-controller-manager")
     assert files["data"] == rendered.value("registrar", "spire_controller_manager", "sidecar")["files"]
@@ -497,7 +525,7 @@ def test_envoy_of_the_mesh_leaves_under_its_own_identity(rendered: Rendered) -> 
 def test_connections_to_and_from_envoy_end_in_time(rendered: Rendered, case: str, name: str) -> None:
     config = envoy(rendered, case, name)["static_resources"]
     (manager,) = config["listeners"][0]["filter_chains"][0]["filters"]
-    assert manager["typed_config"]["common_http_protocol_options"] == {"max_connection_duration": "60s"}
+    assert manager["typed_config"]["common_http_protocol_options"]["max_connection_duration"] == "60s"
     upstream = next(item for item in config["clusters"] if item["name"] == "upstream")
     (options,) = upstream["typed_extension_protocol_options"].values()
     assert options["common_http_protocol_options"] == {"max_connection_duration": "60s"}
@@ -547,6 +575,11 @@ def test_only_a_stock_envoy_is_spared_istios_own_filters(rendered: Rendered) -> 
 def test_the_mesh_is_strict_and_denies_by_default(rendered: Rendered, mode: str) -> None:
     overlay = rendered.value(mode, "istio", "overlay")
     assert overlay["spec"]["meshConfig"]["trustDomain"] == "example.org"
+    assert overlay["spec"]["meshConfig"]["meshMTLS"] == {"minProtocolVersion": "TLSV1_3"}
+    headers = overlay["spec"]["meshConfig"]["defaultConfig"]["proxyHeaders"]
+    assert headers == {"forwardedClientCert": "SANITIZE_SET"}, "else a client names itself"
+    (patch,) = overlay["spec"]["components"]["pilot"]["k8s"]["overlays"][0]["patches"]
+    assert patch["value"] == "--grpcAddr=", "else everybody reads the configuration of the mesh"
     socket = overlay["spec"]["meshConfig"]["defaultConfig"]["proxyMetadata"]["WORKLOAD_IDENTITY_SOCKET_FILE"]
     assert socket == "spire-agent.sock"
     found = [item for item in rendered.objects(mode, "istio") if item["metadata"]["namespace"] == "istio-system"]

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._json import loads
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._private import REMOVED, without_private_values
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.model import (
     Authority,
@@ -120,7 +121,7 @@ def _from_pem(trust_domain: str, text: str) -> Bundle:
 def _from_spiffe(trust_domain: str, content: str | Mapping[str, Any]) -> Document:
     if isinstance(content, str):
         try:
-            content = json.loads(content)
+            content = loads(content)
         except (ValueError, RecursionError) as error:
             where = f" (line {error.lineno}, column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
             raise BadBundle(f"it is not JSON{where}") from None

@@ -56,3 +56,8 @@ class Bundle:
     def pem(self) -> str:
         """All X.509 authorities, one after the other."""
         return "".join(authority.pem for authority in self.x509_authorities)
+
+    @property
+    def trusted_pem(self) -> str:
+        """Those by which somebody may be believed anew: a tainted one is there only until everybody has renewed."""
+        return "".join(authority.pem for authority in self.x509_authorities if not authority.tainted)

@@ -191,8 +191,9 @@ def _key(authority: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def forms(bundle: Bundle) -> dict[str, Any]:
-    """A bundle whole: what it holds, and its two forms."""
-    return {**public(bundle), "pem": bundle.pem, "spiffe": spiffe_document(bundle)}
+    """A bundle whole: what it holds, and its forms."""
+    texts = {"pem": bundle.pem, "trusted_pem": bundle.trusted_pem, "spiffe": spiffe_document(bundle)}
+    return {**public(bundle), **texts}
 
 
 def valid_authorities(bundle: Bundle, now: datetime.datetime) -> int:

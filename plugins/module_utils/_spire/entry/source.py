@@ -6,12 +6,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._json import loads
 
 _NAMES = {str: "text", int: "a whole number", bool: "true or false", list: "a list of texts", dict: "a mapping"}
 _TYPES = {"str": str, "int": int, "bool": bool, "list": list}
@@ -93,7 +93,7 @@ def _parse_json(path: str, text: str) -> Any:
         return found
 
     try:
-        return json.loads(text, object_pairs_hook=unique)
+        return loads(text, object_pairs_hook=unique)
     except ValueError as error:
         raise InputError(f"src: {path} is not JSON: {error}.") from None
     except RecursionError:

@@ -29,8 +29,14 @@ class Quote(http.server.BaseHTTPRequestHandler):
     """One quote for each GET."""
 
     protocol_version = "HTTP/1.1"
+    timeout = 75  # seconds that a connection may be silent: more than those of the proxies in front
 
     def do_GET(self):
+        if "content-length" in self.headers or "transfer-encoding" in self.headers:
+            # What is not read of a body would be the beginning of the next request, which is somebody else's.
+            self.close_connection = True
+            self.send_error(400, "a GET has no body here")
+            return
         body = json.dumps(
             {
                 "quote": random.choice(QUOTES),  # noqa: S311 - a quote is no secret

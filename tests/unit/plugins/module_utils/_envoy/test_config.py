@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -37,7 +38,7 @@ def instance(listener: Data | None = None, upstream: Data | None = None, **field
 
 
 def made(**given: Any) -> Data:
-    return config.configuration(instance(**given), "/run/sockets/agent.sock", 60)["static_resources"]
+    return config.configuration(instance(**given), "/run/sockets/agent.sock", config.Limits())["static_resources"]
 
 
 def chain(resources: Data) -> Data:
@@ -67,7 +68,6 @@ def test_a_listener_asks_for_a_certificate_and_lets_in_exactly_the_listed() -> N
         {"san_type": "URI", "matcher": {"exact": item}} for item in ALLOWED
     ]
     assert validation["validation_context_sds_secret_config"]["name"] == "spiffe://example.org"
-    assert common["tls_params"] == {"tls_minimum_protocol_version": "TLSv1_2"}
 
 
 def test_who_is_listed_is_compared_once_more_after_the_handshake() -> None:
@@ -119,6 +119,19 @@ def test_a_verified_peer_may_forward_and_is_added() -> None:
     assert [item["name"] for item in behind["http_filters"]] == ["envoy.filters.http.router"]
 
 
+def test_in_a_mesh_nobody_but_its_own_sidecar_reaches_it() -> None:
+    resources = made(mesh=True, listener={"allowed_spiffe_ids": []})
+    inbound, health = resources["listeners"]
+    assert inbound["address"]["socket_address"]["address"] == "127.0.0.1"
+    (only,) = health["filter_chains"][0]["filters"]
+    (host,) = only["typed_config"]["route_config"]["virtual_hosts"]
+    assert [route["match"] for route in host["routes"]] == [{"path": "/ready"}]
+    assert "cluster" not in json.dumps(host), "it goes on to nobody"
+    everywhere = {"allowed_spiffe_ids": [], "address": "0.0.0.0"}  # noqa: S104
+    (fault,) = config.faults(instance(mesh=True, listener=everywhere))
+    assert "takes requests past its sidecar" in fault
+
+
 def test_behind_a_sidecar_there_is_no_tls_of_its_own() -> None:
     assert "transport_socket" not in chain(made(listener={"allowed_spiffe_ids": []}, mesh=True))
 
@@ -133,18 +146,45 @@ def test_it_listens_everywhere_or_where_it_is_said() -> None:
 
 
 def test_the_administration_is_for_the_pod_alone() -> None:
-    admin = config.configuration(instance(), "/s", 60)["admin"]
-    assert admin == {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 9901}}}
+    admin = config.configuration(instance(), "/s", config.Limits())["admin"]
+    assert admin["address"] == {"socket_address": {"address": "127.0.0.1", "port_value": 9901}}
 
 
 def test_connections_end_in_time() -> None:
-    resources = config.configuration(instance(), "/s", 7)["static_resources"]
-    assert manager(resources)["common_http_protocol_options"] == {"max_connection_duration": "7s"}
+    limits = config.Limits(max_age=7)
+    resources = config.configuration(instance(), "/s", limits)["static_resources"]
+    assert manager(resources)["common_http_protocol_options"]["max_connection_duration"] == "7s"
     assert manager(resources)["http1_safe_max_connection_duration"] is True
     (options,) = cluster(resources)["typed_extension_protocol_options"].values()
     assert options["common_http_protocol_options"] == {"max_connection_duration": "7s"}
-    plain = config.configuration(instance(listener={"protocol": "tcp"}), "/s", 7)["static_resources"]
+    plain = config.configuration(instance(listener={"protocol": "tcp"}), "/s", limits)["static_resources"]
     assert chain(plain)["filters"][-1]["typed_config"]["max_downstream_connection_duration"] == "7s"
+
+
+def test_both_ends_speak_the_newest_tls_alone() -> None:
+    resources = made(upstream={"spiffe_ids": [ID]})
+    sockets = [chain(resources)["transport_socket"], cluster(resources)["transport_socket"]]
+    for socket in sockets:
+        assert set(socket["typed_config"]["common_tls_context"]["tls_params"].values()) == {"TLSv1_3"}
+
+
+def test_nobody_can_take_all_of_it_before_or_after_the_handshake() -> None:
+    whole = config.configuration(instance(), "/s", config.Limits(connections=5, heap=99))
+    assert chain(whole["static_resources"])["transport_socket_connect_timeout"] == "5s"
+    assert whole["static_resources"]["listeners"][0]["per_connection_buffer_limit_bytes"] == 32768
+    assert manager(whole["static_resources"])["request_headers_timeout"] == "5s"
+    limits = [monitor["typed_config"] for monitor in whole["overload_manager"]["resource_monitors"]]
+    assert [limit.get("max_active_downstream_connections") for limit in limits] == [5, None]
+    assert [limit.get("max_heap_size_bytes") for limit in limits] == [None, 99]
+    assert whole["admin"]["ignore_global_conn_limit"] is True, "one can still look when it is full"
+
+
+def test_a_policy_reads_what_the_program_behind_reads() -> None:
+    http = manager(made())
+    assert (http["codec_type"], http["normalize_path"], http["merge_slashes"]) == ("HTTP1", True, True)
+    assert http["path_with_escaped_slashes_action"] == "REJECT_REQUEST"
+    assert http["common_http_protocol_options"]["headers_with_underscores_action"] == "REJECT_REQUEST"
+    assert (http["use_remote_address"], http["xff_num_trusted_hops"]) == (True, 0)
 
 
 def test_http2() -> None:
@@ -152,7 +192,6 @@ def test_http2() -> None:
     assert manager(resources)["codec_type"] == "HTTP2"
     (options,) = cluster(resources)["typed_extension_protocol_options"].values()
     assert options["explicit_http_config"] == {"http2_protocol_options": {}}
-    assert "codec_type" not in manager(made())
 
 
 def test_plain_tcp() -> None:
@@ -280,7 +319,7 @@ def test_every_cluster_that_is_named_is_there() -> None:
 def test_what_cannot_work_is_refused(given: Data, text: str) -> None:
     assert config.faults(instance(**given)) == [text]
     with pytest.raises(InputError) as refused:
-        config.configuration(instance(**given), "/s", 60)
+        config.configuration(instance(**given), "/s", config.Limits())
     assert refused.value.message == text
 
 

@@ -35,7 +35,12 @@ def test_pods_of_the_servers_own_cluster_hang_below_all_its_agents() -> None:
     assert entry == {
         "spiffe_id": f"{TD}/ns/default/sa/a",
         "parent_id": f"{TD}/node/one",
-        "selectors": ["k8s:ns:default", "k8s:sa:a", "k8s:pod-label:app.kubernetes.io/name:a"],
+        "selectors": [
+            "k8s:ns:default",
+            "k8s:sa:a",
+            "k8s:pod-label:app.kubernetes.io/name:a",
+            "k8s:container-name:istio-proxy",
+        ],
     }
 
 
@@ -75,7 +80,7 @@ def test_what_is_said_of_a_workload_reaches_its_entry() -> None:
     }
     entry = derive.entries(meshes.mesh({"a": said}), "one")[-1]
     assert entry["spiffe_id"] == f"{TD}/ns/shop/sa/till"
-    assert entry["selectors"] == ["k8s:ns:shop", "k8s:sa:till", "k8s:pod-label:a:1", "k8s:pod-label:b:2"]
+    assert entry["selectors"][:-1] == ["k8s:ns:shop", "k8s:sa:till", "k8s:pod-label:a:1", "k8s:pod-label:b:2"]
     assert entry["dns_names"] == ["shop.example"]
 
 
@@ -101,12 +106,12 @@ def test_the_controller_manager_registers_its_own_cluster_and_entries_the_others
             "spiffeIDTemplate": f"{TD}/ns/default/sa/a",
             "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "default"}},
             "podSelector": {"matchLabels": {"app.kubernetes.io/name": "a"}},
-            "workloadSelectorTemplates": ["k8s:ns:default", "k8s:sa:a"],
+            "workloadSelectorTemplates": ["k8s:ns:default", "k8s:sa:a", "k8s:container-name:istio-proxy"],
             "dnsNameTemplates": ["a.example"],
         },
     }
     assert "podSelector" not in theirs["spec"], "its labels are not known"
-    assert theirs["spec"]["workloadSelectorTemplates"] == ["k8s:ns:default", "k8s:sa:x"]
+    assert theirs["spec"]["workloadSelectorTemplates"][:2] == ["k8s:ns:default", "k8s:sa:x"]
     assert derive.cluster_spiffe_ids(mesh, "two") == []
 
 

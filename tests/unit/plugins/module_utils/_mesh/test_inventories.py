@@ -26,7 +26,7 @@ def test_everything_that_is_derived_is_accepted_by_those_who_take_it(folder: Pat
     mesh = meshes.of_inventory(folder)
     for variables in meshes.everything(mesh).values():
         for instance in variables["envoy_instances"]:
-            assert config.configuration(instance, "/run/socket", 60)["static_resources"]["listeners"]
+            assert config.configuration(instance, "/run/socket", config.Limits())["static_resources"]["listeners"]
         wanted = resources.resources(variables["spire_controller_manager_cluster_spiffe_ids"], [])
         assert resources.faults(wanted, False) == []
     made = proof(mesh)
@@ -81,10 +81,15 @@ def test_blue_green_is_registered_by_whom_it_says() -> None:
     assert entry == {
         "spiffe_id": "spiffe://example.org/ns/quotes/sa/quote",
         "parent_id": "spiffe://example.org/node/green/node-2",
-        "selectors": ["k8s:ns:quotes", "k8s:sa:quote", "k8s:pod-label:app.kubernetes.io/name:quote"],
+        "selectors": [
+            "k8s:ns:quotes",
+            "k8s:sa:quote",
+            "k8s:pod-label:app.kubernetes.io/name:quote",
+            "k8s:container-name:envoy",
+        ],
     }
     registered = meshes.names(blue["spire_controller_manager_cluster_spiffe_ids"])
-    assert registered == ["demo.sleep", "demo.stranger", "demo.gateway"]
+    assert registered == ["demo.sleep", "demo.stranger", "demo.gateway", "demo.gateway.istio-proxy"]
     assert green["spire_entries_entries"] == green["spire_controller_manager_cluster_spiffe_ids"] == []
     assert (blue["spire_agent_attestor"], green["spire_agent_attestor"]) == ("k8s_psat", "join_token")
     assert green["spire_agent_server_host"] == "blue"

@@ -59,14 +59,23 @@ def test_a_workload_elsewhere_gets_an_entry_for_each_node() -> None:
         "spiffe://example.org/node/green/green-b",
     ]
     assert {entry["spiffe_id"] for entry in found} == {"spiffe://example.org/ns/quotes/sa/quote"}
-    assert found[0]["selectors"] == ["k8s:ns:quotes", "k8s:sa:quote", "k8s:pod-label:app.kubernetes.io/name:quote"]
+    assert found[0]["selectors"] == [
+        "k8s:ns:quotes",
+        "k8s:sa:quote",
+        "k8s:pod-label:app.kubernetes.io/name:quote",
+        "k8s:container-name:envoy",
+    ]
 
 
 def test_pods_of_the_servers_cluster_are_left_to_the_controller_manager() -> None:
     found = {item["name"]: item["spec"] for item in derive.cluster_spiffe_ids(read(), "blue")}
-    assert sorted(found) == ["demo.gateway", "demo.sleep", "demo.stranger"], "who has no identity gets none"
+    both = ["demo.gateway", "demo.gateway.istio-proxy"]
+    assert sorted(found) == [*both, "demo.sleep", "demo.stranger"], "who has no identity gets none"
+    shown = [found[name]["workloadSelectorTemplates"][-1] for name in both]
+    assert shown == ["k8s:container-name:envoy", "k8s:container-name:istio-proxy"], "and no other container of the pod"
     assert found["demo.sleep"]["spiffeIDTemplate"] == "spiffe://example.org/ns/demo/sa/sleep"
-    assert found["demo.sleep"]["workloadSelectorTemplates"] == ["k8s:ns:demo", "k8s:sa:sleep"]
+    selectors = ["k8s:ns:demo", "k8s:sa:sleep", "k8s:container-name:istio-proxy"]
+    assert found["demo.sleep"]["workloadSelectorTemplates"] == selectors
 
 
 def test_without_a_controller_manager_they_are_entries_under_the_clusters_alias() -> None:

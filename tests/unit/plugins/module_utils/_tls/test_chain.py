@@ -6,10 +6,13 @@
 from __future__ import annotations
 
 import datetime
+import time
 from typing import Any
 
 import pytest
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls import chain
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from .conftest import HOUR, NOW, Identity, issue
 
@@ -74,3 +77,61 @@ def test_signed_by_istiod_is_said() -> None:
     problems = judge(issue(ID, by=istiod), foreign=[istiod.certificate]).problems
     assert "it was signed by istiod" in problems
     assert judge(issue(ID, by=ROOT), foreign=[ROOT.certificate]).ok, "a root that the bundle holds too is not foreign"
+
+
+UNKNOWN = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4.5"), b"\x05\x00")
+BOTH = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
+CODE = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING])
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"ca": True, "usage": ["digital_signature"]}, "it is a CA certificate"),
+        ({"usage": ["digital_signature", "key_cert_sign", "crl_sign"]}, "signing certificates or revocation lists"),
+        ({"usage": ["digital_signature", "crl_sign"]}, "signing certificates or revocation lists"),
+        ({"usage": ["key_encipherment"]}, "not for signatures"),
+        ({"usage": []}, "does not say what its key is for"),
+        ({"more": [(CODE, True)]}, "not that of a server and a client"),
+        ({"more": [(CODE, False)]}, "not that of a server and a client"),
+        ({"more": [(UNKNOWN, True)]}, "critical extensions"),
+    ],
+)
+def test_a_leaf_is_all_that_the_standard_asks_of_one(fields: Any, words: str) -> None:
+    assert words in "; ".join(judge(issue(ID, by=ROOT, **fields)).problems)
+
+
+def test_what_the_standard_leaves_open_is_taken() -> None:
+    assert judge(issue(ID, by=ROOT, more=[(BOTH, False), (UNKNOWN, False)])).ok
+
+
+@pytest.mark.parametrize(
+    ("uris", "fields"),
+    [
+        (["spiffe://other.org"], {}),
+        (["spiffe://example.org/ns/demo/sa/gateway"], {}),
+        (["spiffe://example.org", "spiffe://other.org"], {}),
+        ([], {"usage": ["digital_signature"]}),
+        ([], {"more": [(UNKNOWN, True)]}),
+        ([], {"more": [(x509.NameConstraints([x509.UniformResourceIdentifier("other.org")], None), True)]}),
+    ],
+)
+def test_an_authority_that_may_not_sign_for_it(uris: list[str], fields: Any) -> None:
+    between = issue(*uris, by=ROOT, ca=True, name="between", **fields)
+    assert "does not lead to the trust bundle" in "; ".join(judge(issue(ID, by=between), between).problems)
+
+
+def test_an_authority_may_have_the_id_of_its_trust_domain_or_none() -> None:
+    for uris in (["spiffe://example.org"], []):
+        between = issue(*uris, by=ROOT, ca=True, name="between")
+        assert judge(issue(ID, by=between), between).ok
+
+
+def test_a_peer_cannot_make_it_work_for_long() -> None:
+    first = issue(ca=True, name="loop")
+    loop = [issue(ca=True, name="loop", key=first.key) for _ in range(chain.MAX_CERTIFICATES - 1)]
+    began = time.monotonic()
+    for presented in (loop, [*loop, *loop]):
+        assert not judge(issue(ID, by=first), *presented, foreign=[issue(ca=True, name="istiod").certificate]).ok
+    # It took hours when every path was tried. No speed is measured: a slow machine needs far less than this.
+    assert time.monotonic() - began < 20

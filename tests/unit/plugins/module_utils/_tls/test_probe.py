@@ -12,6 +12,7 @@ import ssl
 import struct
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls import probe
 from .conftest import NOW, Serve, answer, issue
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi"
-CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n5;x=y\r\n there\r\n0\r\n\r\n"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 def test_a_reply_and_the_whole_chain(serve: Serve) -> None:
@@ -36,16 +37,62 @@ def test_a_reply_and_the_whole_chain(serve: Serve) -> None:
 
 
 def test_a_chunked_reply(serve: Serve) -> None:
-    assert probe.probe("127.0.0.1", serve(issue("spiffe://a/b"), answer(CHUNKED)))["body"] == "hi ther"
+    body = b"2\r\nhi\r\n6;x=y\r\n there\r\n0\r\n\r\n"
+    assert probe.probe("127.0.0.1", serve(issue("spiffe://a/b"), answer(CHUNKED + body)))["body"] == "hi there"
 
 
-def test_no_certificate_is_refused_by_alert_with_both_versions_of_tls(serve: Serve) -> None:
+@pytest.mark.parametrize("body", [b"-2\r\n" * 200_000, b"zz\r\nhi", b"\r\n\r\n", b"fffffffffffffffff\r\n"])
+def test_chunks_that_are_none_end_in_a_verdict(serve: Serve, body: bytes) -> None:
+    seen = probe.probe("127.0.0.1", serve(issue("spiffe://a/b"), answer(CHUNKED + body)))
+    assert (seen["kind"], seen["body"]) == (probe.PROTOCOL, "")
+
+
+def test_a_chunk_that_never_ends_is_taken_as_far_as_it_came(serve: Serve) -> None:
+    body = b"ffffffff\r\n" + b"x" * 2 * probe.MAX_BODY
+    assert (
+        len(probe.probe("127.0.0.1", serve(issue("spiffe://a/b"), answer(CHUNKED + body)))["body"])
+        <= probe.MAX_BODY * 2
+    )
+
+
+def test_a_drip_ends_in_time(serve: Serve) -> None:
+    def drip(connection: ssl.SSLSocket) -> None:
+        connection.recv(65536)
+        for letter in b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 200:
+            connection.sendall(bytes([letter]))
+            time.sleep(0.05)
+
+    began = time.monotonic()
+    assert probe.probe("127.0.0.1", serve(issue("spiffe://a/b"), drip), timeout=1)["kind"] == probe.TIMEOUT
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("alert", [42, 46, 48, 116])
+def test_an_alert_that_anybody_could_send_comes_without_a_certificate(alert: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def say_no() -> None:
+            plain, _address = listener.accept()
+            with plain:
+                plain.recv(65536)
+                plain.sendall(b"\x15\x03\x03\x00\x02\x02" + bytes([alert]))
+
+        threading.Thread(target=say_no, daemon=True).start()
+        assert probe.probe("127.0.0.1", listener.getsockname()[1])["chain"] == []
+
+
+def test_no_certificate_is_refused_by_alert_after_the_server_has_shown_its_own(serve: Serve) -> None:
     root = issue(ca=True)
-    newer, older = (ssl.TLSVersion.TLSv1_3, "certificate_required"), (ssl.TLSVersion.TLSv1_2, "handshake_failure")
-    for version, alert in (newer, older):
-        port = serve(issue("spiffe://a/b", by=root), answer(OK), clients=root.pem, newest=version)
-        seen = probe.probe("127.0.0.1", port)
-        assert (seen["kind"], seen["alert"]) == (probe.TLS_ALERT, alert)
+    seen = probe.probe("127.0.0.1", serve(issue("spiffe://a/b", by=root), answer(OK), clients=root.pem))
+    assert (seen["kind"], seen["alert"]) == (probe.TLS_ALERT, "certificate_required")
+    assert len(seen["chain"]) == 1
+
+
+def test_an_older_tls_is_no_refusal(serve: Serve) -> None:
+    root = issue(ca=True)
+    port = serve(issue("spiffe://a/b", by=root), answer(OK), clients=root.pem, newest=ssl.TLSVersion.TLSv1_2)
+    seen = probe.probe("127.0.0.1", port)
+    assert (seen["kind"], seen["words"]) == (probe.PROTOCOL, "it speaks no TLS 1.3")
 
 
 def test_the_right_identity_is_let_in_and_another_ca_is_not(serve: Serve) -> None:

@@ -10,7 +10,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import ProcessError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify import engine
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.engine import Attempt, Limits, Verdict, run
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import Check
 
@@ -153,3 +155,19 @@ def test_what_a_check_will_need_is_made_ready_while_its_control_runs() -> None:
     verdicts = run([positive("up"), negative("out", "up")], make_attempt, QUICK, prepare)
     assert [verdict.ok for verdict in verdicts] == [True, True], "what goes wrong early is left to the attempt"
     assert order == ["prepare out", "up", "out"]
+
+
+def test_an_attempt_without_end_costs_its_own_verdict_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "GRACE", 0.2)
+    never = threading.Event()
+
+    def attempt(check: Check, _needed: Mapping[str, Verdict], _number: int) -> Attempt:
+        if check.name == "b":
+            never.wait(60)
+        return YES
+
+    good, endless = run([positive("a"), positive("b")], attempt, Limits(timeout=0.1, interval=0.02, settle=0.1))
+    never.set()
+    assert good.ok
+    assert not endless.ok
+    assert "far beyond its limit" in endless.attempt.observed

@@ -1,0 +1,92 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The first example of each role's page, run as it is written, on a cluster that exists and with nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from .conftest import ROOT, Estate, blocks, changed
+
+CLUSTER = "eu"
+# In an order in which each finds what its page takes for granted, with what somebody sees of it afterwards.
+SEEN = {
+    "toolchain": [],
+    "images": [],
+    "kubernetes_cluster": [],
+    "trustmesh": [],
+    "kubernetes_objects": [("configmap/prices", "configmaps", "-n", "shop")],
+    "demo_app": [("deployment.apps/sleep", "deployments", "-n", "demo")],
+    "spire_server": [("statefulset.apps/spire-server", "statefulsets", "-n", "spire-server")],
+    "spire_agent": [("daemonset.apps/spire-agent", "daemonsets", "-n", "spire-system")],
+    "spire_entries": [],
+    "envoy": [("deployment.apps/billing-front", "deployments", "-n", "default")],
+    "spire_controller_manager": [("clusterspiffeid.spire.spiffe.io/default.web", "clusterspiffeids")],
+    "istio": [
+        ("deployment.apps/istiod", "deployments", "-n", "istio-system"),
+        ("authorizationpolicy.security.istio.io/callers-of-web", "authorizationpolicies", "-n", "default"),
+    ],
+}
+ELSEWHERE = {"verify": "test_your_own.py, where there is somebody to ask", "own_inventory": "a part of playbooks"}
+QUIET = ("toolchain", "images", "kubernetes_cluster", "trustmesh")
+"""They change nothing in a cluster."""
+
+
+def page(role: str) -> list[dict[str, Any]]:
+    plays: list[dict[str, Any]] = yaml.safe_load(blocks(ROOT / "roles" / role / "README.md", "yaml")[0])
+    return plays
+
+
+def run(estate: Estate, plays: list[dict[str, Any]]) -> str:
+    # Published images cannot be taken for granted where tests run; those that were built stand for them.
+    return estate.play(plays, CLUSTER, trustmesh_images=estate.images, images_stock_envoy=True)
+
+
+def backwards(play: dict[str, Any]) -> dict[str, Any]:
+    """The same roles with the same variables, and ``tasks_from: remove``."""
+    given = [*play.get("roles", []), *play.get("tasks", [])]
+    roles = [{"role": one} if isinstance(one, str) else one for one in given]
+    kept = [one for one in roles if one.get("ansible.builtin.import_role", {}).get("tasks_from")]
+    removed = [
+        {
+            "ansible.builtin.include_role": {
+                "name": one.get("role") or one["ansible.builtin.import_role"]["name"],
+                "tasks_from": "remove",
+            },
+            "vars": one.get("vars", {}),
+        }
+        for one in reversed(roles)
+        if one not in kept
+    ]
+    return {**{key: value for key, value in play.items() if key != "roles"}, "tasks": [*kept, *removed]}
+
+
+def test_no_role_is_left_out() -> None:
+    assert {path.parent.name for path in ROOT.glob("roles/*/README.md")} == {*SEEN, *ELSEWHERE}
+
+
+@pytest.mark.parametrize("role", SEEN)
+def test_the_example_runs_and_a_second_time_changes_nothing(estate: Estate, role: str) -> None:
+    plays = page(role)
+    first = changed(run(estate, plays))
+    assert (first > 0) == (role not in QUIET) or role == "toolchain"
+    for name, *words in SEEN[role]:
+        assert name in estate.names(CLUSTER, *words)
+    assert changed(run(estate, plays)) == 0
+
+
+@pytest.mark.parametrize(
+    "role", [role for role in reversed(SEEN) if (ROOT / f"roles/{role}/tasks/remove.yml").is_file()]
+)
+def test_remove_takes_what_the_role_made(estate: Estate, role: str) -> None:
+    if role == "kubernetes_cluster":
+        # A cluster that exists is not the role's to remove, and it says so.
+        return
+    run(estate, [backwards(play) for play in page(role)])
+    for name, *words in SEEN[role]:
+        assert name not in estate.names(CLUSTER, *words)
+    assert changed(run(estate, [backwards(play) for play in page(role)])) == 0

@@ -1,0 +1,166 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""docs/your_own.md from its beginning to its end, and the pages that need a mesh that is up.
+
+The tests follow one another, as the sections of the page do.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+
+import pytest
+import yaml
+
+from .conftest import ROOT, Estate, blocks, changed
+
+PAGE = ROOT / "docs" / "your_own.md"
+RUN = "# run\n"
+SHARED = "mine/group_vars/all.yml"
+
+
+@pytest.fixture(scope="module")
+def own(estate: Estate) -> Estate:
+    """The two services of the page, and the files that it gives."""
+    estate.deploy("eu", "shop", "shop", "tools", "sleep", "infinity")
+    estate.deploy("us", "billing", "billing", "quote", "python3", "/app/main.py", "--port=8080")
+    for block in [*blocks(PAGE, "ini"), *blocks(PAGE, "yaml")]:
+        name = re.match(r"# (mine/\S+)\n", block)
+        if name:
+            path = estate.folder / name[1]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(estate.text(block))
+    return estate
+
+
+def follow(estate: Estate, words: str, *more: str) -> str:
+    """Do what the page says to run."""
+    (line,) = [block.removeprefix(RUN) for block in blocks(PAGE, "shell") if block.startswith(RUN) and words in block]
+    argv = shlex.split(estate.text(line))
+    return estate.ansible(*argv[1:], *more) if argv[0] == "ansible-playbook" else estate.run(*argv)
+
+
+def proven(output: str) -> set[tuple[str, str]]:
+    """What a run says that it has proven: kind and name."""
+    return {(kind, name) for kind, name in re.findall(r"^ +proven +(\w+) +(\S.*?)(?:  .*)?$", output, re.MULTILINE)}
+
+
+def the_proof_of_the_page() -> set[tuple[str, str]]:
+    (text,) = [block for block in blocks(PAGE, "text") if block.startswith("positive")]
+    return {(kind, name) for kind, name in (line.split(maxsplit=1) for line in text.splitlines())}
+
+
+def test_the_page_is_at_most_forty_lines_of_inventory(own: Estate) -> None:
+    files = [path for path in (own.folder / "mine").rglob("*") if path.is_file()]
+    assert len(files) == 4
+    assert sum(len([line for line in path.read_text().splitlines() if line]) for path in files) <= 40
+
+
+def test_show_says_who_is_who(own: Estate) -> None:
+    shown = follow(own, "trustmesh.spiffe.show")
+    for name in ("shop", "billing"):
+        assert f"spiffe://corp.example/ns/{name}/sa/{name}" in shown
+
+
+def test_check_mode_goes_through_where_nothing_is_yet(own: Estate) -> None:
+    follow(own, "trustmesh.spiffe.site", "--check")
+    assert own.names("eu", "namespaces") >= {"namespace/shop"}
+    assert "namespace/spire-server" not in own.names("eu", "namespaces")
+    assert own.containers("eu", "shop", "shop") == ["shop"]
+
+
+def test_a_run_ends_with_the_proof_that_the_page_shows(own: Estate) -> None:
+    assert proven(follow(own, "trustmesh.spiffe.site")) == the_proof_of_the_page()
+    assert (own.build / "reports" / "mine.html").is_file()
+
+
+def test_a_second_run_and_its_prediction_change_nothing(own: Estate) -> None:
+    assert changed(follow(own, "trustmesh.spiffe.site", "--check")) == 0
+    assert changed(follow(own, "trustmesh.spiffe.site")) == 0
+
+
+def test_the_proof_alone(own: Estate) -> None:
+    output = follow(own, "trustmesh.spiffe.verify")
+    assert changed(output) == 0
+    assert proven(output) == the_proof_of_the_page()
+
+
+def test_shop_calls_billing(own: Estate) -> None:
+    assert "keeper of secrets" in follow(own, "exec deployment/shop")
+
+
+def test_the_example_is_what_the_page_says(own: Estate) -> None:
+    for path in (ROOT / "examples" / "own").rglob("*"):
+        if path.is_file():
+            here = own.folder / "mine" / path.relative_to(ROOT / "examples" / "own")
+            assert own.text(path.read_text()).removeprefix("---\n") == here.read_text(), path
+
+
+def of_cart_and_web(own: Estate, text: str) -> str:
+    """A page that tells of cart and web, told of billing and shop."""
+    port = own.kubectl(
+        "us", "-n", "billing", "get", "service", "billing-envoy", "-o", "jsonpath={.spec.ports[0].nodePort}"
+    )
+    (address,) = own.kubectl("us", "get", "nodes", "-o", "jsonpath={.items[*].status.addresses[0].address}").split()
+    text = text.replace("cart.corp.example:8443", f"{address}:{port}")
+    return text.replace("ns/shop/sa/cart", "ns/billing/sa/billing").replace("ns/shop/sa/web", "ns/shop/sa/shop")
+
+
+def test_the_page_of_the_role_verify(own: Estate) -> None:
+    page = blocks(ROOT / "roles" / "verify" / "README.md", "yaml")[0]
+    output = own.play(yaml.safe_load(of_cart_and_web(own, page)), "eu")
+    assert proven(output) == {
+        ("positive", "web may call cart"),
+        ("negative", "nobody may call cart without a certificate"),
+    }
+
+
+def test_the_example_of_the_proof_alone(own: Estate) -> None:
+    there = own.folder / "proof"
+    shutil.copytree(ROOT / "examples" / "proof", there)
+    path = there / "group_vars" / "all.yml"
+    path.write_text(of_cart_and_web(own, path.read_text()))
+    words = ("ansible-playbook", "trustmesh.spiffe.verify", "-i", str(there))
+    extra = json.dumps({"trustmesh_build_dir": str(own.build)})
+    output = own.run(*words, "--extra-vars", extra, kubeconfig=own.kubeconfig("config"))
+    assert len(proven(output)) == 3
+
+
+def test_one_more_and_one_less(own: Estate) -> None:
+    shared, us = own.folder / SHARED, own.folder / "mine" / "host_vars" / "us.yml"
+    before = shared.read_text(), us.read_text()
+    more, door = [
+        next(block for block in blocks(PAGE, "yaml") if words in block) for words in ("refunds:", "NetworkPolicy")
+    ]
+    own.deploy("eu", "refunds", "shop", "tools", "sleep", "infinity")
+    shared.write_text(yaml.safe_dump({**yaml.safe_load(before[0]), **yaml.safe_load(more)}))
+    us.write_text(before[1] + door)
+    assert ("positive", "refunds may call billing, by its SPIFFE ID") in proven(follow(own, "trustmesh.spiffe.site"))
+    policy = ("networkpolicies", "-n", "billing")
+    assert own.names("us", *policy) == {"networkpolicy.networking.k8s.io/billing-by-envoy-only"}
+    assert len(own.containers("eu", "shop", "refunds")) == 2
+
+    (taking_out,) = [block for block in blocks(PAGE, "shell") if "--field-manager" in block]
+    own.run("bash", "-euc", own.text(taking_out))
+    assert own.containers("eu", "shop", "refunds") == ["refunds"]
+    for path, text in zip((shared, us), before, strict=True):
+        path.write_text(text)
+    assert proven(follow(own, "trustmesh.spiffe.site")) == the_proof_of_the_page()
+    assert own.names("us", *policy) == set()
+    assert not {name for name in own.names("eu", "configmaps", "-n", "shop") if "refunds" in name}
+
+
+def test_it_is_taken_out_again_and_nothing_of_others(own: Estate) -> None:
+    follow(own, "trustmesh.spiffe.teardown")
+    for cluster, name in (("eu", "shop"), ("us", "billing")):
+        assert own.containers(cluster, name, name) == [name]
+        ours = "app.kubernetes.io/managed-by=trustmesh.spiffe"
+        kinds = "namespaces,deployments,daemonsets,statefulsets,services,configmaps,secrets,clusterroles"
+        left = own.names(cluster, kinds, "--all-namespaces", "--selector", ours)
+        assert {one for one in left if "node-network" not in one} == set()
+        assert own.names(cluster, "persistentvolumeclaims", "--all-namespaces") == set()
+    assert changed(follow(own, "trustmesh.spiffe.teardown")) == 0
