@@ -109,6 +109,7 @@ def running_api(users: Sequence[str] = ()) -> Iterator[Api]:
                 f"--service-account-signing-key-file={folder}/sa.key",
                 "--service-cluster-ip-range=10.0.0.0/24",
                 "--disable-admission-plugins=ServiceAccount",
+                "--allow-privileged=true",  # as kubeadm has it
             ],
             folder / "kube-apiserver.log",
         )

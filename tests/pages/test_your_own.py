@@ -44,9 +44,10 @@ def follow(estate: Estate, words: str, *more: str) -> str:
     return estate.ansible(*argv[1:], *more) if argv[0] == "ansible-playbook" else estate.run(*argv)
 
 
-def proven(output: str) -> set[tuple[str, str]]:
-    """What a run says that it has proven: kind and name."""
-    return {(kind, name) for kind, name in re.findall(r"^ +proven +(\w+) +(\S.*?)(?:  .*)?$", output, re.MULTILINE)}
+def proven(estate: Estate, scenario: str = "mine") -> set[tuple[str, str]]:
+    """What the last run has proven, by its report: kind and name."""
+    report = json.loads((estate.build / "reports" / f"{scenario}.json").read_text())
+    return {(check["kind"], check["name"]) for check in report["checks"] if check["status"] == "pass"}
 
 
 def the_proof_of_the_page() -> set[tuple[str, str]]:
@@ -74,7 +75,8 @@ def test_check_mode_goes_through_where_nothing_is_yet(own: Estate) -> None:
 
 
 def test_a_run_ends_with_the_proof_that_the_page_shows(own: Estate) -> None:
-    assert proven(follow(own, "trustmesh.spiffe.site")) == the_proof_of_the_page()
+    follow(own, "trustmesh.spiffe.site")
+    assert proven(own) == the_proof_of_the_page()
     assert (own.build / "reports" / "mine.html").is_file()
 
 
@@ -86,7 +88,7 @@ def test_a_second_run_and_its_prediction_change_nothing(own: Estate) -> None:
 def test_the_proof_alone(own: Estate) -> None:
     output = follow(own, "trustmesh.spiffe.verify")
     assert changed(output) == 0
-    assert proven(output) == the_proof_of_the_page()
+    assert proven(own) == the_proof_of_the_page()
 
 
 def test_shop_calls_billing(own: Estate) -> None:
@@ -112,8 +114,8 @@ def of_cart_and_web(own: Estate, text: str) -> str:
 
 def test_the_page_of_the_role_verify(own: Estate) -> None:
     page = blocks(ROOT / "roles" / "verify" / "README.md", "yaml")[0]
-    output = own.play(yaml.safe_load(of_cart_and_web(own, page)), "eu")
-    assert proven(output) == {
+    own.play(yaml.safe_load(of_cart_and_web(own, page)), "eu")
+    assert proven(own) == {
         ("positive", "web may call cart"),
         ("negative", "nobody may call cart without a certificate"),
     }
@@ -126,8 +128,8 @@ def test_the_example_of_the_proof_alone(own: Estate) -> None:
     path.write_text(of_cart_and_web(own, path.read_text()))
     words = ("ansible-playbook", "trustmesh.spiffe.verify", "-i", str(there))
     extra = json.dumps({"trustmesh_build_dir": str(own.build)})
-    output = own.run(*words, "--extra-vars", extra, kubeconfig=own.kubeconfig("config"))
-    assert len(proven(output)) == 3
+    own.run(*words, "--extra-vars", extra, kubeconfig=own.kubeconfig("config"))
+    assert len(proven(own, "proof")) == 3
 
 
 def test_one_more_and_one_less(own: Estate) -> None:
@@ -139,7 +141,8 @@ def test_one_more_and_one_less(own: Estate) -> None:
     own.deploy("eu", "refunds", "shop", "tools", "sleep", "infinity")
     shared.write_text(yaml.safe_dump({**yaml.safe_load(before[0]), **yaml.safe_load(more)}))
     us.write_text(before[1] + door)
-    assert ("positive", "refunds may call billing, by its SPIFFE ID") in proven(follow(own, "trustmesh.spiffe.site"))
+    follow(own, "trustmesh.spiffe.site")
+    assert ("positive", "refunds may call billing, by its SPIFFE ID") in proven(own)
     policy = ("networkpolicies", "-n", "billing")
     assert own.names("us", *policy) == {"networkpolicy.networking.k8s.io/billing-by-envoy-only"}
     assert len(own.containers("eu", "shop", "refunds")) == 2
@@ -149,7 +152,8 @@ def test_one_more_and_one_less(own: Estate) -> None:
     assert own.containers("eu", "shop", "refunds") == ["refunds"]
     for path, text in zip((shared, us), before, strict=True):
         path.write_text(text)
-    assert proven(follow(own, "trustmesh.spiffe.site")) == the_proof_of_the_page()
+    follow(own, "trustmesh.spiffe.site")
+    assert proven(own) == the_proof_of_the_page()
     assert own.names("us", *policy) == set()
     assert not {name for name in own.names("eu", "configmaps", "-n", "shop") if "refunds" in name}
 

@@ -52,7 +52,9 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     with running_api() as one:
         one.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all([*policy, guarded]))
         # The API server reads policies anew every second or so.
-        wait_until("the policy holds", lambda: "forbidden" in refusal(one, mounted("/etc", readOnly=True)))
+        wait_until(
+            "the policy holds", lambda: "guarded-pods.trustmesh.io" in refusal(one, mounted("/etc", readOnly=True))
+        )
         yield one
 
 
@@ -97,7 +99,8 @@ def inside(**security: Any) -> Data:
         mounted("/var/local/volumes", readOnly=True),
         mounted("/var/lib/spire-agent", readOnly=True),
         mounted("/", readOnly=True),
-        mounted(f"{SOCKETS}/..", readOnly=True),
+        mounted(f"{SOCKETS}/deeper", readOnly=True),
+        mounted(f"{SOCKETS}2", readOnly=True),
         mounted(SOCKETS),
         mounted(SOCKETS, readOnly=False),
         pod(hostPID=True),
