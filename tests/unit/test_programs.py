@@ -44,9 +44,8 @@ def said(port: int, request: bytes) -> bytes:
 
 
 def test_quote_says_who_was_forwarded(quote: int) -> None:
-    head, _, body = said(quote, b"GET / HTTP/1.1\r\nHost: q\r\nX-Forwarded-Client-Cert: URI=a\r\n\r\n").partition(
-        b"\r\n\r\n"
-    )
+    request = b"GET / HTTP/1.1\r\nHost: q\r\nConnection: close\r\nX-Forwarded-Client-Cert: URI=a\r\n\r\n"
+    head, _separator, body = said(quote, request).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 ")
     assert json.loads(body)["forwarded_client_cert"] == "URI=a"
 

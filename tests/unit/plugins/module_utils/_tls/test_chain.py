@@ -129,7 +129,7 @@ def test_an_authority_may_have_the_id_of_its_trust_domain_or_none() -> None:
 
 def test_a_peer_cannot_make_it_work_for_long() -> None:
     first = issue(ca=True, name="loop")
-    loop = [issue(ca=True, name="loop", key=first.key) for _ in range(chain.MAX_CERTIFICATES - 1)]
+    loop = [issue(ca=True, name="loop", key=first.key) for _number in range(chain.MAX_CERTIFICATES - 1)]
     began = time.monotonic()
     for presented in (loop, [*loop, *loop]):
         assert not judge(issue(ID, by=first), *presented, foreign=[issue(ca=True, name="istiod").certificate]).ok
