@@ -25,7 +25,11 @@ def spire_configuration(base: Mapping[str, Any], overlay: Mapping[str, Any], nam
 
 
 def envoy_configuration(
-    instance: Mapping[str, Any], socket: str, max_age: int = 60, connections: int = 1000, heap: int = 201326592
+    instance: Mapping[str, Any],
+    socket: str,
+    max_age: int = envoy.Limits.max_age,
+    connections: int = envoy.Limits.connections,
+    heap: int = envoy.Limits.heap,
 ) -> dict[str, Any]:
     """Envoy's bootstrap configuration."""
     try:

@@ -20,8 +20,8 @@ from typing import Any
 
 import pytest
 import yaml
+from playbook import ROOT, play
 
-ROOT = Path(__file__).resolve().parents[2]
 CLUSTERS = ("eu", "us")
 INSTANCE = "tm-test"
 
@@ -49,6 +49,11 @@ class Estate:
     def build(self) -> Path:
         return self.folder / "build"
 
+    @property
+    def path(self) -> str:
+        """PATH with the tools of the clusters."""
+        return ":".join([str(self.build / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]])
+
     def kubeconfig(self, cluster: str) -> Path:
         return self.folder / "kube" / cluster
 
@@ -58,9 +63,8 @@ class Estate:
 
     def run(self, *words: str, given: str | None = None, kubeconfig: Path | None = None) -> str:
         """Run a command as a user does; what it prints. ``kubeconfig`` is the one of the environment."""
-        paths = [str(self.build / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]]
         env = {k: v for k, v in os.environ.items() if not k.startswith(("K8S_AUTH_", "KUBECONFIG"))}
-        env |= {"PATH": ":".join(paths), "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+        env |= {"PATH": self.path, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
         if kubeconfig:
             env |= {"K8S_AUTH_KUBECONFIG": str(kubeconfig), "KUBECONFIG": str(kubeconfig)}
         done = subprocess.run(words, cwd=self.folder, env=env, input=given, capture_output=True, text=True, check=False)
@@ -74,11 +78,11 @@ class Estate:
 
     def play(self, plays: list[dict[str, Any]], cluster: str | None = None, **variables: Any) -> str:
         """Run plays without an inventory; ``cluster`` is the one of the environment."""
-        path = self.folder / "play.yml"
-        path.write_text(yaml.safe_dump(plays, sort_keys=False))
         extra = json.dumps({"trustmesh_build_dir": str(self.build), **variables})
-        kubeconfig = self.kubeconfig(cluster) if cluster else None
-        return self.run("ansible-playbook", str(path), "--extra-vars", extra, kubeconfig=kubeconfig)
+        env = {"K8S_AUTH_KUBECONFIG": str(self.kubeconfig(cluster))} if cluster else {}
+        done = play(plays, self.folder, "--extra-vars", extra, PATH=self.path, **env)
+        assert done.returncode == 0, f"{plays}\n{done.stdout[-8000:]}{done.stderr[-4000:]}"
+        return done.stdout
 
     def kubectl(self, cluster: str, *words: str, given: str | None = None) -> str:
         return self.run("kubectl", "--kubeconfig", str(self.kubeconfig(cluster)), *words, given=given)

@@ -198,8 +198,13 @@ def _no_path(
 
 
 def _may_sign(_policy: object, _certificate: x509.Certificate, usage: x509.KeyUsage | None) -> None:
-    if usage is not None and not usage.key_cert_sign:
+    if not _allows_signing(usage):
         raise ValueError("an authority's key must be for signing certificates (keyCertSign)")
+
+
+def _allows_signing(usage: x509.KeyUsage | None) -> bool:
+    """A key whose use is not said may be used for all."""
+    return usage is None or usage.key_cert_sign
 
 
 def _of_the_trust_domain(
@@ -224,18 +229,11 @@ def _extension(certificate: x509.Certificate, kind: type[Any]) -> Any:
         return None
 
 
-def is_authority(certificate: x509.Certificate, below: int = 0) -> bool:
-    """Whether it may sign certificates, with ``below`` intermediates between it and the leaf."""
+def is_authority(certificate: x509.Certificate) -> bool:
+    """Whether it may sign certificates."""
     try:
-        basic = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
-    except (x509.ExtensionNotFound, ValueError):
-        return False
-    if not basic.ca or (basic.path_length is not None and basic.path_length < below):
-        return False
-    try:
-        return certificate.extensions.get_extension_for_class(x509.KeyUsage).value.key_cert_sign
-    except x509.ExtensionNotFound:
-        return True
+        basic = _extension(certificate, x509.BasicConstraints)
+        return basic is not None and basic.ca and _allows_signing(_extension(certificate, x509.KeyUsage))
     except ValueError:
         return False
 

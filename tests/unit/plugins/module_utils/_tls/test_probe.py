@@ -12,12 +12,12 @@ import ssl
 import struct
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 import pytest
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls import probe
+from peers import saying_no
 
 from .conftest import NOW, Serve, answer, issue
 
@@ -69,16 +69,8 @@ def test_a_drip_ends_in_time(serve: Serve) -> None:
 
 @pytest.mark.parametrize("alert", [42, 46, 48, 116])
 def test_an_alert_that_anybody_could_send_comes_without_a_certificate(alert: int) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def say_no() -> None:
-            plain, _address = listener.accept()
-            with plain:
-                plain.recv(65536)
-                plain.sendall(b"\x15\x03\x03\x00\x02\x02" + bytes([alert]))
-
-        threading.Thread(target=say_no, daemon=True).start()
-        assert probe.probe("127.0.0.1", listener.getsockname()[1])["chain"] == []
+    with saying_no(alert) as port:
+        assert probe.probe("127.0.0.1", port)["chain"] == []
 
 
 def test_no_certificate_is_refused_by_alert_after_the_server_has_shown_its_own(serve: Serve) -> None:

@@ -5,47 +5,33 @@
 
 from __future__ import annotations
 
-import socket
-import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.handshakes import refused_handshake
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.reading import read_checks, read_mesh
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.world import World
+from peers import saying_no
 
 ID = "spiffe://example.org/ns/shop/sa/billing"
 CALLER = "spiffe://example.org/ns/shop/sa/shop"
 
 
-@pytest.fixture
-def in_between() -> Iterator[int]:
-    """Somebody between the client and the server, who says no in the server's name: seven plain bytes."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def say_no() -> None:
-            while True:
-                try:
-                    plain, _address = listener.accept()
-                except OSError:
-                    return
-                with plain:
-                    plain.recv(65536)
-                    plain.sendall(b"\x15\x03\x03\x00\x02\x02\x74")
-
-        threading.Thread(target=say_no, daemon=True).start()
-        yield listener.getsockname()[1]
-
-
 @pytest.mark.parametrize("spiffe_id", [ID, None])
-def test_an_alert_from_somebody_without_a_certificate_refuses_nothing(in_between: int, spiffe_id: str | None) -> None:
-    place: dict[str, Any] = {"name": "billing", "address": f"127.0.0.1:{in_between}", "spiffe_id": spiffe_id}
-    mesh = read_mesh([place], {"east": "example.org"}, [])
-    control = {"name": "in", "type": "accepted_handshake", "to": "billing", "client_spiffe_id": CALLER, "spiffe_id": ID}
-    nobody = {"name": "out", "type": "refused_handshake", "to": "billing", "client": "none", "control": "in"}
-    check = read_checks([control, nobody], mesh)[1]
-    attempt = refused_handshake(World(mesh=mesh, servers={}), check, {}, 1)
+def test_an_alert_from_somebody_without_a_certificate_refuses_nothing(spiffe_id: str | None) -> None:
+    with saying_no(116) as port:
+        place: dict[str, Any] = {"name": "billing", "address": f"127.0.0.1:{port}", "spiffe_id": spiffe_id}
+        mesh = read_mesh([place], {"east": "example.org"}, [])
+        control = {
+            "name": "in",
+            "type": "accepted_handshake",
+            "to": "billing",
+            "client_spiffe_id": CALLER,
+            "spiffe_id": ID,
+        }
+        nobody = {"name": "out", "type": "refused_handshake", "to": "billing", "client": "none", "control": "in"}
+        check = read_checks([control, nobody], mesh)[1]
+        attempt = refused_handshake(World(mesh=mesh, servers={}), check, {}, 1)
     assert not attempt.ok
     assert not attempt.breach
     assert "somebody who has shown no certificate" in attempt.observed
