@@ -17,12 +17,22 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import Tr
 try:
     import cryptography
     from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import Encoding
     from cryptography.x509 import verification
     from cryptography.x509.oid import ExtendedKeyUsageOID
 except ImportError as error:
     MISSING: str | None = str(error)
+    UNREADABLE: tuple[type[Exception], ...] = (ValueError,)
 else:
+    # How the library says that a certificate is none, or one of its parts.
+    UNREADABLE = (
+        ValueError,
+        UnsupportedAlgorithm,
+        x509.InvalidVersion,
+        x509.DuplicateExtension,
+        x509.UnsupportedGeneralNameType,
+    )
     MISSING = None if hasattr(verification, "ExtensionPolicy") else f"it is {cryptography.__version__}"
 
 MAX_CERTIFICATES = 8
@@ -66,16 +76,19 @@ def require_cryptography() -> None:
 
 def load_pem(text: str) -> list[x509.Certificate]:
     """Read all certificates of a PEM text. Raises ValueError when there is none or one cannot be read."""
-    return x509.load_pem_x509_certificates(text.encode())
+    try:
+        return x509.load_pem_x509_certificates(text.encode())
+    except UNREADABLE as error:
+        raise ValueError(str(error)) from error
 
 
 def spiffe_ids(certificate: x509.Certificate) -> list[str]:
     """The URI SANs of a certificate. An X509-SVID has exactly one."""
     try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, ValueError):
+        names = _extension(certificate, x509.SubjectAlternativeName)
+    except UNREADABLE:
         return []
-    return names.get_values_for_type(x509.UniformResourceIdentifier)
+    return names.get_values_for_type(x509.UniformResourceIdentifier) if names is not None else []
 
 
 def sha256(certificate: x509.Certificate) -> str:
@@ -92,7 +105,7 @@ def judge(chain: Sequence[x509.Certificate], expected: Expectation, now: datetim
         return Judgement(("no certificate was presented",))
     try:
         return _judge(chain, expected, now)
-    except ValueError as error:
+    except UNREADABLE as error:
         # A certificate is read bit by bit, and so are its faults found.
         return Judgement((f"it cannot be read: {str(error)[:200]}",))
 
@@ -147,7 +160,7 @@ def _no_leaf(leaf: x509.Certificate) -> list[str]:
         basic = _extension(leaf, x509.BasicConstraints)
         usage = _extension(leaf, x509.KeyUsage)
         purposes = _extension(leaf, x509.ExtendedKeyUsage)
-    except ValueError as error:
+    except UNREADABLE as error:
         return [f"it has extensions that cannot be read: {error}"]
     problems = []
     if basic and basic.ca:
@@ -192,9 +205,15 @@ def _no_path(
     verifier = builder.extension_policies(ca_policy=signing, ee_policy=policy).build_client_verifier()
     try:
         verifier.verify(leaf, list(between))
-    except (verification.VerificationError, ValueError, TypeError) as error:
-        return str(error).splitlines()[0][:200]
+    except (verification.VerificationError, TypeError) as error:
+        return _first_line(error)
+    except UNREADABLE as error:
+        return _first_line(error)
     return ""
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0][:200]
 
 
 def _may_sign(_policy: object, _certificate: x509.Certificate, usage: x509.KeyUsage | None) -> None:
@@ -234,7 +253,7 @@ def is_authority(certificate: x509.Certificate) -> bool:
     try:
         basic = _extension(certificate, x509.BasicConstraints)
         return basic is not None and basic.ca and _allows_signing(_extension(certificate, x509.KeyUsage))
-    except ValueError:
+    except UNREADABLE:
         return False
 
 
