@@ -64,7 +64,7 @@ def access_of(params: Mapping[str, Any]) -> Access:
     environment says, so a kubeconfig in a task is never joined with a host of the environment, nor the reverse.
     """
     by_file, by_host = (_given(params, names) for names in (_BY_FILE, _BY_HOST))
-    told_file, told_host = (_by_task(params, given) for given in (by_file, by_host))
+    told_file, told_host = (_by_task(given) for given in (by_file, by_host))
     if told_file and not told_host:
         by_host = {}
     elif told_host and not told_file:
@@ -89,12 +89,14 @@ def access_of(params: Mapping[str, Any]) -> Access:
 
 
 def _given(params: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, str]:
-    return {name: params[name] for name in names if params.get(name)}
+    """Return what is given. An empty text is nothing: AnsibleModule takes it for a value and passes the variable by."""
+    found = {name: params.get(name) or os.environ.get(VARIABLES[name]) for name in names}
+    return {name: value for name, value in found.items() if value}
 
 
-def _by_task(params: Mapping[str, Any], given: Mapping[str, str]) -> list[str]:
+def _by_task(given: Mapping[str, str]) -> list[str]:
     """Return the names whose value is not that of the environment."""
-    return [name for name in given if params[name] != os.environ.get(VARIABLES[name])]
+    return [name for name, value in given.items() if value != os.environ.get(VARIABLES[name])]
 
 
 def _kubeconfig(host: str, api_key: str = "", ca_cert: str = "") -> str:

@@ -101,6 +101,13 @@ def test_a_token_of_the_environment_without_a_host_is_passed_over(monkeypatch: p
     assert access_of({"api_key": "s3cret"}).argv == ["kubectl"]
 
 
+def test_an_empty_option_leaves_the_cluster_to_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("K8S_AUTH_KUBECONFIG", "/k")
+    monkeypatch.setenv("K8S_AUTH_CONTEXT", "blue")
+    words = ["kubectl", "--kubeconfig", "/k", "--context", "blue"]
+    assert access_of({"kubeconfig": "", "context": "", "host": ""}).argv == words
+
+
 def test_every_option_but_the_program_has_the_variable_of_kubernetes_core() -> None:
     options = kubectl_spec().options
     assert {name: option["fallback"][1] for name, option in options.items() if name != "kubectl"} == {
