@@ -89,7 +89,7 @@ def access_of(params: Mapping[str, Any]) -> Access:
 
 
 def _given(params: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, str]:
-    """Return what is given. An empty text is nothing: AnsibleModule takes it for a value and passes the variable by."""
+    """Return what is given. An empty text is nothing; Ansible takes it for a value, and no variable in its place."""
     found = {name: params.get(name) or os.environ.get(VARIABLES[name]) for name in names}
     return {name: value for name, value in found.items() if value}
 

@@ -275,6 +275,9 @@ options:
         and C(refusal).
       - C(refused_request) (negative) sends plain HTTP with curl, which must be refused. It needs C(to) and C(control),
         and takes C(from), C(url), C(path), C(refusal) and C(contains).
+      - C(closed_port) (negative) sends plain HTTP straight to the address of each running pod of C(to), around its
+        Service and its proxy, from a pod of the same cluster. Nothing may answer there but a proxy that cuts it off. It
+        needs C(from), C(to), C(port) and C(control), and takes C(path), C(guard_port) and C(refusal).
       - C(token_reuse) (negative) starts a spire-agent with the token of an agent that joined; the SPIRE server at the
         C(address) of C(to) must refuse it in its own words. It needs C(to).
     type: list
@@ -297,6 +300,7 @@ options:
           - accepted_handshake
           - refused_handshake
           - refused_request
+          - closed_port
           - token_reuse
       kind:
         description: Whether it is positive or negative, for readers. It follows from C(type), and is compared with it.
@@ -342,26 +346,38 @@ options:
           - Who tries to get in. V(none) shows no certificate. V(other_identity) shows a minted identity that is not the
             permitted one, of the same trust domain unless C(client_spiffe_id) says another. V(foreign_ca) shows the
             permitted ID, signed by a CA made on the spot.
+          - V(istiod) shows the permitted ID, signed by the CA of the first of O(istio_roots) that has one. Its Secret
+            is read for that, and its key stays in the memory of this module.
+          - V(expired) shows a minted identity that is permitted, a second after its time is over.
         type: str
-        choices: [none, other_identity, foreign_ca]
+        choices: [none, other_identity, foreign_ca, istiod, expired]
       client_spiffe_id:
         description:
           - The identity that is shown. Its trust domain needs a server, which mints it. It never leaves this host, so
-            it cannot be shown from a pod.
+            it cannot be shown from a pod. With V(foreign_ca) and V(istiod) it can, for what they sign is worth nothing.
         type: str
       server_name:
         description: The name to ask for in the handshake (SNI).
         type: str
+      port:
+        description: The port of the pods of C(to) that must not answer, from 1 to 65535.
+        type: int
+      guard_port:
+        description:
+          - The port at which the proxy of C(to) takes TLS. Where a NetworkPolicy drops packets to C(port) there is only
+            silence; it counts as closed when this port of the same pod answers. Without it silence is no refusal.
+        type: int
       control:
         description:
           - The name of a check of type C(request) or C(accepted_handshake) of the same endpoint, which shows it alive.
         type: str
       refusal:
         description:
-          - What counts as refused. The default is V(tls_alert) of handshakes and V(reset) of requests.
+          - What counts as refused. The default is V(tls_alert) of handshakes, V(reset) of requests, and
+            V(nothing_listens) of C(closed_port), which alone takes it.
         type: list
         elements: str
-        choices: [tls_alert, reset, http_403]
+        choices: [tls_alert, reset, http_403, nothing_listens]
       request:
         description: The name of a check of type C(request), whose answer is looked at.
         type: str

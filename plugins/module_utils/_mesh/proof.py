@@ -17,6 +17,7 @@ from typing import Any
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.derive import envoy_address, joins_by_token
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.model import (
     CLUSTERS,
+    ENVOY_PORT,
     MACHINES,
     MESH,
     Mesh,
@@ -24,6 +25,11 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.model impor
 )
 
 Data = dict[str, Any]
+
+DENIED = "RBAC: access denied"
+"""What Envoy says when a policy refuses. A 403 of the application is no refusal of ours."""
+FORGED = (("foreign_ca", "from another CA"), ("istiod", "signed by istiod"))
+"""Clients that show the name of one who may, by an authority that nobody should believe."""
 
 
 @dataclass
@@ -198,8 +204,7 @@ def _prove_mesh(mesh: Mesh, callee: Workload, made: Proof) -> None:
         if caller.mesh:
             _sidecar(mesh, caller, made, request)
     _sidecar(mesh, callee, made)
-    outside = [other for other in mesh.on(callee.host) if not other.mesh]
-    watcher = next((other for other in outside if _has(mesh, other, "python3")), None)
+    watcher = _outsider(mesh, callee, "python3")
     if watcher:
         made.add(
             f"{callee.name}'s sidecar presents its SPIFFE ID",
@@ -212,14 +217,55 @@ def _prove_mesh(mesh: Mesh, callee: Workload, made: Proof) -> None:
         )
         return
     refused: Data = {"to": callee.name, "path": callee.probe_path, "control": control}
+    _prove_no_way_around(mesh, callee, made, control)
+    callers = [caller for caller in mesh.callers_of(callee) if caller.identity]
+    if watcher and callers and not mesh.is_open(callee):
+        shown_id = mesh.spiffe_id(callers[0])
+        for client, words in FORGED:
+            made.add(
+                f"{callers[0].name}'s SPIFFE ID {words} may not call {callee.name}",
+                "refused_handshake",
+                **{"from": watcher.name, "client": client, "client_spiffe_id": shown_id, **refused},
+            )
     for other in _not_allowed(mesh, callee):
         name = f"{other.name} may not call {callee.name}"
         if not mesh.share_a_mesh(other, callee):
             _refuse_outside(mesh, other, callee, made, refused)
         elif _has(mesh, other, "curl"):
-            made.add(name, "refused_request", **{"from": other.name, "refusal": ["http_403"], **refused})
+            said = {"refusal": ["http_403"], "contains": DENIED}
+            made.add(name, "refused_request", **{"from": other.name, **said, **refused})
         else:
             made.untried.append(f"{name}: nothing in its container can send a request")
+
+
+def _outsider(mesh: Mesh, callee: Workload, program: str) -> Workload | None:
+    """Somebody on its host whose connections no sidecar takes over, with a program to try something. Best a nobody."""
+    outside = [other for other in mesh.on(callee.host) if not other.mesh and other.name != callee.name]
+    able = [other for other in outside if _has(mesh, other, program)]
+    return min(able, key=lambda other: other.identity, default=None)
+
+
+def _prove_no_way_around(mesh: Mesh, callee: Workload, made: Proof, control: str) -> None:
+    """Nothing answers at the pod itself but what keeps out those who are not listed."""
+    if mesh.is_open(callee) or MACHINES in mesh.hosts[callee.host].duties or (callee.is_envoy and not callee.mesh):
+        return
+    guard = "sidecar" if callee.mesh else "Envoy"
+    watcher = _outsider(mesh, callee, "curl")
+    if watcher is None:
+        made.untried.append(
+            f"whether a way leads around {callee.name}'s {guard}: no workload of {callee.host} outside of a mesh has"
+            " curl to try it"
+        )
+        return
+    made.add(
+        f"{watcher.name} gets no answer around {callee.name}'s {guard}",
+        "closed_port",
+        **{"from": watcher.name, "to": callee.name, "control": control},
+        port=callee.listens,
+        path=callee.probe_path,
+        # A sidecar takes every connection of its pod, and cuts off those without mTLS.
+        **({"refusal": ["reset", "nothing_listens"]} if callee.mesh else {"guard_port": ENVOY_PORT}),
+    )
 
 
 def _refuse_outside(mesh: Mesh, other: Workload, callee: Workload, made: Proof, refused: Data) -> None:
@@ -279,12 +325,14 @@ def _prove_envoy(mesh: Mesh, callee: Workload, made: Proof) -> None:
         client="other_identity",
         **refused,
     )
-    made.add(
-        f"{callers[0].name}'s SPIFFE ID from another CA may not call {callee.name}",
-        "refused_handshake",
-        client="foreign_ca",
-        **refused,
-    )
+    for client, words in (*FORGED[: 2 if made.istio_roots else 1], ("expired", "by a certificate whose time is over")):
+        made.add(
+            f"{callers[0].name}'s SPIFFE ID {words} may not call {callee.name}",
+            "refused_handshake",
+            client=client,
+            **refused,
+        )
+    _prove_no_way_around(mesh, callee, made, controls[0])
     for other in _not_allowed(mesh, callee):
         name = f"{other.name} may not call {callee.name}"
         if other.identity:
@@ -297,6 +345,10 @@ def _prove_envoy(mesh: Mesh, callee: Workload, made: Proof) -> None:
 def _refuse_nobody(mesh: Mesh, other: Workload, callee: Workload, made: Proof, refused: Data) -> None:
     """A pod that has no identity has no certificate to show."""
     name = f"{other.name} may not call {callee.name}"
+    if _has(mesh, other, "curl"):
+        where = None if mesh.is_exposed(callee) else callee.host
+        plain = {"from": other.name, "url": f"http://{envoy_address(mesh, where, callee)}/"}
+        made.add(f"{name} in plain text", "refused_request", **plain, **refused)
     if not _has(mesh, other, "python3"):
         made.untried.append(f"{name}: nothing in its container can try it")
     else:
@@ -310,6 +362,7 @@ def _prove_hidden_envoy(mesh: Mesh, callee: Workload, made: Proof, control: str 
             f"who may call {callee.name}, and who may not: it is not exposed, and no caller can send a request"
         )
         return
+    _prove_no_way_around(mesh, callee, made, control)
     for other in _not_allowed(mesh, callee):
         if not other.identity and other.host == callee.host:
             _refuse_nobody(mesh, other, callee, made, {"to": callee.name, "control": control})

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify import (
     certificates,
+    doors,
     handshakes,
     requests,
     tokens,
@@ -21,6 +22,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.world imp
 MAKERS: dict[str, Callable[[World, Check, Mapping[str, Verdict], int], Attempt]] = {
     "request": requests.request,
     "refused_request": requests.refused_request,
+    "closed_port": doors.closed_port,
     "accepted_handshake": handshakes.accepted_handshake,
     "refused_handshake": handshakes.refused_handshake,
     "peer_certificate": certificates.peer_certificate,
@@ -41,5 +43,5 @@ class Attempts:
 
     def prepare(self, check: Check) -> None:
         """Mint the identity that a check will show, while its control still runs."""
-        if check.fields.get("client") == "other_identity":
-            self._world.svid(check["client_spiffe_id"])
+        if check.fields.get("client") in ("other_identity", "expired"):
+            handshakes.shown_identity(self._world, check)

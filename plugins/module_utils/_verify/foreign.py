@@ -2,20 +2,26 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Private to this collection: it may change in any release.
-"""A certificate that nobody should believe: from a CA made here and now, with the SPIFFE ID of somebody else."""
+"""A certificate that nobody should believe: with the SPIFFE ID of somebody else, from a CA that is not SPIRE's."""
 
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import domain_of
 
 try:
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+    from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
+    from cryptography.hazmat.primitives.serialization import (
+        Encoding,
+        NoEncryption,
+        PrivateFormat,
+        load_pem_private_key,
+    )
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 except ImportError:  # chain.require_cryptography() has said so before anything here is called
     pass
@@ -32,33 +38,58 @@ class ForeignIdentity:
         return "ForeignIdentity(key_pem='***')"
 
 
-def foreign_identity(spiffe_id: str, seconds: int = 600) -> ForeignIdentity:
-    """Make a CA and a leaf with ``spiffe_id``. Besides its signer the leaf is like one of SPIRE's."""
+@dataclass(frozen=True)
+class Authority:
+    """A CA with its key."""
+
+    certificate: x509.Certificate
+    key: CertificateIssuerPrivateKeyTypes = field(repr=False)
+
+    @classmethod
+    def read(cls, certificate_pem: bytes, key_pem: bytes) -> Authority:
+        """Read the CA of somebody. Raises ValueError when it is none."""
+        key = load_pem_private_key(key_pem, None)
+        if not isinstance(key, (rsa.RSAPrivateKey, ec.EllipticCurvePrivateKey)):
+            raise ValueError("a key of another kind")
+        return cls(x509.load_pem_x509_certificates(certificate_pem)[0], key)
+
+    @classmethod
+    def make(cls, trust_domain: str, now: datetime.datetime, until: datetime.datetime) -> Authority:
+        """Make a CA that nobody knows."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "not SPIRE")])
+        certificate = (
+            _builder(name, name, key.public_key(), now, until)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(_usage(ca=True), critical=True)
+            .add_extension(_uri(f"spiffe://{trust_domain}"), critical=False)
+            .sign(key, hashes.SHA256())
+        )
+        return cls(certificate, key)
+
+
+def foreign_identity(spiffe_id: str, seconds: int = 600, authority: Authority | None = None) -> ForeignIdentity:
+    """Make a leaf with ``spiffe_id``, by ``authority`` or by a CA made here and now.
+
+    Besides its signer the leaf is like one of SPIRE's.
+    """
     now = datetime.datetime.now(datetime.timezone.utc)
     until = now + datetime.timedelta(seconds=seconds)
-    trust_domain = domain_of(spiffe_id)
-    ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    ca_name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "not SPIRE")])
-    authority = (
-        _builder(ca_name, ca_name, ca_key.public_key(), now, until)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(_usage(ca=True), critical=True)
-        .add_extension(_uri(f"spiffe://{trust_domain}"), critical=False)
-        .sign(ca_key, hashes.SHA256())
-    )
+    signer = authority or Authority.make(domain_of(spiffe_id), now, until)
+    key = ec.generate_private_key(ec.SECP256R1())
     leaf_name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "SPIRE")])
     leaf = (
-        _builder(leaf_name, ca_name, key.public_key(), now, until)
+        _builder(leaf_name, signer.certificate.subject, key.public_key(), now, until)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(ca=False), critical=True)
         .add_extension(
             x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
         )
         .add_extension(_uri(spiffe_id), critical=False)
-        .sign(ca_key, hashes.SHA256())
+        .sign(signer.key, hashes.SHA256())
     )
     return ForeignIdentity(
-        "".join(certificate.public_bytes(Encoding.PEM).decode() for certificate in (leaf, authority)),
+        "".join(certificate.public_bytes(Encoding.PEM).decode() for certificate in (leaf, signer.certificate)),
         key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import ProcessError
@@ -45,7 +45,10 @@ def accepted_handshake(world: World, check: Check, _needed: Mapping[str, Verdict
 def refused_handshake(world: World, check: Check, _needed: Mapping[str, Verdict], _number: int) -> Attempt:
     """A client without the permitted identity is refused, by the right server, for who it is."""
     client = check["client"]
-    seen = handshake(world, check, _shown_identity(world, check))
+    identity = shown_identity(world, check)
+    if identity is None and client == "istiod":
+        return Attempt(True, "refused: TLS alert", "istiod has no CA of its own: nobody has what it could have signed")
+    seen = handshake(world, check, identity)
     details: dict[str, Any] = {
         "client": client,
         "client_spiffe_id": check["client_spiffe_id"],
@@ -56,8 +59,9 @@ def refused_handshake(world: World, check: Check, _needed: Mapping[str, Verdict]
     attempt = replies.refusal(check, replies.of_handshake(seen), details)
     if not attempt.ok:
         return attempt
-    if client != "none" and seen["alert"] == "certificate_expired":
-        hint = "This alert is about time, and says nothing of who this is."
+    # The alert for certificates whose time is over says nothing of who this is, and any other nothing of the time.
+    if client != "none" and (client == "expired") != (seen["alert"] == "certificate_expired"):
+        hint = hints.NOT_OF_TIME if client == "expired" else hints.OF_TIME
         return Attempt(False, attempt.expected, seen["words"], hint, details)
     if not seen["chain"]:
         # Anybody on the way can send these bytes.
@@ -70,10 +74,16 @@ def refused_handshake(world: World, check: Check, _needed: Mapping[str, Verdict]
     return attempt
 
 
-def _shown_identity(world: World, check: Check) -> Identity | None:
-    if check["client"] == "other_identity":
-        return world.svid(check["client_spiffe_id"])
-    return foreign_identity(check["client_spiffe_id"]) if check["client"] == "foreign_ca" else None
+def shown_identity(world: World, check: Check) -> Identity | None:
+    """The identity that the client of a check shows: none, or the one that ``client`` names."""
+    makers: dict[str, Callable[[str], Identity | None]] = {
+        "other_identity": world.svid,
+        "expired": world.expired_svid,
+        "foreign_ca": foreign_identity,
+        "istiod": world.istiod_identity,
+    }
+    make = makers.get(check["client"])
+    return make(check["client_spiffe_id"]) if make else None
 
 
 def handshake(world: World, check: Check, identity: Identity | None) -> dict[str, Any]:
@@ -84,12 +94,16 @@ def handshake(world: World, check: Check, identity: Identity | None) -> dict[str
         "port": port,
         "path": check.fields.get("path", "/"),
         "server_name": check["server_name"],
-        "timeout": TRY_TIMEOUT,
     }
-    source = check["from"]
+    if identity is not None:
+        arguments.update(certificate=identity.chain_pem, key=identity.key_pem)
+    return shake(world, check["from"], arguments)
+
+
+def shake(world: World, source: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Make a handshake from the endpoint ``source``: in this process, or by its python3 in the pod."""
+    arguments = {**arguments, "timeout": TRY_TIMEOUT}
     if source == HERE:
-        if identity is not None:
-            arguments.update(certificate=identity.chain_pem, key=identity.key_pem)
         return probe.probe(**arguments)
     doing = f"The TLS handshake from {source}"
     program = f"{inspect.getsource(probe)}\nmain({json.dumps(arguments)!r})\n"

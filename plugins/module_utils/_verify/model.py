@@ -16,8 +16,13 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id 
 POSITIVE = "positive"
 NEGATIVE = "negative"
 HERE = "here"
-REFUSALS = ("tls_alert", "reset", "http_403")
-CLIENTS = ("none", "other_identity", "foreign_ca")
+CLOSED = "nothing_listens"
+REFUSALS = ("tls_alert", "reset", "http_403", CLOSED)
+CLIENTS = ("none", "other_identity", "foreign_ca", "istiod", "expired")
+# Clients whose certificate names somebody who is permitted, and must be refused all the same.
+FORGERIES = ("foreign_ca", "istiod", "expired")
+# Those of them whose key is worth nothing, so that it may be shown from a pod as well.
+WORTHLESS = ("foreign_ca", "istiod")
 OTHER_IDENTITY_PATH = "/trustmesh/verify/other-identity"
 
 
@@ -124,6 +129,12 @@ TYPES: dict[str, CheckType] = {
         ("to", "control"),
         {"from": HERE, "url": None, "path": "/", "refusal": ("reset",), "contains": None},
         {"from": "pod", "to": "url"},
+    ),
+    "closed_port": CheckType(
+        NEGATIVE,
+        ("from", "to", "port", "control"),
+        {"path": "/", "guard_port": None, "refusal": (CLOSED,)},
+        {"from": "pod", "to": "pod"},
     ),
     "token_reuse": CheckType(NEGATIVE, ("to",), {"from": HERE}, {"from": HERE, "to": "address"}),
 }

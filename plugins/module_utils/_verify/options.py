@@ -59,6 +59,8 @@ CHECK: Options = {
     "client": {"type": "str", "choices": list(CLIENTS)},
     "client_spiffe_id": _TEXT,
     "server_name": _TEXT,
+    "port": {"type": "int"},
+    "guard_port": {"type": "int"},
     "control": _TEXT,
     "refusal": {"type": "list", "elements": "str", "choices": list(REFUSALS)},
     "request": _TEXT,

@@ -18,11 +18,14 @@ from urllib.parse import urlsplit
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id import SpiffeId, SpiffeIdError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import (
+    CLOSED,
+    FORGERIES,
     HERE,
     OTHER_IDENTITY_PATH,
     POSITIVE,
     REFUSALS,
     TYPES,
+    WORTHLESS,
     Check,
     Endpoint,
     Mesh,
@@ -116,6 +119,8 @@ def _read_check(where: str, values: Mapping[str, Any], endpoints: Mapping[str, E
         if key in ("from", "to"):
             need = of.needs.get(key, "")
             _require_endpoint(where, key, "" if fields.get(need) and key == "to" else need, fields[key], endpoints)
+    if CLOSED in fields.get("refusal", ()) and given["type"] != "closed_port":
+        raise InputError(f"{where}: refusal is {CLOSED}. Where nothing listens nobody refuses: take it out.")
     if "refusal" in fields:
         fields["refusal"] = tuple(fields["refusal"])
     return Check(name, given["type"], of.kind, fields, given.get("hint", ""))
@@ -158,8 +163,11 @@ def _judge_check(where: str, check: Check, checks: Mapping[str, Check], mesh: Me
     for key in ("spiffe_id", "client_spiffe_id"):
         if fields.get(key):
             _require_server(where, key, fields[key], mesh)
-    if fields.get("client_spiffe_id") and fields.get("from", HERE) != HERE:
+    stays = fields.get("client_spiffe_id") and fields.get("client") not in WORTHLESS
+    if stays and fields.get("from", HERE) != HERE:
         raise InputError(f"{where}: a test identity never leaves this host, so from must be {HERE!r} here.")
+    if check.type == "closed_port":
+        _judge_way(where, mesh.endpoints[fields["from"]], mesh.endpoints[fields["to"]])
     if check.type == "token_reuse" and mesh.endpoints[fields["to"]].server is None:
         raise InputError(
             f"{where}: nothing says which of servers the endpoint {fields['to']!r} is. Name it there, as server."
@@ -183,6 +191,15 @@ def _judge_control(where: str, fields: Mapping[str, Any], control: Check) -> Non
         )
 
 
+def _judge_way(where: str, source: Endpoint, target: Endpoint) -> None:
+    """Pods are reached at their own addresses from the pods of their cluster only."""
+    if source.name == HERE or source.cluster != target.cluster:
+        raise InputError(
+            f"{where}: from is {source.name!r}, which is not in the cluster of {target.name!r}. Pods are reached at"
+            " their own addresses from there only."
+        )
+
+
 def _judge_client(where: str, fields: dict[str, Any], control: Check) -> None:
     permitted = control.fields.get("client_spiffe_id")
     client, wanted = fields["client"], fields["client_spiffe_id"]
@@ -190,17 +207,20 @@ def _judge_client(where: str, fields: dict[str, Any], control: Check) -> None:
         if wanted is not None:
             raise InputError(f"{where}: client_spiffe_id has no meaning with client: none.")
         return
+    if permitted is None and client in WORTHLESS:
+        # The control is a request, made by somebody whose ID only the caller knows.
+        permitted = wanted
     if permitted is None:
         raise InputError(
             f"{where}: with client: {client}, control must be an accepted_handshake,"
             " so that the refusal is shown to be about the identity."
         )
-    if client == "foreign_ca":
+    if client in FORGERIES:
         fields["client_spiffe_id"] = wanted or permitted
         if fields["client_spiffe_id"] != permitted:
             raise InputError(
-                f"{where}: the certificate of another CA must carry the permitted ID {permitted},"
-                " else the ID and not the CA would be what is refused. Leave client_spiffe_id out."
+                f"{where}: with client: {client} the certificate must carry the permitted ID {permitted},"
+                " else the ID would be what is refused. Leave client_spiffe_id out."
             )
         return
     fields["client_spiffe_id"] = wanted or f"spiffe://{domain_of(permitted)}{OTHER_IDENTITY_PATH}"
@@ -239,6 +259,8 @@ def _wrong(key: str, value: Any) -> str:  # noqa: PLR0911 - a line for each kind
     if key in ("status", "min_remaining"):
         low, high = (100, 599) if key == "status" else (0, 10 * 365 * 86400)
         return "" if low <= value <= high else f"a whole number from {low} to {high}"
+    if key in ("port", "guard_port"):
+        return "" if 0 < value < 65536 else "a port from 1 to 65535"
     if not value.strip() or not value.isprintable():
         return _TEXT
     if key in ("spiffe_id", "client_spiffe_id"):

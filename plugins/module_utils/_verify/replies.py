@@ -29,7 +29,14 @@ _CURL_KINDS = {
     56: (probe.RESET, "connection reset"),
 }
 
-_REFUSALS = {"tls_alert": "TLS alert", "reset": "connection reset", "http_403": "HTTP 403"}
+_REFUSALS = {
+    "tls_alert": "TLS alert",
+    "reset": "connection reset",
+    "http_403": "HTTP 403",
+    "nothing_listens": "nothing listens",
+}
+WRITE_OUT = "\n%{num_connects} %{http_code}"
+"""What curl writes behind the body: whether there was a connection at all, and the status."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,8 @@ class Reply:
     words: str
     status: int | None = None
     body: str = ""
+    connected: bool = True
+    """Whether anybody took the connection."""
 
     @property
     def shown(self) -> str:
@@ -71,16 +80,17 @@ def of_curl(done: Completed, url: str) -> Reply:
     remote = _EXIT_CODE.search(done.stderr)
     if remote:
         rc = int(remote[1])
+    body, _newline, told = done.stdout.rpartition("\n")
+    connects, _space, code = told.strip().partition(" ")
     if rc == 0:
-        body, _newline, code = done.stdout.rpartition("\n")
-        if not code.strip().isdigit():
+        if not code.isdigit():
             raise ProcessError(f"The request to {url} cannot be judged: curl printed no status code.")
-        return Reply(probe.HTTP, f"HTTP {code.strip()}", int(code), body)
+        return Reply(probe.HTTP, f"HTTP {code}", int(code), body)
     words = re.sub(r"\s+", " ", done.stderr.replace(remote[0] if remote else "", "")).strip()
     # kubectl itself also ends with 1 and 126 or 127; only what curl said counts as an answer.
     if rc in _CURL_KINDS and (remote or words.startswith("curl:")):
         kind, said = _CURL_KINDS[rc]
-        return Reply(kind, said)
+        return Reply(kind, said, connected=connects != "0")
     why = f"The request to {url} could not be made: {words[-300:] or f'curl ended with code {rc}'}"
     raise ProcessError(f"{why.rstrip('.')}. {hints.of_program(words)}".rstrip())
 

@@ -188,10 +188,14 @@ def breach(check: Mapping[str, Any], titles: Mapping[str, str]) -> str:
     where = titles.get(check["to"], check["to"])
     if check["type"] == "token_reuse":
         return f"An agent with a used join token was let in by {where}"
+    if check["type"] == "closed_port":
+        return f"{titles.get(check['from'], check['from'])} got an answer from {where} itself, around its guard"
     who = {
         "none": "A client without a certificate",
         "other_identity": f"{check.get('client_spiffe_id')}, which is not listed,",
         "foreign_ca": f"{check.get('client_spiffe_id')}, certified by another CA,",
+        "istiod": f"{check.get('client_spiffe_id')}, certified by istiod,",
+        "expired": f"{check.get('client_spiffe_id')}, by a certificate whose time is over,",
     }.get(str(check.get("client")), titles.get(check["from"], check["from"]))
     if check.get("client") == "none" and check["from"] != HERE:
         who = f"{titles.get(check['from'], check['from'])}, without a certificate,"

@@ -22,7 +22,7 @@ TRY_TIMEOUT = 5.0
 def request(world: World, check: Check, _needed: Mapping[str, Verdict], _number: int) -> Attempt:
     """A GET is answered as it should be."""
     expected = f"HTTP {check['status']}" + (f" with {check['json_key']!r}" if check["json_key"] else "")
-    reply = _get(world, check)
+    reply = _reply(world, check)
     details: dict[str, Any] = {"http_status": reply.status}
     if reply.kind != probe.HTTP:
         return Attempt(False, expected, reply.words, hints.BY_ENDING.get(reply.kind, ""), details)
@@ -42,13 +42,18 @@ def request(world: World, check: Check, _needed: Mapping[str, Verdict], _number:
 
 def refused_request(world: World, check: Check, _needed: Mapping[str, Verdict], _number: int) -> Attempt:
     """A GET is refused as it should be."""
-    reply = _get(world, check)
+    reply = _reply(world, check)
     return replies.refusal(check, reply, {"http_status": reply.status})
 
 
-def _get(world: World, check: Check) -> replies.Reply:
+def _reply(world: World, check: Check) -> replies.Reply:
     url = (check["url"] or world.mesh.endpoints[check["to"]].url or "").rstrip("/") + check["path"]
+    return send(world, check["from"], url)
+
+
+def send(world: World, source: str, url: str) -> replies.Reply:
+    """Send a GET with curl from the endpoint ``source``, and tell how it ended."""
     argv = ["curl", "--silent", "--show-error", "--max-time", f"{TRY_TIMEOUT:g}"]
     argv += ["--max-filesize", str(probe.MAX_BODY)]
-    argv += ["--write-out", "\n%{http_code}", "--url", url]
-    return replies.of_curl(world.process(check["from"]).run(argv, None, EXEC_TIMEOUT), url)
+    argv += ["--write-out", replies.WRITE_OUT, "--url", url]
+    return replies.of_curl(world.process(source).run(argv, None, EXEC_TIMEOUT), url)

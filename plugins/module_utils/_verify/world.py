@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,12 +14,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import ProcessError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.client import Kubectl
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.codec import parse_list
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kubectl import Access
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import LocalProcess, PodProcess, Process
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.agent.client import list_agents
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.client import show_bundle
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.call import SpireServer
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.svid.client import mint_x509
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls import chain
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.foreign import Authority, foreign_identity
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import HERE, Check, Mesh, owner
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.spire import Identity, Server
 
@@ -26,6 +31,10 @@ SVID_TTL = 300
 """Seconds that a minted test identity lives."""
 BUNDLE_AGE = 2.0
 """Seconds for which a bundle that was read counts as «now»: checks that run side by side share one reading."""
+CLOCKS = 0.5
+"""Seconds by which clocks may differ when a certificate is to be too old. A server later than that is asked again."""
+ISTIOD_SECRETS = ("cacerts", "istio-ca-secret")
+"""Where istiod finds its CA, in its own order (security/pkg/pki/ca of Istio)."""
 EXEC_TIMEOUT = 15.0
 """Seconds for one command in a pod."""
 
@@ -53,31 +62,59 @@ class Cluster:
     kubectl: str = "kubectl"
     kubeconfig: str | None = None
     context: str | None = None
+    local: Process = field(default_factory=LocalProcess)
 
     def pod(self, pod: str, namespace: str, container: str | None) -> PodProcess:
-        return PodProcess(pod, namespace, container, self.kubectl, self.kubeconfig, self.context)
+        return PodProcess(pod, namespace, container, self.kubectl, self.kubeconfig, self.context, self.local)
+
+    def addresses(self, pod: str, namespace: str) -> list[str]:
+        """The addresses of the running pods that ``pod`` names: one, or all of a Deployment and the like."""
+        reader = Kubectl(Access(self.kubectl, self.kubeconfig, self.context), EXEC_TIMEOUT, self.local)
+        name = pod if "/" in pod else f"pod/{pod}"
+        found = reader.read(["get", name, "--namespace", namespace, "--output", "json"], None, f"Reading {name}")
+        pods = [one for item in found for one in ([item] if item["kind"] == "Pod" else reader.pods(item))]
+        states = [item.get("status") or {} for item in pods if not item["metadata"].get("deletionTimestamp")]
+        return [state["podIP"] for state in states if state.get("phase") == "Running" and state.get("podIP")]
 
 
 @dataclass(frozen=True)
 class RootSource:
-    """Where istiod publishes the root of its own CA, which must sign nothing here."""
+    """Where istiod has its own CA, which must sign nothing here: the root it publishes, and the CA itself."""
 
     name: str
-    argv: tuple[str, ...]
+    kubectl: tuple[str, ...]
+    config_map: str = "istio-ca-root-cert"
     process: Process = field(default_factory=LocalProcess)
 
     @classmethod
     def of(cls, name: str, cluster: Cluster, namespace: str, config_map: str) -> RootSource:
-        argv = [*cluster.pod("", namespace, None).kubectl_argv, "get", "configmap", config_map]
-        return cls(name, (*argv, "--output", r"jsonpath={.data.root-cert\.pem}"))
+        return cls(name, tuple(cluster.pod("", namespace, None).kubectl_argv), config_map)
 
     def read(self) -> list[Any]:
+        """The root that istiod publishes."""
         doing = f"Reading istiod's root from its ConfigMap in the cluster {self.name}"
-        done = self.process.run(self.argv, None, EXEC_TIMEOUT).check(doing)
+        words = ["get", "configmap", self.config_map, "--output", r"jsonpath={.data.root-cert\.pem}"]
+        done = self.process.run([*self.kubectl, *words], None, EXEC_TIMEOUT).check(doing)
         try:
             return chain.load_pem(done.stdout)
         except ValueError as error:
             raise ProcessError(f"{doing} failed: it holds no certificate under root-cert.pem.") from error
+
+    def authority(self) -> Authority | None:
+        """istiod's CA with its key, by which istiod itself signs; None where it has none. It stays in this process."""
+        doing = f"Reading istiod's CA from its Secret in the cluster {self.name}"
+        words = ["get", "secrets", *ISTIOD_SECRETS, "--ignore-not-found", "--output", "json"]
+        done = self.process.run([*self.kubectl, *words], None, EXEC_TIMEOUT)
+        if done.rc != 0:
+            raise ProcessError(f"{doing} failed: {done.stderr.strip()[-300:] or 'kubectl said nothing'}")
+        secrets = {item["metadata"]["name"]: item.get("data") or {} for item in parse_list(done.stdout, doing)}
+        data = next((secrets[name] for name in ISTIOD_SECRETS if "ca-key.pem" in secrets.get(name, ())), None)
+        if data is None:
+            return None
+        try:
+            return Authority.read(*(base64.b64decode(data[key]) for key in ("ca-cert.pem", "ca-key.pem")))
+        except (KeyError, ValueError):
+            raise ProcessError(f"{doing} failed: it holds no certificate and key that can be read.") from None
 
 
 @dataclass
@@ -107,9 +144,33 @@ class World:
         # Kept for half its life.
         return self._once(f"svid {spiffe_id}", SVID_TTL / 2, lambda: server.mint(spiffe_id, SVID_TTL))
 
+    def expired_svid(self, spiffe_id: str) -> Identity:
+        """An identity like that of ``svid``, when its time is over."""
+        server = self.servers[self.mesh.judge_of(spiffe_id)]
+        identity: Identity = self._once(f"expired {spiffe_id}", SVID_TTL, lambda: server.mint(spiffe_id, 1))
+        end = chain.load_pem(identity.chain_pem)[0].not_valid_after_utc.timestamp()
+        time.sleep(max(end - time.time() + CLOCKS, 0))
+        return identity
+
+    def istiod_identity(self, spiffe_id: str) -> Identity | None:
+        """An identity as the first istiod that has a CA would sign it; None where none has."""
+
+        def make() -> tuple[Identity | None]:
+            authorities = (source.authority() for source in self.istio_roots)
+            authority = next((found for found in authorities if found), None)
+            return (foreign_identity(spiffe_id, SVID_TTL, authority) if authority else None,)
+
+        (identity,) = self._once(f"istiod {spiffe_id}", SVID_TTL / 2, make)
+        return identity
+
+    def pod_addresses(self, name: str) -> list[str]:
+        """The addresses of the running pods of an endpoint."""
+        endpoint = self.mesh.endpoints[name]
+        return self.clusters[endpoint.cluster].addresses(endpoint.pod or "", endpoint.namespace)
+
     def foreign_roots(self) -> list[Any]:
         """The roots of every istiod's own CA."""
-        return [root for source in self.istio_roots for root in self._once(f"istio {source.argv}", 60, source.read)]
+        return [root for source in self.istio_roots for root in self._once(f"istio {source.kubectl}", 60, source.read)]
 
     def process(self, name: str, container: str | None = None) -> Process:
         """Where commands of the endpoint ``name`` run."""

@@ -32,7 +32,12 @@ WEST = f"spiffe://{WEST_DOMAIN}/workload"
 
 _KUBECTL = """#!/bin/sh
 echo "$*" >> "$0.log"
-case "$*" in *" -- "*) ;; *) echo "Error: there is no cluster" >&2; exit 1 ;; esac
+case "$*" in
+*" -- "*) ;;
+*"get deploy/sleep "*) cat "$0.deployment"; exit 0 ;;
+*"get pods "*) cat "$0.pods"; exit 0 ;;
+*) echo "Error: there is no cluster" >&2; exit 1 ;;
+esac
 while [ "$1" != -- ]; do shift; done
 shift
 "$@"
@@ -56,6 +61,7 @@ class Site:
     agent_binary: str
     server_binary: str
     kubectl: str
+    quote_port: int
     blue_url: str
     strict: str
     rbac_only: str
@@ -89,6 +95,26 @@ class Quote(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_arguments: Any) -> None:
         pass
+
+
+def _stand_ins(folder: Path, admin: int) -> tuple[Path, Path]:
+    """Write what stands for kubectl and a cluster with one workload, and for pilot-agent."""
+    kubectl = folder / "kubectl"
+    kubectl.write_text(_KUBECTL)
+    meta = {"name": "sleep", "namespace": "default"}
+    workload = {"kind": "Deployment", "metadata": meta, "spec": {"selector": {"matchLabels": {"app": "sleep"}}}}
+    pods = [
+        {"kind": "Pod", "metadata": meta, "status": {"phase": phase, "podIP": address}}
+        for phase, address in (("Running", "127.0.0.1"), ("Failed", "192.0.2.1"))
+    ]
+    (folder / "kubectl.deployment").write_text(json.dumps(workload))
+    (folder / "kubectl.pods").write_text(json.dumps({"kind": "List", "items": pods}))
+    pilot = folder / "bin" / "pilot-agent"
+    pilot.parent.mkdir()
+    pilot.write_text(_PILOT_AGENT.format(admin=admin))
+    for script in (kubectl, pilot):
+        script.chmod(0o755)
+    return kubectl, pilot
 
 
 @pytest.fixture(scope="session")
@@ -149,13 +175,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         for name in ("blue", "strict"):
             wait_until(f"Envoy's listener {name} answers", lambda port=ports[name]: answers(port), 30)
 
-        kubectl = folder / "kubectl"
-        kubectl.write_text(_KUBECTL)
-        pilot = folder / "bin" / "pilot-agent"
-        pilot.parent.mkdir()
-        pilot.write_text(_PILOT_AGENT.format(admin=ports["admin"]))
-        for script in (kubectl, pilot):
-            script.chmod(0o755)
+        kubectl, pilot = _stand_ins(folder, ports["admin"])
         os.environ["PATH"] = f"{pilot.parent}:{os.environ['PATH']}"
         yield Site(
             folder,
@@ -164,6 +184,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             agent,
             server,
             str(kubectl),
+            quote.server_address[1],
             f"http://127.0.0.1:{ports['blue']}/",
             f"127.0.0.1:{ports['strict']}",
             f"127.0.0.1:{ports['rbac_only']}",

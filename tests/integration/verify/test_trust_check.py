@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -111,6 +112,7 @@ def test_everything_holds_on_a_healthy_site(run: Run) -> None:
         refused("none"),
         refused("other_identity"),
         refused("foreign_ca"),
+        refused("expired"),
         refused("none", name="from a pod without identity", **{"from": "sleep"}),
         {"name": "token again", "type": "token_reuse", "to": "server"},
     ]
@@ -122,6 +124,7 @@ def test_everything_holds_on_a_healthy_site(run: Run) -> None:
     assert {name: check["observed"] for name, check in checks_by_name.items() if check["status"] != "pass"} == {}
     assert answer["report"]["summary"] == {"passed": len(checks), "failed": 0, "refuted": 0, "not_judged": 0}
     assert answer["changed"] is False
+    assert checks_by_name["client expired"]["observed"] == "refused: TLS alert certificate_expired"
     assert took < 10, "a rerun on a healthy site is a matter of seconds"
     assert checks_by_name["client none"]["refused_by"] == GREEN
     assert checks_by_name["from a pod without identity"]["refused_by"] == GREEN
@@ -182,6 +185,36 @@ def test_plain_http_into_a_tls_port(run: Run) -> None:
     plain = {"name": "plain", "type": "refused_request", "from": "sleep", "to": "green", "control": "let in"}
     answer = by_name(run([LET_IN, plain]))
     assert answer["plain"]["status"] == "pass", answer["plain"]
+
+
+def around(port: int, **more: Any) -> dict[str, Any]:
+    way = {"name": "around", "type": "closed_port", "from": "sleep", "to": "sleep", "port": port}
+    return {**way, "control": "itself", "guard_port": None, **more}
+
+
+@pytest.fixture
+def waiting() -> Iterator[int]:
+    """A program that takes connections and says nothing, as one does that waits for another protocol."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def test_a_way_around_is_found(run: Run, site: Site, waiting: int) -> None:
+    itself = {**QUOTE, "name": "itself", "to": "sleep"}
+    places = [{**place, "url": site.blue_url} if place["name"] == "sleep" else place for place in endpoints_of(site)]
+    strict = int(site.strict.rpartition(":")[2])
+    for port, verdict, words in (
+        (int(site.nobody.rpartition(":")[2]), "proven", "closed: connection refused"),
+        (site.quote_port, "refuted", "answered: HTTP 200"),
+        # It is there, whatever it speaks: only packets that are dropped are no answer.
+        (waiting, "refuted", "no answer in time"),
+        (strict, "refuted", "connection reset"),
+    ):
+        seen = by_name(run([itself, around(port, guard_port=strict)], endpoints=places, timeout=1))["around"]
+        assert (seen["verdict"], seen["observed"][: len(words)]) == (verdict, words)
+        assert seen["breach"] is words.startswith("answered")
+    sidecar = around(strict, refusal=["reset", "nothing_listens"])
+    assert by_name(run([itself, sidecar], endpoints=places))["around"]["verdict"] == "proven"
 
 
 def test_an_open_plain_door_is_a_failure(run: Run) -> None:

@@ -49,7 +49,7 @@ def test_an_inventory_can_be_looked_at_before_anything_is_up(folder: Path) -> No
     assert proof(mesh).checks or not mesh.callers
 
 
-def test_blue_green_is_proven_by_these_seventeen() -> None:
+def test_blue_green_is_proven_by_these() -> None:
     made = proof(meshes.of_inventory(BLUE_GREEN))
     assert {(check["name"], check["type"]) for check in made.checks} == {
         ("sleep may call gateway", "request"),
@@ -68,10 +68,20 @@ def test_blue_green_is_proven_by_these_seventeen() -> None:
         ("sleep may not call quote", "refused_handshake"),
         ("stranger may not call quote", "refused_handshake"),
         ("outsider may not call quote", "refused_handshake"),
+        ("outsider may not call quote in plain text", "refused_request"),
+        ("visitor may not call quote", "refused_handshake"),
+        ("visitor may not call quote in plain text", "refused_request"),
+        ("visitor gets no answer around quote's Envoy", "closed_port"),
+        ("outsider gets no answer around gateway's sidecar", "closed_port"),
+        ("sleep's SPIFFE ID from another CA may not call gateway", "refused_handshake"),
+        ("sleep's SPIFFE ID signed by istiod may not call gateway", "refused_handshake"),
+        ("gateway's SPIFFE ID signed by istiod may not call quote", "refused_handshake"),
+        ("gateway's SPIFFE ID by a certificate whose time is over may not call quote", "refused_handshake"),
         ("the join token of green works once", "token_reuse"),
     }
-    assert len(made.checks) == 17
-    assert made.untried == ["quote may not call gateway: it is reached from inside blue only"]
+    assert made.untried == [
+        f"{name} may not call gateway: it is reached from inside blue only" for name in ("quote", "visitor")
+    ]
 
 
 def test_blue_green_is_registered_by_whom_it_says() -> None:

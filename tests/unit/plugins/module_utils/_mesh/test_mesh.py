@@ -134,30 +134,6 @@ def test_trust_domains_that_call_each_other_federate() -> None:
     assert entry["federates_with"] == ["eu.example"]
 
 
-def test_every_pair_of_blue_green_is_tried() -> None:
-    made = proof(read())
-    assert made.untried == ["quote may not call gateway: it is reached from inside blue only"]
-    assert {(check["name"], check["type"]) for check in made.checks} == {
-        ("sleep may call gateway", "request"),
-        ("gateway presents its SPIFFE ID to quote", "forwarded_certificate"),
-        ("sleep's sidecar is certified by SPIRE", "sidecar_certificate"),
-        ("gateway's sidecar is certified by SPIRE", "sidecar_certificate"),
-        ("gateway's sidecar presents its SPIFFE ID", "peer_certificate"),
-        ("outsider may not call gateway in plain text", "refused_request"),
-        ("outsider may not call gateway without a certificate", "refused_handshake"),
-        ("stranger may not call gateway", "refused_request"),
-        ("quote presents its SPIFFE ID", "peer_certificate"),
-        ("gateway may call quote", "accepted_handshake"),
-        ("nobody may call quote without a certificate", "refused_handshake"),
-        ("an identity that is not listed may not call quote", "refused_handshake"),
-        ("gateway's SPIFFE ID from another CA may not call quote", "refused_handshake"),
-        ("sleep may not call quote", "refused_handshake"),
-        ("stranger may not call quote", "refused_handshake"),
-        ("outsider may not call quote", "refused_handshake"),
-        ("the join token of green works once", "token_reuse"),
-    }
-
-
 @pytest.mark.parametrize("stranger", ["sleep", "stranger"])
 def test_who_is_allowed_is_not_expected_to_be_refused(stranger: str) -> None:
     made = proof(read(callers={"gateway": ["sleep", "stranger"], "quote": ["gateway"]}))

@@ -27,6 +27,8 @@ IN = {"name": "in", "type": "accepted_handshake", "to": "green", "client_spiffe_
 OUT = {"name": "out", "type": "refused_handshake", "client": "none", "to": "green", "control": "in"}
 OTHER = {**OUT, "client": "other_identity"}
 PEER = {"name": "p", "type": "peer_certificate", "to": "green"}
+ITSELF = {**QUOTE, "name": "itself", "to": "sleep", "url": "http://sleep/"}
+AROUND = {"name": "w", "type": "closed_port", "from": "sleep", "to": "sleep", "port": 80, "control": "itself"}
 
 
 def mesh(servers: dict[str, str] | None = None) -> Mesh:
@@ -79,6 +81,14 @@ def test_the_server_of_an_endpoint() -> None:
     assert alone.endpoints["spire"].server == "one", "there is no other"
 
 
+def test_what_is_worth_nothing_may_be_shown_from_a_pod() -> None:
+    forged = {**OUT, "to": "blue", "control": "quote", "from": "sleep", "client_spiffe_id": "spiffe://td/x"}
+    for client in ("foreign_ca", "istiod"):
+        assert read(QUOTE, {**forged, "client": client})[1]["client"] == client
+    with pytest.raises(InputError, match="control must be an accepted_handshake"):
+        read(QUOTE, {**forged, "client": "expired"})
+
+
 def test_an_address_is_split() -> None:
     assert mesh().endpoints["green"].host_port == ("::1", 8443)
 
@@ -129,6 +139,18 @@ def test_a_caller_may_be_in_another_cluster_than_the_called() -> None:
         ([{**IN, "from": "sleep"}], "from is 'sleep', but this can only be tried from 'here'"),
         ([IN, {**OTHER, "from": "sleep"}], "never leaves this host"),
         ([QUOTE, {**OTHER, "to": "blue", "control": "quote"}], "control must be an accepted_handshake"),
+        (
+            [IN, {**OUT, "client": "expired", "client_spiffe_id": "spiffe://td/x"}],
+            "with client: expired the certificate",
+        ),
+        (
+            [QUOTE, {**OUT, "client": "istiod", "to": "blue", "control": "quote"}],
+            "control must be an accepted_handshake",
+        ),
+        ([IN, {**OUT, "refusal": ["nothing_listens"]}], "Where nothing listens nobody refuses"),
+        ([ITSELF, {**AROUND, "port": 0}], "port is 0, expected a port from 1 to 65535"),
+        ([ITSELF, {**AROUND, "from": "here"}], "from is 'here', which is not in the cluster of 'sleep'"),
+        ([ITSELF, {**AROUND, "to": "green"}], "this endpoint has no pod"),
         ([{**PEER, "to": "bare"}], "the endpoint 'bare' has none"),
         ([{"name": "t", "type": "token_reuse", "to": "bare"}], "nothing says which of servers the endpoint 'bare' is"),
         (

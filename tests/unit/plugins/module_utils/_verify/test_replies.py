@@ -21,7 +21,7 @@ def read(rc: int, stdout: str = "", stderr: str = "") -> Reply:
 
 
 def test_a_reply_keeps_its_body() -> None:
-    reply = read(0, '{"quote": "a\nb"}\n\n200')
+    reply = read(0, '{"quote": "a\nb"}\n\n1 200')
     assert (reply.kind, reply.status, reply.body) == (probe.HTTP, 200, '{"quote": "a\nb"}\n')
 
 
@@ -30,9 +30,14 @@ def test_a_reply_keeps_its_body() -> None:
     [(52, probe.RESET), (56, probe.RESET), (7, probe.NOTHING_LISTENS), (6, probe.UNREACHABLE), (28, probe.TIMEOUT)],
 )
 def test_what_curl_says_here_and_in_a_pod(code: int, kind: str) -> None:
-    assert read(code, "\n000", f"curl: ({code}) words").kind == kind
+    assert read(code, "\n0 000", f"curl: ({code}) words").kind == kind
     in_pod = f"curl: ({code}) words\ncommand terminated with exit code {code}\n"
-    assert read(code, "\n000", in_pod).kind == kind
+    assert read(code, "\n0 000", in_pod).kind == kind
+
+
+@pytest.mark.parametrize(("connects", "connected"), [(0, False), (1, True)])
+def test_silence_before_a_connection_is_told_from_silence_after_it(connects: int, connected: bool) -> None:
+    assert read(28, f"\n{connects} 000", "curl: (28) words").connected is connected
 
 
 @pytest.mark.parametrize(

@@ -5,20 +5,26 @@
 
 from __future__ import annotations
 
+import base64
+import datetime
+import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import TrustmeshError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import Completed, LocalProcess, PodProcess
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls import chain
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify import certificates, tokens
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.foreign import foreign_identity
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify import certificates, handshakes, tokens
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.foreign import Authority, foreign_identity
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import Check
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.reading import read_checks, read_mesh
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.rejoin import Rejoin
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.world import Cluster, RootSource, World
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 EAST, WEST = "spiffe://east.td/a", "spiffe://west.td/b"
 
@@ -100,13 +106,13 @@ def test_an_identity_is_minted_by_the_server_of_its_own_trust_domain(world: Worl
 
 def test_the_roots_of_all_istiods_are_compared_with(world: World) -> None:
     roots = {name: Server(f"spiffe://{name}.istio/ca").root for name in ("east", "west")}
-    world.istio_roots = [RootSource(name, ("kubectl", name), Says(root)) for name, root in roots.items()]
+    world.istio_roots = [RootSource(name, ("kubectl", name), process=Says(root)) for name, root in roots.items()]
     assert world.foreign_roots() == [chain.load_pem(root)[0] for root in roots.values()]
 
 
 def test_a_root_is_read_in_its_cluster() -> None:
     source = RootSource.of("west", CLUSTERS["west"], "istio-system", "istio-ca-root-cert")
-    assert source.argv[:6] == ("/bin/kubectl", "--context", "w", "--namespace", "istio-system", "get")
+    assert source.kubectl == ("/bin/kubectl", "--context", "w", "--namespace", "istio-system")
 
 
 def test_a_command_runs_in_the_cluster_of_its_endpoint(world: World) -> None:
@@ -130,3 +136,100 @@ def test_a_used_token_goes_to_the_server_that_the_endpoint_is(world: World, monk
     assert (attempt.ok, attempt.breach) == (False, True)
     assert (given["host"], given["port"], given["trust_domain"], given["token"]) == ("spire.west", 8081, "west.td", "t")
     assert given["bundle_pem"] == world.servers["west"].root  # type: ignore[attr-defined]
+
+
+def test_the_addresses_of_all_running_pods_of_a_workload() -> None:
+    def pod(address: str, **more: Any) -> dict[str, Any]:
+        metadata = {"name": address, **more.pop("metadata", {})}
+        return {"kind": "Pod", "metadata": metadata, "status": {"phase": "Running", "podIP": address, **more}}
+
+    asked: list[list[str]] = []
+    workload = {"kind": "Deployment", "metadata": {"name": "a"}, "spec": {"selector": {"matchLabels": {"app": "a"}}}}
+    answers = {
+        "deploy/a": workload,
+        "pod/b": pod("192.0.2.9"),
+        "pods": {
+            "kind": "List",
+            "items": [
+                pod("192.0.2.1"),
+                pod("192.0.2.2"),
+                pod("192.0.2.3", phase="Failed"),
+                pod("192.0.2.4", metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"}),
+                pod("", phase="Running"),
+            ],
+        },
+    }
+
+    class Kubectl:
+        def run(self, argv: Any, _stdin: Any = None, _timeout: Any = None) -> Completed:
+            asked.append(list(argv))
+            return Completed(tuple(argv), 0, json.dumps(answers[argv[argv.index("get") + 1]]), "")
+
+    cluster = Cluster("k", None, "east", Kubectl())
+    assert cluster.addresses("deploy/a", "shop") == ["192.0.2.1", "192.0.2.2"]
+    assert cluster.addresses("b", "shop") == ["192.0.2.9"]
+    assert all(argv[:3] == ["k", "--context", "east"] and "shop" in argv for argv in asked[:1])
+
+
+def secret(name: str, identity: Any) -> dict[str, Any]:
+    parts = {"ca-cert.pem": identity[0], "ca-key.pem": identity[1]}
+    return {
+        "kind": "Secret",
+        "metadata": {"name": name},
+        "data": {key: base64.b64encode(text).decode() for key, text in parts.items()},
+    }
+
+
+def authority(name: str) -> tuple[bytes, bytes]:
+    now = datetime.datetime.now(datetime.timezone.utc)
+    made = Authority.make(name, now, now + datetime.timedelta(hours=1))
+    key = made.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return made.certificate.public_bytes(Encoding.PEM), key
+
+
+def test_what_istiod_would_sign_is_signed_by_its_own_ca(world: World) -> None:
+    own, plugged = authority("own"), authority("plugged")
+    for secrets, signer in (
+        ([secret("istio-ca-secret", own)], own),
+        # Istio takes the CA of the user, where there is one.
+        ([secret("cacerts", plugged), secret("istio-ca-secret", own)], plugged),
+    ):
+        answer = json.dumps({"kind": "List", "items": secrets})
+        world.istio_roots = [RootSource("east", ("kubectl",), process=Says(answer))]
+        world._kept.clear()
+        identity = world.istiod_identity(EAST)
+        assert identity is not None
+        leaf, root = chain.load_pem(identity.chain_pem)
+        assert root == chain.load_pem(signer[0].decode())[0]
+        leaf.verify_directly_issued_by(root)
+        assert chain.spiffe_ids(leaf) == [EAST]
+        assert signer[1].decode() not in f"{identity!r}{world!r}"
+
+
+def test_an_istiod_without_a_ca_has_signed_nothing(world: World) -> None:
+    world.istio_roots = [RootSource("east", ("kubectl",), process=Says(""))]
+    assert world.istiod_identity(EAST) is None
+    control = {"name": "in", "type": "accepted_handshake", "to": "a", "client_spiffe_id": WEST}
+    forged = {"name": "x", "type": "refused_handshake", "to": "a", "client": "istiod", "control": "in"}
+    attempt = handshakes.refused_handshake(world, read_checks([control, forged], world.mesh)[1], {}, 1)
+    assert (attempt.ok, attempt.observed.partition(":")[0]) == (True, "istiod has no CA of its own")
+
+
+@pytest.mark.parametrize("data", [{}, {"ca-key.pem": "AAAA", "ca-cert.pem": "AAAA"}, {"ca-key.pem": "?"}])
+def test_a_secret_of_istiod_that_cannot_be_read(data: dict[str, str]) -> None:
+    answer = json.dumps({"kind": "Secret", "metadata": {"name": "cacerts"}, "data": data})
+    source = RootSource("east", ("kubectl",), process=Says(answer))
+    if not data:
+        assert source.authority() is None
+        return
+    with pytest.raises(TrustmeshError, match="holds no certificate and key that can be read"):
+        source.authority()
+
+
+def test_an_identity_that_is_to_be_too_old_is_waited_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(time, "sleep", waited.append)
+    first = world.expired_svid(EAST)
+    assert world.expired_svid(EAST) is first
+    end = chain.load_pem(first.chain_pem)[0].not_valid_after_utc.timestamp()
+    assert waited[0] == pytest.approx(end - time.time() + 0.5, abs=1)
