@@ -66,8 +66,12 @@ def mesh_faults(
     return []
 
 
-def steps_for(steps: list[dict[str, Any]], duties: Sequence[str], provider: str, host: str) -> list[dict[str, Any]]:
+def steps_for(
+    steps: list[dict[str, Any]], duties: Sequence[str], provider: str, host: str, roles: Sequence[str] = ()
+) -> list[dict[str, Any]]:
     """The steps that a host with these duties takes. A step may be for clusters of one provider only.
+
+    Of a part (``roles``) only the steps of its roles are taken, and none that is for the ``whole`` alone.
 
     Each step names its host: Ansible runs equal includes of several hosts as one, in the order of whichever host came
     first, and a host would take its own steps after those that it shares.
@@ -75,7 +79,9 @@ def steps_for(steps: list[dict[str, Any]], duties: Sequence[str], provider: str,
     return [
         {**step, "host": host}
         for step in steps
-        if step["duty"] in duties and step.get("provider", provider) == provider
+        if step["duty"] in duties
+        and step.get("provider", provider) == provider
+        and (not roles or (step["role"] in roles and not step.get("whole")))
     ]
 
 

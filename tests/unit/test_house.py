@@ -495,7 +495,7 @@ def test_steps_name_tasks_and_duties_that_exist() -> None:
         for place, step in found
         if step["duty"] not in duties
         or f"roles/{step['role']}/tasks/{step['tasks']}.yml" not in tree()
-        or not step.keys() <= {"duty", "role", "tasks", "provider"}
+        or not step.keys() <= {"duty", "role", "tasks", "provider", "whole"}
         or step.get("provider", "kind")
         not in options_of("kubernetes_cluster")["kubernetes_cluster_provider"]["choices"]
     ]

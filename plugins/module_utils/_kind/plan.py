@@ -119,15 +119,15 @@ def plan_present(wanted: Wanted, found: Found, owner_is_alive: bool) -> Plan:
             return Plan(["delete", "create"], before + "its creation was interrupted\n", after)
         raise TrustmeshError(
             f"A kind cluster named {wanted.name} exists and was not made by this collection. Remove it (kind delete "
-            f"cluster --name {wanted.name}), give this one another cluster_name, or use it with "
-            "cluster_provider=existing."
+            f"cluster --name {wanted.name}), give this one another kubernetes_cluster_name, or use it with "
+            "kubernetes_cluster_provider=existing."
         )
     owner = str(found.mark.get("owner", ""))
     foreign = owner != wanted.owner
     if foreign and owner_is_alive and not wanted.adopt:
         raise TrustmeshError(
             f"The kind cluster {wanted.name} belongs to the checkout {owner}. Use that one, tear it down there, set "
-            f"cluster_adopt=true to take it over, or give this one another cluster_name.",
+            f"kubernetes_cluster_adopt=true to take it over, or give this one another kubernetes_cluster_name.",
             owner=owner,
         )
     _refuse_other_scenario(wanted, found, "used for it")
@@ -135,7 +135,7 @@ def plan_present(wanted: Wanted, found: Found, owner_is_alive: bool) -> Plan:
         raise TrustmeshError(
             f"The kind cluster {wanted.name} exists with another image or configuration than the one asked for "
             f"({found.nodes[0].image}, {len(found.nodes)} node(s), against {wanted.image}, {1 + wanted.workers}). "
-            "Tear it down first (make down), or give this one another cluster_name."
+            "Tear it down first (make down), or give this one another kubernetes_cluster_name."
         )
     plan = Plan([], before, after)
     if plan_start(found):
@@ -167,7 +167,7 @@ def _refuse_other_scenario(wanted: Wanted, found: Found, what: str) -> None:
     raise TrustmeshError(
         f"The kind cluster {wanted.name} was made for the scenario {found.scenario} and not for {wanted.scenario}, "
         f"so it is not {what}. Tear {found.scenario} down first, or give trustmesh_instance another value, so that "
-        "both stand side by side. To take the cluster over with all that is in it, set cluster_adopt=true.",
+        "both stand side by side. To take the cluster over with all that is in it, set kubernetes_cluster_adopt=true.",
         scenario=found.scenario,
     )
 
@@ -186,7 +186,7 @@ def plan_absent(wanted: Wanted, found: Found, owner_is_alive: bool) -> Plan:
     if owner != wanted.owner and owner_is_alive and not wanted.adopt:
         raise TrustmeshError(
             f"The kind cluster {wanted.name} belongs to the checkout {owner}, so it is not deleted from here. Tear it "
-            "down there, or set cluster_adopt=true.",
+            "down there, or set kubernetes_cluster_adopt=true.",
             owner=owner,
         )
     _refuse_other_scenario(wanted, found, "deleted from here")

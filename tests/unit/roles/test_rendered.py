@@ -583,10 +583,18 @@ def test_the_mesh_is_strict_and_denies_by_default(rendered: Rendered, mode: str)
     socket = overlay["spec"]["meshConfig"]["defaultConfig"]["proxyMetadata"]["WORKLOAD_IDENTITY_SOCKET_FILE"]
     assert socket == "spire-agent.sock"
     found = [item for item in rendered.objects(mode, "istio") if item["metadata"]["namespace"] == "istio-system"]
-    assert {item["kind"]: item["spec"] for item in found} == {
-        "PeerAuthentication": {"mtls": {"mode": "STRICT"}},
-        "AuthorizationPolicy": {},
-    }
+    specs = {item["kind"]: item["spec"] for item in found}
+    patches = specs.pop("EnvoyFilter")["configPatches"]
+    assert specs == {"PeerAuthentication": {"mtls": {"mode": "STRICT"}}, "AuthorizationPolicy": {}}
+    assert [patch["match"]["context"] for patch in patches] == ["SIDECAR_INBOUND", "GATEWAY"]
+    for patch in patches:
+        options = patch["patch"]["value"]["typed_config"]["common_http_protocol_options"]
+        assert options == {"max_connection_duration": "60s"}, "else a connection outlives the right to it"
+
+
+def test_connections_without_a_limit_have_no_filter(rendered: Rendered) -> None:
+    assert "EnvoyFilter" not in {item["kind"] for item in rendered.objects("endless", "istio")}
+    assert [item["metadata"]["name"] for item in rendered.applied("endless", "absent")] == ["connection-max-age"]
 
 
 def test_callers_are_admitted_by_their_principals_and_old_policies_go(rendered: Rendered) -> None:

@@ -29,7 +29,7 @@ BROKEN = {**INTENT, "workloads": {"a": {"host": "nowhere"}, "b": {}}}
 def test_variables_and_proof_follow_from_an_inventory() -> None:
     variables = FILTERS["mesh_variables"](INTENT, HOSTVARS, GROUPS, "blue")
     assert [item["name"] for item in variables["envoy_instances"]] == ["gateway"]
-    assert len(FILTERS["mesh_proof"](INTENT, HOSTVARS, GROUPS)["checks"]) == 17
+    assert len(FILTERS["mesh_proof"](INTENT, HOSTVARS, GROUPS)["checks"]) > 20
 
 
 def test_an_instance_has_clusters_of_its_own() -> None:
@@ -66,6 +66,17 @@ def test_a_host_takes_the_steps_of_its_duties_and_of_its_provider() -> None:
     taken = FILTERS["steps_for"]
     assert [step["role"] for step in taken(steps, ["clusters", "others"], "kind", "blue")] == ["a", "d"]
     assert [step["role"] for step in taken(steps, ["clusters", "mesh"], "existing", "blue")] == ["a", "b", "c"]
+
+
+def test_of_a_part_only_the_steps_of_its_roles_are_taken() -> None:
+    steps = [
+        {"duty": "clusters", "role": "a", "tasks": "install"},
+        {"duty": "clusters", "role": "b", "tasks": "install"},
+        {"duty": "clusters", "role": "a", "tasks": "prune", "whole": True},
+    ]
+    taken = FILTERS["steps_for"]
+    assert [step["tasks"] for step in taken(steps, ["clusters"], "kind", "blue", ["a"])] == ["install"]
+    assert len(taken(steps, ["clusters"], "kind", "blue", [])) == 3
 
 
 # Configurations
