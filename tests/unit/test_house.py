@@ -248,7 +248,7 @@ def tasks() -> Iterator[Task]:
     """Yield all tasks, those in blocks too."""
     for name in task_files():
         yield from _tasks(name, data(name) or [])
-    for name in files("playbooks/*.yml", "molecule/**.yml"):
+    for name in files("playbooks/**.yml", "molecule/**.yml"):
         plays = data(name)
         for play in plays if isinstance(plays, list) else []:
             for section in ("pre_tasks", "tasks", "post_tasks", "handlers"):
@@ -339,7 +339,7 @@ def test_role_main_only_dispatches(role: str) -> None:
 def test_role_task_files_are_phases_or_included_by_one(role: str) -> None:
     names = files(f"roles/{role}/tasks/**.yml")
     # Other roles may call an entry point of this one by name, as playbooks do.
-    everything = "\n".join(text(name) for name in [*files("roles/*/tasks/**.yml"), *files("playbooks/*.yml")])
+    everything = "\n".join(text(name) for name in [*files("roles/*/tasks/**.yml"), *files("playbooks/**.yml")])
     # A file may also be chosen by an option, as in `include_tasks: "{{ cluster_provider }}.yml"`.
     chosen = {choice for option in options_of(role).values() for choice in option.get("choices") or []}
     places = [
@@ -393,7 +393,7 @@ def calls_a_role(task: Task) -> bool:
     return task.action in ("ansible.builtin.include_role", "ansible.builtin.import_role")
 
 
-@pytest.mark.parametrize("name", files("playbooks/*.yml"))
+@pytest.mark.parametrize("name", files("playbooks/**.yml"))
 def test_playbook_holds_hosts_order_and_roles_only(name: str) -> None:
     places = [task.place for task in tasks() if task.place.startswith(f"{name}:") and not calls_a_role(task)]
     broken(places, f"{name}: work is done in roles, a playbook only names hosts, order and roles.")
@@ -422,8 +422,7 @@ def inventories() -> list[str]:
 
 def scenarios() -> list[str]:
     """Return the playbooks that are a scenario's own."""
-    stems = [Path(name).stem for name in files("playbooks/*.yml")]
-    return [stem for stem in stems if not stem.startswith("_") and stem not in GENERAL]
+    return [stem for stem in (Path(name).stem for name in files("playbooks/*.yml")) if stem not in GENERAL]
 
 
 def hosts_of(inventory: str) -> set[str]:
@@ -479,7 +478,7 @@ def test_an_inventory_is_read_at_one_glance(inventory: str) -> None:
 
 def steps() -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the steps of all playbooks, each with its place."""
-    for name in files("playbooks/*.yml"):
+    for name in files("playbooks/**.yml"):
         for play in data(name):
             for step in (play.get("vars") or {}).get("trustmesh_steps") or []:
                 yield f"{name}: {step}", step
@@ -505,12 +504,14 @@ def test_steps_name_tasks_and_duties_that_exist() -> None:
 def test_preflight_comes_first_and_after_the_proof_nothing_changes() -> None:
     plays = data("playbooks/site.yml")
     names = [play["ansible.builtin.import_playbook"] for play in plays]
-    assert names[0] == "_inventory.yml"
+    assert names[0] == ".parts/inventory.yml"
     phases = [
-        play["vars"]["trustmesh_steps"] for play in plays if play["ansible.builtin.import_playbook"] == "_phase.yml"
+        play["vars"]["trustmesh_steps"]
+        for play in plays
+        if play["ansible.builtin.import_playbook"] == ".parts/phase.yml"
     ]
     assert {step["tasks"] for step in phases[0]} == {"preflight"}
-    after = [play["vars"]["trustmesh_steps"] for play in plays[names.index("_proof.yml") + 1 :]]
+    after = [play["vars"]["trustmesh_steps"] for play in plays[names.index(".parts/proof.yml") + 1 :]]
     assert {step["tasks"] for steps_after in after for step in steps_after} <= {"verify", "forget"}
 
 

@@ -18,7 +18,7 @@ STEPS = [
 
 
 def test_each_host_takes_its_steps_in_order(tmp_path: Path) -> None:
-    (phase,) = yaml.safe_load((ROOT / "playbooks" / "_phase.yml").read_text())
+    (phase,) = yaml.safe_load((ROOT / "playbooks" / ".parts" / "phase.yml").read_text())
     loop = phase["tasks"][0]["loop"]
     assert phase["strategy"] == "free"
     # «early» shares the last steps with «late» and comes to them first. Ansible takes equal includes for one.
