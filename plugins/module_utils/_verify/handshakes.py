@@ -59,10 +59,9 @@ def refused_handshake(world: World, check: Check, _needed: Mapping[str, Verdict]
     attempt = replies.refusal(check, replies.of_handshake(seen), details)
     if not attempt.ok:
         return attempt
-    # The alert for certificates whose time is over says nothing of who this is, and any other nothing of the time.
-    if client != "none" and (client == "expired") != (seen["alert"] == "certificate_expired"):
-        hint = hints.NOT_OF_TIME if client == "expired" else hints.OF_TIME
-        return Attempt(False, attempt.expected, seen["words"], hint, details)
+    # A certificate whose time is over may be refused by any of the alerts: the control has shown the same, but in time.
+    if client not in ("none", "expired") and seen["alert"] == "certificate_expired":
+        return Attempt(False, attempt.expected, seen["words"], hints.OF_TIME, details)
     if not seen["chain"]:
         # Anybody on the way can send these bytes.
         said = f"{seen['words']}, from somebody who has shown no certificate"

@@ -32,7 +32,6 @@ PLAIN_WAS_READ = (
 )
 NOBODY = "A refusal counts from the server itself: does it speak TLS 1.3, and is something else in between?"
 OF_TIME = "This alert is about time, and says nothing of who this is."
-NOT_OF_TIME = "It was refused for something else: this shows nothing about certificates whose time is over."
 WAY_AROUND = "This is a way around its guard: let the program listen on 127.0.0.1, where only its own proxy reaches it."
 OPEN_DOOR = "This door is open to somebody it should refuse."
 NO_REFUSAL = "This is no refusal of who the client is."

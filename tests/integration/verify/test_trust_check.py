@@ -124,7 +124,6 @@ def test_everything_holds_on_a_healthy_site(run: Run) -> None:
     assert {name: check["observed"] for name, check in checks_by_name.items() if check["status"] != "pass"} == {}
     assert answer["report"]["summary"] == {"passed": len(checks), "failed": 0, "refuted": 0, "not_judged": 0}
     assert answer["changed"] is False
-    assert checks_by_name["client expired"]["observed"] == "refused: TLS alert certificate_expired"
     assert took < 10, "a rerun on a healthy site is a matter of seconds"
     assert checks_by_name["client none"]["refused_by"] == GREEN
     assert checks_by_name["from a pod without identity"]["refused_by"] == GREEN
@@ -208,7 +207,7 @@ def test_a_way_around_is_found(run: Run, site: Site, waiting: int) -> None:
         (site.quote_port, "refuted", "answered: HTTP 200"),
         # It is there, whatever it speaks: only packets that are dropped are no answer.
         (waiting, "refuted", "no answer in time"),
-        (strict, "refuted", "connection reset"),
+        (strict, "refuted", "closed without a reply"),
     ):
         seen = by_name(run([itself, around(port, guard_port=strict)], endpoints=places, timeout=1))["around"]
         assert (seen["verdict"], seen["observed"][: len(words)]) == (verdict, words)
