@@ -321,7 +321,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--pairs", type=int, default=3, help="how often both run (default: 3)")
     parser.add_argument(
-        "--request", default="http://gateway/", help="what the pod sleep asks for (default: %(default)s)"
+        "--request", default="http://gateway.egress/", help="what the pod sleep asks for (default: %(default)s)"
     )
     parser.add_argument("--engine", choices=["podman", "docker"], default="podman")
     parser.add_argument("--spire-server", default="/opt/spire/bin/spire-server", help="the program inside its pod")

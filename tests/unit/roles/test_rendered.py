@@ -512,7 +512,7 @@ def test_envoy_of_the_mesh_leaves_under_its_own_identity(rendered: Rendered) -> 
     upstream = next(item for item in config["static_resources"]["clusters"] if item["name"] == "upstream")
     tls = upstream["transport_socket"]["typed_config"]
     assert [item["name"] for item in tls["common_tls_context"]["tls_certificate_sds_secret_configs"]] == [
-        "spiffe://example.org/ns/demo/sa/gateway"
+        "spiffe://example.org/ns/egress/sa/gateway"
     ]
     assert admits(tls) == ["spiffe://example.org/green/envoy"]
     workload = rendered.one("official_remote", "envoy", "Deployment")
