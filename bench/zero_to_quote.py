@@ -104,10 +104,11 @@ def first_quote(request: str, folder: str) -> float:
 
 KINDS = (
     "namespaces,serviceaccounts,configmaps,services,deployments,statefulsets,daemonsets,roles,rolebindings,"
-    "clusterroles,clusterrolebindings,customresourcedefinitions,csidrivers"
+    "clusterroles,clusterrolebindings,customresourcedefinitions,csidrivers,networkpolicies.networking.k8s.io"
 )
 MESH_KINDS = (
-    "peerauthentications.security.istio.io,authorizationpolicies.security.istio.io,destinationrules.networking.istio.io"
+    "peerauthentications.security.istio.io,authorizationpolicies.security.istio.io,destinationrules.networking.istio.io,"
+    "sidecars.networking.istio.io"
 )
 REGISTRAR_KINDS = "clusterspiffeids.spire.spiffe.io,clusterstaticentries.spire.spiffe.io"
 OURS = "trustmesh."
