@@ -363,6 +363,7 @@ CASES = {
                 }
             ],
             "istio_mesh_id": "both",
+            "istio_overlay": {"spec": {"revision": "next"}},
             "istio_network": "one",
             "istio_gateways": [
                 {"name": "in", "namespace": "edge", "ports": [{"name": "https", "port": 443, "target_port": 8443}]}

@@ -97,10 +97,12 @@ def test_policies_are_applied_before_the_pods(rendered: Rendered, name: str) -> 
             assert order.index(("NetworkPolicy", namespace, workload)) < order.index((kind, namespace, workload))
 
 
-def test_istiod_is_reached_by_proxies_and_the_api_server(rendered: Rendered) -> None:
-    labels = {"app": "istiod", "istio": "pilot", "istio.io/rev": "default"}
-    found = open_ports({"metadata": {"labels": labels}}, "istio-system", rendered.applied("blue_green-blue"))
-    assert found == {15012, 15017}
+@pytest.mark.parametrize(("case", "revision"), [("blue_green-blue", "default"), ("namespaces", "next")])
+def test_istiod_is_reached_by_proxies_and_the_api_server(rendered: Rendered, case: str, revision: str) -> None:
+    labels = {"app": "istiod", "istio": "pilot", "istio.io/rev": revision}
+    assert open_ports({"metadata": {"labels": labels}}, "istio-system", rendered.applied(case)) == {15012, 15017}
+    others = {"metadata": {"labels": {**labels, "istio.io/rev": "of-somebody-else"}}}
+    assert open_ports(others, "istio-system", rendered.applied(case)) == EVERY_PORT
 
 
 def test_a_gateway_is_reached_at_the_ports_of_its_service(rendered: Rendered) -> None:
