@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.proof import proof
 from networks import EVERY_PORT, HOSTS, WORKLOADS, guarded_ports, open_ports
 from rendering import CASES, Rendered
 
@@ -46,7 +47,10 @@ def test_what_nobody_may_call_is_closed(rendered: Rendered) -> None:
         "egress/gateway": {8080},
         "spire-server/spire-server": {8081},
     }
-    assert reached(rendered.applied("blue_green-green")) == {"quotes/quote": {8443}}
+    assert reached(rendered.applied("blue_green-green")) == {
+        "quotes/quote": {8443},
+        "visitors/visitor": frozenset(),
+    }
     assert reached(rendered.applied("mixed-two"))["bare/bare"] == frozenset()
 
 
@@ -72,6 +76,17 @@ def test_what_services_lead_to_can_be_reached(rendered: Rendered, name: str) -> 
             }
             targets = {named.get(port["targetPort"], port["targetPort"]) for port in service["spec"]["ports"]}
             assert targets <= found[f"{namespace}/{item['metadata']['name']}"]
+
+
+@pytest.mark.parametrize("name", HOSTS)
+def test_whoever_goes_straight_to_a_pod_is_answered_by_its_guard(rendered: Rendered, name: str) -> None:
+    """What a policy drops is silence. It says something only beside an answer of the same pod."""
+    mesh, host = HOSTS[name]
+    found = reached(rendered.applied(name))
+    for check in proof(mesh).checks:
+        callee = mesh.workloads.get(check["to"])
+        if check["type"] == "closed_port" and callee and callee.host == host and callee.app != "existing":
+            assert check.get("guard_port", check["port"]) in found[f"{callee.namespace}/{callee.name}"], check["name"]
 
 
 @pytest.mark.parametrize("name", HOSTS)
