@@ -165,7 +165,9 @@ def test_it_is_taken_out_again_and_nothing_of_others(own: Estate) -> None:
     for cluster, name in (("eu", "shop"), ("us", "billing")):
         assert own.containers(cluster, name, name) == [name]
         ours = "app.kubernetes.io/managed-by=trustmesh.spiffe"
-        kinds = "namespaces,deployments,daemonsets,statefulsets,services,configmaps,secrets,clusterroles"
+        kinds = (
+            "namespaces,deployments,daemonsets,statefulsets,services,configmaps,secrets,clusterroles,networkpolicies"
+        )
         left = own.names(cluster, kinds, "--all-namespaces", "--selector", ours)
         assert {one for one in left if "node-network" not in one} == set()
         assert own.names(cluster, "persistentvolumeclaims", "--all-namespaces") == set()
