@@ -108,7 +108,7 @@ KINDS = (
 )
 MESH_KINDS = (
     "peerauthentications.security.istio.io,authorizationpolicies.security.istio.io,destinationrules.networking.istio.io,"
-    "sidecars.networking.istio.io"
+    "sidecars.networking.istio.io,envoyfilters.networking.istio.io"
 )
 REGISTRAR_KINDS = "clusterspiffeids.spire.spiffe.io,clusterstaticentries.spire.spiffe.io"
 OURS = "trustmesh."
