@@ -104,10 +104,11 @@ def first_quote(request: str, folder: str) -> float:
 
 KINDS = (
     "namespaces,serviceaccounts,configmaps,services,deployments,statefulsets,daemonsets,roles,rolebindings,"
-    "clusterroles,clusterrolebindings,customresourcedefinitions,csidrivers"
+    "clusterroles,clusterrolebindings,customresourcedefinitions,csidrivers,networkpolicies.networking.k8s.io"
 )
 MESH_KINDS = (
-    "peerauthentications.security.istio.io,authorizationpolicies.security.istio.io,destinationrules.networking.istio.io"
+    "peerauthentications.security.istio.io,authorizationpolicies.security.istio.io,destinationrules.networking.istio.io,"
+    "sidecars.networking.istio.io,envoyfilters.networking.istio.io"
 )
 REGISTRAR_KINDS = "clusterspiffeids.spire.spiffe.io,clusterstaticentries.spire.spiffe.io"
 OURS = "trustmesh."
@@ -321,7 +322,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--pairs", type=int, default=3, help="how often both run (default: 3)")
     parser.add_argument(
-        "--request", default="http://gateway/", help="what the pod sleep asks for (default: %(default)s)"
+        "--request", default="http://gateway.egress/", help="what the pod sleep asks for (default: %(default)s)"
     )
     parser.add_argument("--engine", choices=["podman", "docker"], default="podman")
     parser.add_argument("--spire-server", default="/opt/spire/bin/spire-server", help="the program inside its pod")

@@ -230,10 +230,10 @@ BESIDE = {
 """The same in the pod of an application."""
 GATEWAY = {
     "name": "gateway",
-    "namespace": "demo",
+    "namespace": "egress",
     "labels": {"app.kubernetes.io/name": "gateway"},
     "mesh": True,
-    "spiffe_id": "spiffe://example.org/ns/demo/sa/gateway",
+    "spiffe_id": "spiffe://example.org/ns/egress/sa/gateway",
     "listeners": [{"name": "inbound", "port": 8080, "routes": [{"upstream": "upstream"}]}],
     "upstreams": [
         {
@@ -363,6 +363,7 @@ CASES = {
                 }
             ],
             "istio_mesh_id": "both",
+            "istio_overlay": {"spec": {"revision": "next"}},
             "istio_network": "one",
             "istio_gateways": [
                 {"name": "in", "namespace": "edge", "ports": [{"name": "https", "port": 443, "target_port": 8443}]}

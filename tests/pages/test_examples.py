@@ -70,13 +70,13 @@ def test_spire_alone_then_entries_alone(estate: Estate, examples: Path) -> None:
 
 
 def test_istio_alone(estate: Estate, examples: Path) -> None:
-    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "cart"}}
     estate.kubectl("eu", "apply", "-f", "-", given=json.dumps(namespace))
     assert changed(run(estate, "istio", examples / "istio")) > 0
     policies = "authorizationpolicies,peerauthentications"
-    assert "authorizationpolicy.security.istio.io/callers-of-cart" in estate.names("eu", policies, "-n", "shop")
+    assert "authorizationpolicy.security.istio.io/callers-of-cart" in estate.names("eu", policies, "-n", "cart")
     assert changed(run(estate, "istio", examples / "istio")) == 0
 
     run(estate, "teardown", examples / "istio", istio_purge=True)
     assert "namespace/istio-system" not in estate.names("eu", "namespaces")
-    assert not estate.names("eu", "configmap", "-n", "shop", "--selector", "istio.io/config")
+    assert not estate.names("eu", "configmap", "-n", "cart", "--selector", "istio.io/config")

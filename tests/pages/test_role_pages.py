@@ -13,6 +13,7 @@ import yaml
 from .conftest import ROOT, Estate, blocks, changed
 
 CLUSTER = "eu"
+POLICY, POLICIES = "networkpolicy.networking.k8s.io", ("networkpolicies", "-n")
 # In an order in which each finds what its page takes for granted, with what somebody sees of it afterwards.
 SEEN = {
     "toolchain": [],
@@ -20,14 +21,21 @@ SEEN = {
     "kubernetes_cluster": [],
     "trustmesh": [],
     "kubernetes_objects": [("configmap/prices", "configmaps", "-n", "shop")],
-    "demo_app": [("deployment.apps/sleep", "deployments", "-n", "demo")],
-    "spire_server": [("statefulset.apps/spire-server", "statefulsets", "-n", "spire-server")],
+    "demo_app": [("deployment.apps/sleep", "deployments", "-n", "demo"), (f"{POLICY}/sleep", *POLICIES, "demo")],
+    "spire_server": [
+        ("statefulset.apps/spire-server", "statefulsets", "-n", "spire-server"),
+        (f"{POLICY}/spire-server", *POLICIES, "spire-server"),
+    ],
     "spire_controller_manager": [("clusterspiffeid.spire.spiffe.io/default.web", "clusterspiffeids")],
     "spire_agent": [("daemonset.apps/spire-agent", "daemonsets", "-n", "spire-system")],
     "spire_entries": [],
-    "envoy": [("deployment.apps/billing-front", "deployments", "-n", "default")],
+    "envoy": [
+        ("deployment.apps/billing-front", "deployments", "-n", "default"),
+        (f"{POLICY}/billing-front", *POLICIES, "default"),
+    ],
     "istio": [
         ("deployment.apps/istiod", "deployments", "-n", "istio-system"),
+        (f"{POLICY}/istiod-doors", *POLICIES, "istio-system"),
         ("authorizationpolicy.security.istio.io/callers-of-web", "authorizationpolicies", "-n", "default"),
     ],
 }

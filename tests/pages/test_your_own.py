@@ -111,7 +111,7 @@ def of_cart_and_web(own: Estate, text: str) -> str:
     )
     (address,) = own.kubectl("us", "get", "nodes", "-o", "jsonpath={.items[*].status.addresses[0].address}").split()
     text = text.replace("cart.corp.example:8443", f"{address}:{port}")
-    return text.replace("ns/shop/sa/cart", "ns/billing/sa/billing").replace("ns/shop/sa/web", "ns/shop/sa/shop")
+    return text.replace("ns/cart/sa/cart", "ns/billing/sa/billing").replace("ns/shop/sa/web", "ns/shop/sa/shop")
 
 
 def test_the_page_of_the_role_verify(own: Estate) -> None:
@@ -140,24 +140,24 @@ def test_one_more_and_one_less(own: Estate) -> None:
     more, door = [
         next(block for block in blocks(PAGE, "yaml") if words in block) for words in ("refunds:", "NetworkPolicy")
     ]
-    own.deploy("eu", "refunds", "shop", "tools", "sleep", "infinity")
+    own.deploy("eu", "refunds", "refunds", "tools", "sleep", "infinity")
     shared.write_text(yaml.safe_dump({**yaml.safe_load(before[0]), **yaml.safe_load(more)}))
     us.write_text(before[1] + door)
     follow(own, "trustmesh.spiffe.site")
     assert ("positive", "refunds may call billing") in proven(own)
     policy = ("networkpolicies", "-n", "billing")
     assert own.names("us", *policy) == {"networkpolicy.networking.k8s.io/billing-by-envoy-only"}
-    assert len(own.containers("eu", "shop", "refunds")) == 2
+    assert len(own.containers("eu", "refunds", "refunds")) == 2
 
     (taking_out,) = [block for block in blocks(PAGE, "shell") if "--field-manager" in block]
     own.run("bash", "-euc", own.text(taking_out))
-    assert own.containers("eu", "shop", "refunds") == ["refunds"]
+    assert own.containers("eu", "refunds", "refunds") == ["refunds"]
     for path, text in zip((shared, us), before, strict=True):
         path.write_text(text)
     follow(own, "trustmesh.spiffe.site")
     assert proven(own) == the_proof_of_the_page()
     assert own.names("us", *policy) == set()
-    assert not {name for name in own.names("eu", "configmaps", "-n", "shop") if "refunds" in name}
+    assert not {name for name in own.names("eu", "configmaps", "-n", "refunds") if "refunds" in name}
 
 
 def test_it_is_taken_out_again_and_nothing_of_others(own: Estate) -> None:
@@ -165,7 +165,9 @@ def test_it_is_taken_out_again_and_nothing_of_others(own: Estate) -> None:
     for cluster, name in (("eu", "shop"), ("us", "billing")):
         assert own.containers(cluster, name, name) == [name]
         ours = "app.kubernetes.io/managed-by=trustmesh.spiffe"
-        kinds = "namespaces,deployments,daemonsets,statefulsets,services,configmaps,secrets,clusterroles"
+        kinds = (
+            "namespaces,deployments,daemonsets,statefulsets,services,configmaps,secrets,clusterroles,networkpolicies"
+        )
         left = own.names(cluster, kinds, "--all-namespaces", "--selector", ours)
         assert {one for one in left if "node-network" not in one} == set()
         assert own.names(cluster, "persistentvolumeclaims", "--all-namespaces") == set()

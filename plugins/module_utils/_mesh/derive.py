@@ -277,7 +277,8 @@ def demo_apps(mesh: Mesh, host: str) -> list[Data]:
             app["port"] = workload.listens
         if workload.envoy:
             app["envoy"] = workload.envoy_name
-        elif workload.port is not None:
+        elif workload.mesh and workload.port is not None:
+            # Where nothing asks who calls, nobody may.
             app["service"] = {"name": workload.service, "port": workload.port}
         found.append(app)
     return found

@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import networks
 import pytest
 from rendering import CASES, Rendered, render
 
 
 @pytest.fixture(scope="session")
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
-    return render(tmp_path_factory.mktemp("rendered"), CASES)
+    return render(tmp_path_factory.mktemp("rendered"), {**CASES, **networks.cases()})

@@ -512,7 +512,7 @@ def test_envoy_of_the_mesh_leaves_under_its_own_identity(rendered: Rendered) -> 
     upstream = next(item for item in config["static_resources"]["clusters"] if item["name"] == "upstream")
     tls = upstream["transport_socket"]["typed_config"]
     assert [item["name"] for item in tls["common_tls_context"]["tls_certificate_sds_secret_configs"]] == [
-        "spiffe://example.org/ns/demo/sa/gateway"
+        "spiffe://example.org/ns/egress/sa/gateway"
     ]
     assert admits(tls) == ["spiffe://example.org/green/envoy"]
     workload = rendered.one("official_remote", "envoy", "Deployment")
@@ -583,7 +583,7 @@ def test_the_mesh_is_strict_and_denies_by_default(rendered: Rendered, mode: str)
     socket = overlay["spec"]["meshConfig"]["defaultConfig"]["proxyMetadata"]["WORKLOAD_IDENTITY_SOCKET_FILE"]
     assert socket == "spire-agent.sock"
     found = [item for item in rendered.objects(mode, "istio") if item["metadata"]["namespace"] == "istio-system"]
-    specs = {item["kind"]: item["spec"] for item in found}
+    specs = {item["kind"]: item["spec"] for item in found if item["kind"] != "NetworkPolicy"}
     patches = specs.pop("EnvoyFilter")["configPatches"]
     assert specs == {"PeerAuthentication": {"mtls": {"mode": "STRICT"}}, "AuthorizationPolicy": {}}
     assert [patch["match"]["context"] for patch in patches] == ["SIDECAR_INBOUND", "GATEWAY"]

@@ -18,7 +18,9 @@ from playbook import ROOT
 
 HERE = Path(__file__).parent / "inventories"
 BLUE_GREEN = ROOT / "inventories" / "blue_green"
-ALL = [BLUE_GREEN, *sorted(path.parent for path in [*HERE.glob("*/hosts.ini"), *ROOT.glob("examples/**/hosts.ini")])]
+OURS = sorted(path.parent for path in [*ROOT.glob("inventories/*/hosts.ini"), *ROOT.glob("examples/**/hosts.ini")])
+"""What users run, and what they copy."""
+ALL = [*OURS, *sorted(path.parent for path in HERE.glob("*/hosts.ini"))]
 
 
 @pytest.mark.parametrize("folder", ALL, ids=lambda folder: folder.name)
@@ -40,6 +42,21 @@ def test_everything_that_is_derived_is_accepted_by_those_who_take_it(folder: Pat
         meshes.names(made.clusters),
     )
     assert len(reading.read_checks(made.checks, endpoints)) == len(made.checks) > 2
+
+
+@pytest.mark.parametrize("folder", OURS, ids=lambda folder: folder.name)
+def test_who_may_not_do_the_same_does_not_share_a_namespace(folder: Path) -> None:
+    # Who creates pods in a namespace takes any of its identities.
+    mesh = meshes.of_inventory(folder)
+    rights: dict[tuple[str, str, str], set[str]] = {}
+    for workload in mesh.workloads.values():
+        who = mesh.spiffe_id(workload) or workload.name
+        its = rights.setdefault((workload.host, workload.namespace, who), set())
+        its |= {callee.name for callee in mesh.callees_of(workload)}
+    shared: dict[tuple[str, str], set[frozenset[str]]] = {}
+    for (host, namespace, _who), its in rights.items():
+        shared.setdefault((host, namespace), set()).add(frozenset(its))
+    assert [place for place, found in shared.items() if len(found) > 1] == []
 
 
 @pytest.mark.parametrize("folder", ALL, ids=lambda folder: folder.name)
@@ -99,7 +116,7 @@ def test_blue_green_is_registered_by_whom_it_says() -> None:
         ],
     }
     registered = meshes.names(blue["spire_controller_manager_cluster_spiffe_ids"])
-    assert registered == ["demo.sleep", "demo.stranger", "demo.gateway", "demo.gateway.istio-proxy"]
+    assert registered == ["demo.sleep", "elsewhere.stranger", "egress.gateway", "egress.gateway.istio-proxy"]
     assert green["spire_entries_entries"] == green["spire_controller_manager_cluster_spiffe_ids"] == []
     assert (blue["spire_agent_attestor"], green["spire_agent_attestor"]) == ("k8s_psat", "join_token")
     assert green["spire_agent_server_host"] == "blue"

@@ -69,8 +69,8 @@ def test_a_workload_elsewhere_gets_an_entry_for_each_node() -> None:
 
 def test_pods_of_the_servers_cluster_are_left_to_the_controller_manager() -> None:
     found = {item["name"]: item["spec"] for item in derive.cluster_spiffe_ids(read(), "blue")}
-    both = ["demo.gateway", "demo.gateway.istio-proxy"]
-    assert sorted(found) == [*both, "demo.sleep", "demo.stranger"], "who has no identity gets none"
+    both = ["egress.gateway", "egress.gateway.istio-proxy"]
+    assert sorted(found) == ["demo.sleep", *both, "elsewhere.stranger"], "who has no identity gets none"
     shown = [found[name]["workloadSelectorTemplates"][-1] for name in both]
     assert shown == ["k8s:container-name:envoy", "k8s:container-name:istio-proxy"], "and no other container of the pod"
     assert found["demo.sleep"]["spiffeIDTemplate"] == "spiffe://example.org/ns/demo/sa/sleep"
@@ -106,7 +106,7 @@ def test_envoys_admit_callers_and_expect_callees() -> None:
         }
     ]
     assert gateway["service"]["type"] == "ClusterIP"
-    assert quote["listeners"][0]["allowed_spiffe_ids"] == ["spiffe://example.org/ns/demo/sa/gateway"]
+    assert quote["listeners"][0]["allowed_spiffe_ids"] == ["spiffe://example.org/ns/egress/sa/gateway"]
     assert quote["service"]["type"] == "NodePort", "a caller is on another host"
     assert quote["beside"] == {"kind": "Deployment", "name": "quote", "existing": False}
 
