@@ -78,7 +78,9 @@ GIVEN = {
     "spire_server_endpoint": {"address": "192.0.2.1", "port": 30081},
     "spire_server_bundle": "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n",
     "__spire_agent_tokens": {"tokens": [{"token": TOKEN, "agent": {}}]},
-    "__toolchain_node": {"control_node": {"go": {"version": "1.26.1", "path": "/usr/local/go/bin/go"}}},
+    "__toolchain_node": {
+        "control_node": {"path": "/usr/bin:/bin", "go": {"version": "1.26.1", "path": "/usr/local/go/bin/go"}}
+    },
     "__images_built": {"artifacts": {"node": {"key": "0123456789abcdef"}}},
     "__images_programs": {"artifacts": {"programs": {"path": "/nonexistent"}}},
 }
