@@ -39,8 +39,15 @@ class FilterModule:
 # Each role in the order of a run, and what is kept of it: a name, and the expression that gives it.
 RENDERED: dict[str, dict[str, str]] = {
     "trustmesh": {"delivery": "trustmesh_socket_delivery"},
-    "toolchain": {"bin": "toolchain_bin", "downloads": "__toolchain_downloads | default({})"},
-    "images": {"refs": "images_refs", "stock_envoy": "images_stock_envoy", "delivery": "trustmesh_socket_delivery"},
+    "toolchain": {
+        "bin": "toolchain_bin",
+        "downloads": "__toolchain_downloads | default({})",
+        "build": "toolchain_build",
+    },
+    "images": {
+        **{"refs": "images_refs", "stock_envoy": "images_stock_envoy", "delivery": "trustmesh_socket_delivery"},
+        "steps": "__images_steps | default([])",
+    },
     "kubernetes_cluster": {"config": "__kubernetes_cluster_config", "image": "kubernetes_cluster_image"},
     "spire_controller_manager": {
         "sidecar": "spire_controller_manager_sidecar",

@@ -55,3 +55,22 @@ def test_a_folder_that_everybody_can_write_to_is_refused(tmp_path: Path, loose: 
     assert "can be written to by everybody" in output
     assert f"chmod go-w {place}" in output
     assert not (tmp_path / "ran").exists(), "nothing was run"
+
+
+def test_that_a_configuration_was_accepted_is_not_written_through_a_link(tmp_path: Path) -> None:
+    accept = {"what": "true", "program": "/bin/true", "command": "true", "text": "{}"}
+    role = {"name": "trustmesh.spiffe.trustmesh", "tasks_from": "accept"}
+    tasks = [{"import_role": role, "vars": {"trustmesh_accept": accept}}]
+    plays = [{"hosts": "localhost", "connection": "local", "tasks": tasks}]
+    cache = tmp_path / "cache" / "accepted"
+    words = ("--extra-vars", f"trustmesh_cache_dir={tmp_path}/cache")
+    assert play(plays, tmp_path, *words).returncode == 0
+    (mark,) = cache.iterdir()
+    mark.unlink()
+    mark.symlink_to(tmp_path / "precious")  # which is not there: what is there counts as accepted
+    done = play(plays, tmp_path, *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not (tmp_path / "precious").exists()
+    assert mark.is_file()
+    assert not mark.is_symlink()
+    assert list(cache.iterdir()) == [mark]
