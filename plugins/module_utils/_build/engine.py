@@ -37,7 +37,6 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._build.steps impo
 )
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._polling import poll
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, ProcessError
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._files import replace
 
 Tell = Callable[[str], None]
 
@@ -243,7 +242,10 @@ class Builder:
             except OSError as exc:
                 raise ProcessError(f"building {step.label} failed: {command[0]}: {exc.strerror}.") from exc
             self._children.add(child)
-        replace(_note(Path(values["out"])), f"{child.pid} {_start_time(child.pid)}", 0o644)
+        note = _note(Path(values["out"]))
+        note.unlink(missing_ok=True)
+        with note.open("x") as file:  # made anew, as the log
+            file.write(f"{child.pid} {_start_time(child.pid)}")
         try:
             code = child.wait()
         finally:

@@ -45,10 +45,11 @@ class Trusted:
     names: Mapping[int, str] | None = None
     """Of owners, for messages."""
 
-    def name(self, uid: int) -> str:
-        """Return how a message calls a user."""
+    def name(self, uid: int, *more: str) -> str:
+        """Return how a message calls a user, with ``more`` to be said in the same brackets."""
         name = (self.names or {}).get(uid)
-        return f"{name} (uid {uid})" if name else f"uid {uid}"
+        words = ", ".join([f"uid {uid}", *more])
+        return f"{name} ({words})" if name else words
 
 
 @dataclass(frozen=True)
@@ -98,16 +99,18 @@ def _message(folder: Folder, component: Component, why: str, trusted: Trusted) -
         allowed = " or ".join(trusted.name(uid) for uid in sorted(trusted.uids))
         option = " -h" if kind == "symbolic link" else ""
         return (
-            f"The {kind} {component.path}{where} belongs to {trusted.name(component.uid)} ({mode}), who could replace "
+            f"The {kind} {component.path}{where} belongs to {trusted.name(component.uid, mode)}, who could replace "
             f"what is run from there. It must belong to {allowed}: {another}, or look at what is in it and then run "
             f"chown{option} root {component.path}."
         )
     who = "everybody" if why == "everybody" else f"all of the group with gid {component.gid}"
-    return (
+    told = (
         f"The {kind} {component.path}{where} can be written to by {who} (owner {trusted.name(component.uid)}, {mode}), "
-        f"and so could what is run from there. Look at what is in it and then run chmod go-w {component.path}, or "
-        f"{another}."
     )
+    told += "and so could what is run from there. "
+    if component.mode & stat.S_ISVTX:  # it is meant to be so
+        return f"{told}{another[0].upper()}{another[1:]}, such as one that you make in it."
+    return f"{told}Look at what is in it and then run chmod go-w {component.path}, or {another}."
 
 
 def can_reach(components: Sequence[Component], uid: int) -> str:

@@ -5,10 +5,14 @@
 
 from __future__ import annotations
 
+import grp
 import os
+import pwd
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._control_node import client
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._control_node.client import refuse_loose_folders, walk
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._control_node.plan import Folder
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
@@ -71,3 +75,15 @@ def test_the_user_who_called_sudo_is_trusted_by_root_alone(tmp_path: Path, monke
                 refuse_loose_folders([Folder(str(tmp_path))])
         else:
             refuse_loose_folders([Folder(str(tmp_path))])
+
+
+@pytest.mark.parametrize(
+    ("group", "members", "own"),
+    [("me", [], True), ("me", ["me"], True), ("me", ["me", "mallory"], False), ("users", [], False)],
+)
+def test_a_group_is_ones_own_by_its_name_and_its_members(
+    monkeypatch: pytest.MonkeyPatch, group: str, members: list[str], own: bool
+) -> None:
+    monkeypatch.setattr(pwd, "getpwuid", lambda uid: SimpleNamespace(pw_name="me", pw_gid=uid))
+    monkeypatch.setattr(grp, "getgrgid", lambda _gid: SimpleNamespace(gr_name=group, gr_mem=members))
+    assert client._private_groups([1000]) == ({0, 1000} if own else {0})
