@@ -26,9 +26,11 @@ export PATH := $(BIN):$(PATH)
 # By name, because Ansible leaves out an ansible.cfg in a folder that everybody may write to.
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 
-# Container engines and system packages need root. Others than root get it by sudo, with their own PATH and home.
+# Container engines and system packages need root. Others than root get it by sudo, with their own home, and with a PATH in
+# which nobody but root can put a program, after that of the virtual environment.
 ROOT := $(if $(filter-out 0,$(shell id -u)),sudo)
-SUDO := $(if $(ROOT),$(ROOT) env "PATH=$$PATH" "HOME=$$HOME" "ANSIBLE_CONFIG=$$ANSIBLE_CONFIG" $(if $(XDG_CACHE_HOME),"XDG_CACHE_HOME=$(XDG_CACHE_HOME)"))
+ROOT_PATH := /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+SUDO := $(if $(ROOT),$(ROOT) env "PATH=$(BIN):$(ROOT_PATH)" "HOME=$$HOME" "ANSIBLE_CONFIG=$$ANSIBLE_CONFIG" $(if $(XDG_CACHE_HOME),"XDG_CACHE_HOME=$(XDG_CACHE_HOME)"))
 
 # The virtual environment is made again when what is in it was made for other requirements or another Python.
 hash = $(shell { cat $(1) 2>/dev/null; $(PYTHON) -V 2>&1; } | sha256sum | cut -c1-16)

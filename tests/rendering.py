@@ -39,8 +39,15 @@ class FilterModule:
 # Each role in the order of a run, and what is kept of it: a name, and the expression that gives it.
 RENDERED: dict[str, dict[str, str]] = {
     "trustmesh": {"delivery": "trustmesh_socket_delivery"},
-    "toolchain": {"bin": "toolchain_bin", "downloads": "__toolchain_downloads | default({})"},
-    "images": {"refs": "images_refs", "stock_envoy": "images_stock_envoy", "delivery": "trustmesh_socket_delivery"},
+    "toolchain": {
+        "bin": "toolchain_bin",
+        "downloads": "__toolchain_downloads | default({})",
+        "build": "toolchain_build",
+    },
+    "images": {
+        **{"refs": "images_refs", "stock_envoy": "images_stock_envoy", "delivery": "trustmesh_socket_delivery"},
+        "steps": "__images_steps | default([])",
+    },
     "kubernetes_cluster": {"config": "__kubernetes_cluster_config", "image": "kubernetes_cluster_image"},
     "spire_controller_manager": {
         "sidecar": "spire_controller_manager_sidecar",
@@ -78,7 +85,9 @@ GIVEN = {
     "spire_server_endpoint": {"address": "192.0.2.1", "port": 30081},
     "spire_server_bundle": "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n",
     "__spire_agent_tokens": {"tokens": [{"token": TOKEN, "agent": {}}]},
-    "__toolchain_node": {"control_node": {"go": {"version": "1.26.1", "path": "/usr/local/go/bin/go"}}},
+    "__toolchain_node": {
+        "control_node": {"path": "/usr/bin:/bin", "go": {"version": "1.26.1", "path": "/usr/local/go/bin/go"}}
+    },
     "__images_built": {"artifacts": {"node": {"key": "0123456789abcdef"}}},
     "__images_programs": {"artifacts": {"programs": {"path": "/nonexistent"}}},
 }

@@ -36,8 +36,9 @@ QUIET_LIMIT = 60.0
 """After so many seconds without output a line says that the step is still running."""
 
 
+ROOT_PATH = f"{BIN}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Where a step behind sudo looks for programs, as in the Makefile."""
 KEPT = (
-    "PATH",
     "HOME",
     "CI",
     "XDG_CACHE_HOME",
@@ -142,7 +143,7 @@ class Step:
         if not self.root or os.geteuid() == 0:
             return list(self.argv)
         kept = [f"{name}={value}" for name, value in environment().items() if name in KEPT]
-        return ["sudo", "env", *kept, *self.argv]
+        return ["sudo", "env", f"PATH={ROOT_PATH}", *kept, *self.argv]
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,8 @@ class LocalProcess:
     env: Mapping[str, str] = field(default_factory=dict)
 
     def run(self, argv: Sequence[str], stdin: str | None = None, timeout: float | None = None) -> Completed:
-        if shutil.which(argv[0]) is None:
+        env = {**os.environ, **self.env}
+        if shutil.which(argv[0], path=env.get("PATH")) is None:
             raise ProcessError(_unusable(argv[0]), cmd=list(argv))
         try:
             process = subprocess.Popen(
@@ -74,7 +75,7 @@ class LocalProcess:
                 stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env={**os.environ, **self.env},
+                env=env,
                 start_new_session=True,
             )
         except OSError as exc:

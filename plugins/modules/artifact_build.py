@@ -13,15 +13,18 @@ description:
   - Builds what is asked for and everything it needs, side by side where the steps allow it, and shows what is being
     built while it works.
   - Every result is kept in a cache under a hash of everything that decides it. A result that is there is not built
-    again.
+    again, if its files are those that were built. Else it is thrown away, and a line says so.
+  - Fails, before anything is built, when others than root and who runs this can write to the cache, the results or the
+    folders of links.
   - A run that is stopped at any point loses nothing but the steps that were under way.
   - It is made for the roles of this collection. It is no public interface, and may change in any release.
 options:
   steps:
     description:
       - The steps. Each has C(name), C(commands) (argument lists) and may have C(label), C(cwd), C(env),
-        C(inputs) (files or folders below O(files)), C(needs) (names of steps) and C(exists) (a command that succeeds
-        when the result is there, for results that live outside the cache).
+        C(inputs) (files or folders below O(files)), C(needs) (names of steps), C(exists) (a command that succeeds
+        when the result is there, for results that live outside the cache) and C(plain=true) (it needs no root, and is
+        built as the user who called sudo where that user can reach the cache).
       - In C(commands), C(cwd), C(env) and C(exists) the tokens C(@out@), C(@files@), C(@cache@), C(@key@),
         C(@out:NAME@), C(@key:NAME@) and C(@program:NAME@) are replaced.
     type: list
@@ -41,7 +44,9 @@ options:
     type: path
     required: true
   env:
-    description: Environment variables for all commands.
+    description:
+      - Environment variables for all commands. They inherit the others, but for those that say to Go and C compilers
+        which programs they run.
     type: dict
     default: {}
   salt:

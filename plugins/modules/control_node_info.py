@@ -28,6 +28,29 @@ options:
     description: The address on which O(ports) are looked at.
     type: str
     default: 127.0.0.1
+  folders:
+    description:
+      - Folders out of which something is run. The module fails, before it runs anything, when one of them or a folder
+        or link on the way to it belongs to others than root, who runs this, or who called sudo, or when others can
+        write to it. What is not there yet is fine, and so is a folder such as C(/tmp) on the way.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: The folder.
+        type: path
+        required: true
+      set_by:
+        description: The variable that chooses it, for the message.
+        type: str
+  path:
+    description:
+      - Folders in which programs are looked for before the others. They are looked at as O(folders) are.
+      - As root the others are those of the system, whatever C(PATH) says, else those of C(PATH).
+    type: list
+    elements: path
+    default: []
   registry:
     description: The URL of an image registry to ask, or nothing when it need not be asked.
     type: str
@@ -60,7 +83,8 @@ control_node:
   description:
     - What was found.
     - C(cpus), C(memory_total_mb), C(memory_available_mb), C(disk_free_mb), C(uid), C(inotify_instances),
-      C(distribution), C(go) (version or nothing), C(engines) (for C(docker) and C(podman) whether it is C(installed),
+      C(distribution), C(path) (where programs are looked for), C(go) (nothing, or its C(version), C(path) and the
+      C(settings) that say where modules come from), C(engines) (for C(docker) and C(podman) whether it is C(installed),
       C(answers), its C(version) and its C(error)), C(ports_in_use), C(registry) (C(reachable) and C(reason), when
       asked).
   type: dict

@@ -72,6 +72,8 @@ options:
     description:
       - A folder that keeps what istioctl rendered, under a hash of the overlay and of the program. It saves about half
         a second per run.
+      - What differs from what was written is rendered again, with a warning. A folder that others than root and who
+        runs this can write to is refused.
     type: path
 extends_documentation_fragment:
   - trustmesh.spiffe.attributes

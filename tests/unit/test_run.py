@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -43,6 +44,17 @@ def test_every_scenario_of_molecule_is_a_suite_and_can_be_run_alone() -> None:
     assert runner.chosen(["molecule"]) == scenarios
     assert runner.chosen([]) == ["lint", "unit", "sanity", "integration", "pages", *scenarios]
     assert runner.chosen([scenarios[0], "unit"]) == [scenarios[0], "unit"]
+
+
+def test_a_step_behind_sudo_takes_no_program_out_of_the_path_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setenv("PATH", "/home/me/.local/bin:/usr/bin")
+    command = Step(("podman", "ps"), root=True).command()
+    (path,) = [word.removeprefix("PATH=") for word in command if word.startswith("PATH=")]
+    assert path == f"{runner.BIN}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    makefile = (ROOT / "Makefile").read_text()
+    assert f"ROOT_PATH := {path.partition(':')[2]}\n" in makefile
+    assert '"PATH=$(BIN):$(ROOT_PATH)"' in makefile
 
 
 def test_a_suite_that_does_not_exist_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

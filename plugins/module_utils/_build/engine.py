@@ -5,7 +5,8 @@
 """Runs build steps: side by side where their needs allow, resumable after a kill at any point.
 
 A result is built in a folder of its own and renamed into place when it is whole, so what is in the cache is always
-complete. A lock per result lets two runs share one cache.
+complete. A lock per result lets two runs share one cache. What is in the cache is compared with what was built before it
+is used.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import hashlib
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import threading
 import time
@@ -25,7 +27,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._build.steps import Step, expand, keys_of, needed_for
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._build import manifest
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._build.steps import (
+    Step,
+    environment_of,
+    expand,
+    keys_of,
+    needed_for,
+)
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._polling import poll
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, ProcessError
 
@@ -33,6 +42,15 @@ Tell = Callable[[str], None]
 
 _HEARTBEAT_S = 20.0
 """Seconds after which a line says what is still being built."""
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who called sudo."""
+
+    uid: int
+    gid: int
+    home: str
 
 
 def digest_of_path(path: Path) -> str:
@@ -60,6 +78,8 @@ class Builder:
     env: Mapping[str, str] = field(default_factory=dict)
     salt: Sequence[str] = ()
     programs: Mapping[str, str] = field(default_factory=dict)
+    caller: Caller | None = None
+    """As whom steps are built that need no root; None for who this is."""
 
     def __post_init__(self) -> None:
         self.keys = keys_of(self.steps, lambda path: digest_of_path(self.files / path), self.salt)
@@ -68,16 +88,24 @@ class Builder:
         self._children: set[subprocess.Popen[bytes]] = set()
         self._guard = threading.Lock()
         self._stopped = False
+        self._looked: dict[str, manifest.Looked] = {}
 
     def path(self, name: str) -> Path:
         """Where the step's result is, once built."""
         return self.cache / "artifacts" / name / self.keys[name]
 
     def is_there(self, name: str) -> bool:
-        """Whether the step's result exists."""
+        """Whether the step's result exists, and is what was built."""
         if not self.path(name).is_dir():
             return False
         step = self.steps[name]
+        looked = manifest.look(self.path(name))
+        if looked.fault:
+            if self._looked.get(name) != looked:
+                self.tell(f"{step.label} is built again: {self.path(name)} is not used, {looked.fault}")
+            self._looked[name] = looked
+            return False
+        self._looked[name] = looked
         if not step.exists:
             return True
         command = [expand(word, self._values(step, self.path(name))) for word in step.exists]
@@ -89,6 +117,12 @@ class Builder:
     def missing(self, goals: Sequence[str]) -> list[str]:
         """Return the names of the steps that must run for ``goals``, needs first."""
         return needed_for(self.steps, goals, self.is_there)
+
+    def remember(self) -> None:
+        """Keep what was seen of results that were read anew, where this user may write."""
+        for name, looked in self._looked.items():
+            with contextlib.suppress(OSError):
+                manifest.keep_renewed(self.path(name), looked)
 
     def build(self, names: Sequence[str]) -> None:
         """Build ``names`` (as :meth:`missing` returned them). Raises ProcessError naming the step that failed."""
@@ -155,20 +189,36 @@ class Builder:
                     _end_leftover(_note(partial))
                     shutil.rmtree(partial, ignore_errors=True)
                     partial.mkdir(parents=True)
+                    caller = self.caller if step.plain else None
+                    if caller:
+                        os.chown(partial, caller.uid, caller.gid, follow_symlinks=False)
                     log = self.cache / "logs" / f"{name}.log"
                     log.parent.mkdir(parents=True, exist_ok=True)
+                    log.unlink(missing_ok=True)
                     values = self._values(step, partial)
-                    with log.open("wb") as output:
+                    # Made anew, so that it is not written through a link that somebody has put there.
+                    with log.open("xb") as output:
                         for command in step.commands:
-                            self._run(step, [expand(word, values) for word in command], values, output, log)
+                            self._run(step, [expand(word, values) for word in command], values, output, log, caller)
+                    if caller:
+                        _take_over(partial)
                     _note(partial).unlink(missing_ok=True)
+                    manifest.write(partial)
                     shutil.rmtree(target, ignore_errors=True)
                     partial.rename(target)
             finally:
                 self.seconds[name] = time.monotonic() - begun
                 self._running.pop(name, None)
 
-    def _run(self, step: Step, command: list[str], values: Mapping[str, str], output: IO[bytes], log: Path) -> None:
+    def _run(
+        self,
+        step: Step,
+        command: list[str],
+        values: Mapping[str, str],
+        output: IO[bytes],
+        log: Path,
+        caller: Caller | None,
+    ) -> None:
         output.write(f"+ {' '.join(command)}\n".encode())
         output.flush()
         with self._guard:
@@ -178,16 +228,24 @@ class Builder:
                 child = subprocess.Popen(
                     command,
                     cwd=expand(step.cwd, values),
-                    env=self._env() | {key: expand(value, values) for key, value in step.env.items()},
+                    env=self._env()
+                    | ({"HOME": caller.home} if caller else {})
+                    | {key: expand(value, values) for key, value in step.env.items()},
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
+                    user=caller.uid if caller else None,
+                    group=caller.gid if caller else None,
+                    extra_groups=[] if caller and os.geteuid() == 0 else None,
                 )
             except OSError as exc:
                 raise ProcessError(f"building {step.label} failed: {command[0]}: {exc.strerror}.") from exc
             self._children.add(child)
-        _note(Path(values["out"])).write_text(f"{child.pid} {_start_time(child.pid)}")
+        note = _note(Path(values["out"]))
+        note.unlink(missing_ok=True)
+        with note.open("x") as file:  # made anew, as the log
+            file.write(f"{child.pid} {_start_time(child.pid)}")
         try:
             code = child.wait()
         finally:
@@ -216,15 +274,35 @@ class Builder:
         return values | {f"program:{name}": path for name, path in self.programs.items()}
 
     def _env(self) -> dict[str, str]:
-        return {**os.environ, **self.env}
+        return environment_of(os.environ, self.env)
 
     @contextlib.contextmanager
     def _lock(self, name: str) -> Iterator[None]:
         path = self.cache / "locks" / f"{name}.lock"
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w") as handle:
+        # Neither emptied nor followed: it may be in a folder of somebody's who is not root.
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        try:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
+        finally:
+            os.close(handle)
+
+
+def _take_over(folder: Path) -> None:
+    """Make what was built ours, so that who built it cannot change it any more."""
+    us = (os.geteuid(), os.getegid())
+    for base, folders, files, here in os.fwalk(folder):
+        # The folder first: from then on nobody else can put something in place of what is looked at.
+        os.fchown(here, *us)
+        os.fchmod(here, 0o755)
+        for name in [*folders, *files]:
+            mode = os.stat(name, dir_fd=here, follow_symlinks=False).st_mode
+            if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+                raise ProcessError(f"{base}/{name} is neither a file nor a folder, and a build leaves nothing else.")
+            os.chown(name, *us, dir_fd=here, follow_symlinks=False)
+            if stat.S_ISREG(mode):
+                os.chmod(name, mode & 0o755, dir_fd=here)
 
 
 def _note(partial: Path) -> Path:

@@ -6,14 +6,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable, Mapping
+import os
+import pwd
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._build.engine import Builder
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._build.steps import parse_steps
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._build.engine import Builder, Caller
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._build.steps import caller_of, parse_steps
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._control_node.client import refuse_loose_folders, walk
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._control_node.plan import Folder, can_reach
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._files import replace
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
 
@@ -48,12 +54,18 @@ def run(params: Mapping[str, Any], check_mode: bool, tell: Callable[[str], None]
         salt=params["salt"],
         programs={str(key): str(value) for key, value in params["programs"].items()},
     )
-    missing = builder.missing(params["goals"])
-    if missing and not check_mode:
-        tell(f"to build: {', '.join(builder.steps[name].label for name in missing)}")
-        builder.build(missing)
-        _record_times(params["times_file"], builder.seconds)
-    linked = builder.link(params["links"], only_tell=check_mode)
+    _refuse_loose(builder, params["links"])
+    with _only_owner_writes(), _cache_can_be_written(params["cache"]):
+        missing = builder.missing(params["goals"])
+        if missing and not check_mode:
+            tell(f"to build: {', '.join(builder.steps[name].label for name in missing)}")
+            builder.caller = _caller(builder, params["programs"].values(), tell)
+            builder.build(missing)
+            _record_times(params["times_file"], builder.seconds)
+        linked = builder.link(params["links"], only_tell=check_mode)
+        if not check_mode:
+            builder.remember()
+            _refuse_loose(builder, params["links"])  # what was not there before, somebody else may have made meanwhile
     return Outcome(
         changed=bool(missing or linked),
         result={
@@ -64,6 +76,67 @@ def run(params: Mapping[str, Any], check_mode: bool, tell: Callable[[str], None]
             },
         },
     )
+
+
+def _refuse_loose(builder: Builder, links: Mapping[str, str]) -> None:
+    """Refuse results and folders of links that others could change."""
+    refuse_loose_folders(
+        [
+            *(Folder(str(place), "trustmesh_cache_dir") for place in (builder.cache, *map(builder.path, builder.steps))),
+            *(Folder(str(Path(link).parent), "trustmesh_build_dir") for link in links),
+        ]
+    )
+
+
+def _caller(builder: Builder, programs: Iterable[str], tell: Callable[[str], None]) -> Caller | None:
+    """Return as whom to compile, or None for root, with a line that says why."""
+    caller = caller_of(os.geteuid(), os.environ)
+    if caller is None:
+        return None
+    uid, gid = caller
+    try:
+        home = pwd.getpwuid(uid).pw_dir
+    except KeyError:
+        tell(f"compiling as root: uid {uid}, who called sudo, has no entry in passwd")
+        return None
+    for place in (str(builder.cache), str(builder.files), *programs):
+        closed = can_reach(walk(place)[0], uid)
+        if closed:
+            tell(f"compiling as root: {closed} is closed to uid {uid}, who called sudo")
+            return None
+    kept = builder.cache / "go"  # what the compiler keeps from one build to the next
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        kept.mkdir()
+        handle = os.open(kept, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        os.fchown(handle, uid, gid)
+        os.close(handle)
+    except FileExistsError:
+        if kept.lstat().st_uid != uid:
+            tell(f"compiling as root: {kept} belongs to root. Remove it, and uid {uid}, who called sudo, compiles instead")
+            return None
+    return Caller(uid, gid, home)
+
+
+@contextlib.contextmanager
+def _only_owner_writes() -> Iterator[None]:
+    """What is built is read and run by all, and written by its owner only, whatever umask the caller has."""
+    before = os.umask(0o022)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+@contextlib.contextmanager
+def _cache_can_be_written(cache: str) -> Iterator[None]:
+    try:
+        yield
+    except PermissionError as error:
+        raise InputError(
+            f"{error.filename or cache} cannot be written by uid {os.geteuid()}: {error.strerror}. What root has built "
+            f"belongs to root. Run this as root, or set trustmesh_cache_dir and trustmesh_build_dir to folders of your own."
+        ) from error
 
 
 def _record_times(path: str | None, seconds: dict[str, float]) -> None:

@@ -21,6 +21,9 @@ from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
 
+_COMPILER = re.compile(r"GO\w*|CGO_\w+|CC|CXX|FC|AR|PKG_CONFIG\w*")
+"""Variables that say to a compiler which programs it runs, with which options."""
+
 _TOKEN = re.compile(r"@([a-z]+)(?::([A-Za-z0-9_.-]+))?@")
 
 
@@ -34,6 +37,9 @@ class Step:
     ``@files@`` the folder of files, ``@cache@`` the cache, ``@key@`` this step's key, ``@out:NAME@`` and
     ``@key:NAME@`` the same of a needed step, ``@program:NAME@`` the path of a program. Where a program lies does not
     decide the result, so its path is not part of the key; its version belongs into the salt.
+
+    ``plain`` says that its commands need no root: they are run as the user who called sudo. Who ran them does not decide
+    the result either.
     """
 
     name: str
@@ -44,6 +50,7 @@ class Step:
     inputs: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     exists: tuple[str, ...] = ()
+    plain: bool = False
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Step:
@@ -51,7 +58,7 @@ class Step:
         name = raw.get("name")
         if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
             raise InputError(f"build step {name!r}: 'name' must be letters, digits, '_', '.' and '-'.")
-        unknown = sorted(set(raw) - {"name", "label", "commands", "cwd", "env", "inputs", "needs", "exists"})
+        unknown = sorted(set(raw) - {"name", "label", "commands", "cwd", "env", "inputs", "needs", "exists", "plain"})
         if unknown:
             raise InputError(f"build step {name}: unknown field {unknown[0]!r}.")
         commands = raw.get("commands")
@@ -71,6 +78,7 @@ class Step:
             inputs=tuple(str(path) for path in raw.get("inputs", ())),
             needs=tuple(str(need) for need in raw.get("needs", ())),
             exists=tuple(str(word) for word in raw.get("exists", ())),
+            plain=bool(raw.get("plain", False)),
         )
 
 
@@ -142,3 +150,16 @@ def expand(text: str, values: Mapping[str, str]) -> str:
         return values[token]
 
     return _TOKEN.sub(value, text)
+
+
+def environment_of(inherited: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
+    """Return what a build's commands inherit: all but what would choose a compiler's programs, and ``own``."""
+    return {name: value for name, value in inherited.items() if not _COMPILER.fullmatch(name)} | dict(own)
+
+
+def caller_of(uid: int, environment: Mapping[str, str]) -> tuple[int, int] | None:
+    """Return the user and the group of who called sudo to be root, or None when nobody did, or root itself."""
+    user, group = environment.get("SUDO_UID", ""), environment.get("SUDO_GID", "")
+    if uid != 0 or not (user.isdecimal() and group.isdecimal()) or int(user) == 0:
+        return None
+    return int(user), int(group)

@@ -19,11 +19,17 @@ from typing import Any
 
 from ansible.module_utils.urls import open_url
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._control_node import plan
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._control_node.client import (
+    folders_of,
+    refuse_loose_folders,
+)
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, ProcessError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import LocalProcess, Process
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
 
-_GO_PLACES = ("go", "/usr/local/go/bin/go", "/usr/lib/go/bin/go")
+# What says where modules come from. What else can be set of Go names programs to run, and stays behind.
+_GO_SETTINGS = ("GOPROXY", "GOSUMDB", "GONOSUMDB", "GONOPROXY", "GOPRIVATE", "GOINSECURE", "GOTOOLCHAIN")
 _ENGINE_TIMEOUT_S = 15.0
 
 
@@ -34,6 +40,13 @@ def spec() -> ArgumentSpec:
             "disk_path": {"type": "path", "default": "/"},
             "ports": {"type": "list", "elements": "int", "default": []},
             "address": {"type": "str", "default": "127.0.0.1"},
+            "folders": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {"path": {"type": "path", "required": True}, "set_by": {"type": "str"}},
+            },
+            "path": {"type": "list", "elements": "path", "default": []},
             "registry": {"type": "str"},
             "registry_timeout": {"type": "float", "default": 3},
         }
@@ -42,7 +55,8 @@ def spec() -> ArgumentSpec:
 
 def run(params: Mapping[str, Any], _check_mode: bool) -> Outcome:
     """Look at this host, and ask its engines and the registry."""
-    process = LocalProcess()
+    refuse_loose_folders(folders_of([*params["folders"], *({"path": folder} for folder in params["path"])]))
+    path = plan.search_path(os.geteuid(), os.environ.get("PATH", os.defpath), params["path"])
     memory = _memory_mb()
     found: dict[str, Any] = {
         "cpus": len(os.sched_getaffinity(0)),
@@ -50,9 +64,10 @@ def run(params: Mapping[str, Any], _check_mode: bool) -> Outcome:
         "memory_available_mb": memory.get("MemAvailable", 0),
         "disk_free_mb": _disk_free_mb(Path(params["disk_path"])),
         "uid": os.getuid(),
+        "path": path,
         "inotify_instances": _number(Path("/proc/sys/fs/inotify/max_user_instances")),
         "distribution": _distribution(),
-        **_programs(process),
+        **_programs(LocalProcess(env={"PATH": path, "GOFLAGS": ""}), path),
         "ports_in_use": [port for port in params["ports"] if _in_use(params["address"], port)],
     }
     if params["registry"]:
@@ -60,11 +75,11 @@ def run(params: Mapping[str, Any], _check_mode: bool) -> Outcome:
     return Outcome(result={"control_node": found})
 
 
-def _programs(process: Process) -> dict[str, Any]:
+def _programs(process: Process, path: str) -> dict[str, Any]:
     """Ask the compiler and the engines at the same time: each takes its while to answer."""
     with ThreadPoolExecutor() as pool:
-        go = pool.submit(_go, process)
-        engines = {name: pool.submit(_engine, process, name) for name in ("docker", "podman")}
+        go = pool.submit(_go, process, path)
+        engines = {name: pool.submit(_engine, process, name, path) for name in ("docker", "podman")}
         return {"go": go.result(), "engines": {name: answer.result() for name, answer in engines.items()}}
 
 
@@ -93,22 +108,24 @@ def _distribution() -> dict[str, str]:
     return {"id": words.get("ID", ""), "version": words.get("VERSION_ID", ""), "like": words.get("ID_LIKE", "")}
 
 
-def _go(process: Process) -> dict[str, str] | None:
-    """Return the Go compiler's version and path. It is often installed where sudo's PATH does not look."""
-    for place in _GO_PLACES:
-        path = shutil.which(place)
-        if path:
-            answer = process.run([path, "env", "GOVERSION"], timeout=_ENGINE_TIMEOUT_S)
-            return {"version": answer.stdout.strip().removeprefix("go"), "path": path}
-    return None
+def _go(process: Process, path: str) -> dict[str, Any] | None:
+    """Return the Go compiler's version and path, and where it takes modules from. It is often not on PATH."""
+    place = shutil.which("go", path=":".join((path, *plan.GO_PLACES)))
+    if place is None:
+        return None
+    answer = process.run([place, "env", "GOVERSION", *_GO_SETTINGS], timeout=_ENGINE_TIMEOUT_S)
+    version, *values = answer.stdout.splitlines() or [""]
+    settings = {name: value for name, value in zip(_GO_SETTINGS, values, strict=False) if value}
+    return {"version": version.strip().removeprefix("go"), "path": place, "settings": settings}
 
 
-def _engine(process: Process, name: str) -> dict[str, Any]:
-    if shutil.which(name) is None:
+def _engine(process: Process, name: str, path: str) -> dict[str, Any]:
+    place = shutil.which(name, path=path)
+    if place is None:
         return {"installed": False, "answers": False, "version": "", "error": f"{name} is not installed"}
     query = "{{.ServerVersion}}" if name == "docker" else "{{.Version.Version}}"
     try:
-        answer = process.run([name, "info", "--format", query], timeout=_ENGINE_TIMEOUT_S)
+        answer = process.run([place, "info", "--format", query], timeout=_ENGINE_TIMEOUT_S)
     except ProcessError as failure:
         return {"installed": True, "answers": False, "version": "", "error": failure.message}
     version = answer.stdout.strip()

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._control_node.client import refuse_loose_folders
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._control_node.plan import Folder, trusted_uids
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, ProcessError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._files import replace
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio import codec
@@ -28,7 +30,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.codec impor
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.model import KubeObject, stub
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import LocalProcess, Process
 
-_CACHE_FORMAT = 1
+_CACHE_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,19 @@ class Istioctl:
     timeout: float = 60
     cache_dir: str | None = None
     process: Process = field(default_factory=LocalProcess)
+    notes: list[str] = field(default_factory=list)
+    """What the user should hear of."""
 
     def render(self, overlay: Mapping[str, Any]) -> Rendering:
         text = json.dumps(overlay, sort_keys=True)
         cached = self._cache_file(text)
         if cached:
-            rendering = _read_cache(cached)
+            refuse_loose_folders([Folder(str(cached.parent), "istio_cache_dir")])
+            try:
+                rendering = _read_cache(cached)
+            except ValueError as reason:
+                self.notes.append(f"{cached} is not used, {reason}. The overlay is rendered again.")
+                rendering = None
             if rendering:
                 return rendering
         version = codec.parse_version(self._run(["version", "--remote=false", "-o", "json"], None, "Asking istioctl"))
@@ -76,20 +85,35 @@ class Istioctl:
 
 
 def _read_cache(path: Path) -> Rendering | None:
+    """Return what was rendered before, or None when nothing was. Raises ValueError that says why it is not used."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return Rendering(found["version"], found["objects"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None  # absent or cut short: it is rendered again
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), encoding="utf-8") as file:
+            about = os.fstat(file.fileno())
+            digest, _newline, text = file.read().partition("\n")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeError) as error:
+        raise ValueError(f"it cannot be read: {error}") from error
+    if about.st_uid not in trusted_uids(os.geteuid(), os.environ) or about.st_mode & 0o022:
+        raise ValueError(f"others can write to it (uid {about.st_uid}, mode {about.st_mode & 0o7777:04o})")
+    if digest != _digest(text):
+        raise ValueError("it is not what was written")
+    found = json.loads(text)
+    return Rendering(found["version"], found["objects"])
 
 
 def _write_cache(path: Path, rendering: Rendering) -> None:
+    text = json.dumps({"version": rendering.version, "objects": rendering.objects})
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Readable by its owner only: an overlay may hold something private.
-        replace(path, json.dumps({"version": rendering.version, "objects": rendering.objects}))
+        replace(path, f"{_digest(text)}\n{text}")
     except OSError as exc:
         raise InputError(f"cache_dir: {path.parent} cannot be written: {exc.strerror}.") from exc
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass(frozen=True)

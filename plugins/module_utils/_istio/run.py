@@ -76,6 +76,7 @@ def _present(params: Mapping[str, Any], check_mode: bool, installation: Installa
             ready = True
     outcome = _outcome(plan, rendering.version)
     outcome.result["ready"] = ready
+    outcome.warnings = istioctl.notes
     return outcome
 
 

@@ -20,6 +20,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import (
     ProcessError,
     WaitTimeout,
 )
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._files import replace
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind.plan import (
     CertificateRequest,
     Found,
@@ -88,7 +89,7 @@ class KindClient:
         self._ensure_network()
         intent = self._intent(wanted.name)
         intent.parent.mkdir(parents=True, exist_ok=True)
-        intent.write_text(wanted.fingerprint)
+        replace(intent, wanted.fingerprint)
         with tempfile.TemporaryDirectory() as work:
             config = Path(work) / "kind.json"
             config.write_text(json.dumps(wanted.document()))

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._build.steps import keys_of, parse_steps
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind.plan import Wanted
 from playbook import play
 from rendering import CASES, FRONT, GIVEN, LISTED, PASSWORD, ROOT, TOKEN, Rendered, variables
@@ -121,6 +122,35 @@ def test_official_tools_come_from_exact_releases(rendered: Rendered) -> None:
         assert "checksum" in item or item["checksum_known"] is False, name
         assert item["url"].endswith(".tar.gz") == ("member" in item), name
         assert item.get("member", name.replace("_", "-")).rpartition("/")[2] == name.replace("_", "-")
+
+
+# Builds
+
+
+def test_what_needs_no_root_is_built_without_and_modules_are_compared_first(rendered: Rendered) -> None:
+    build = rendered.value("packages", "toolchain", "build")
+    assert {step["name"]: step.get("plain", False) for step in build["steps"]} == dict.fromkeys(
+        ("kubernetes", "istio", "spire", "spire-controller-manager", "coredns", "etcd", "kind", "envoy"), True
+    )
+    for step in build["steps"]:
+        if step["name"] != "envoy":
+            assert step["commands"][0] == ["@program:go@", "mod", "verify"], step["name"]
+            assert "toolexec" not in step["env"]["GOFLAGS"]
+    assert build["env"]["GOENV"] == "off", "no settings of a user's Go"
+    assert not {step["name"] for step in rendered.value("packages", "images", "steps") if step.get("plain")}
+
+
+def test_another_date_renews_what_holds_debian_packages_and_nothing_else(rendered: Rendered) -> None:
+    date = rendered.value("packages", "images", "steps")[0]["env"]["DEBIAN_PACKAGES_OF"]
+    tools = rendered.value("packages", "toolchain", "build")["steps"]
+    images = rendered.text("packages", "images", "steps")
+    before, same, after = (
+        keys_of(parse_steps([*tools, *json.loads(text)]), lambda path: path)
+        for text in (images, images, images.replace(date, "2030-01-01"))
+    )
+    assert before == same, "nothing is renewed by itself"
+    renewed = {name for name in before if before[name] != after[name]}
+    assert renewed == {"rootfs-libc", "rootfs-net", "rootfs-tools", "rootfs-node", "images", "node-seed", "node"}
 
 
 # Clusters

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -88,3 +89,27 @@ def test_a_bad_step_is_refused_before_anything_is_built(tmp_path: Path, task: di
     _done, result = build(tmp_path, task)
     assert result["msg"].endswith("build goal third is not a step; the steps are first, second.")
     assert not (tmp_path / "cache").exists()
+
+
+def test_what_is_built_is_written_by_its_owner_only_whatever_the_umask(tmp_path: Path, task: dict[str, Any]) -> None:
+    before = os.umask(0)
+    try:
+        _done, result = build(tmp_path, task)
+    finally:
+        os.umask(before)
+    made = [*(tmp_path / "cache").rglob("*"), *(tmp_path / "bin").rglob("*"), tmp_path / "cache"]
+    assert Path(result["artifacts"]["second"]["path"], "b") in made
+    loose = [path for path in made if not path.is_symlink() and path.stat().st_mode & 0o022]
+    assert not loose
+
+
+def test_a_cache_that_everybody_can_write_to_is_refused_before_anything_is_built(
+    tmp_path: Path, task: dict[str, Any]
+) -> None:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache").chmod(0o777)
+    _done, result = build(tmp_path, task)
+    assert result["failed"]
+    assert f"The folder {tmp_path}/cache can be written to by everybody" in result["msg"]
+    assert "choose another folder with trustmesh_cache_dir" in result["msg"]
+    assert not list((tmp_path / "cache").iterdir())

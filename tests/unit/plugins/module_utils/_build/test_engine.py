@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -16,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._build.engine import Builder
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._build.steps import parse_steps
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._build.engine import Builder, Caller
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._build.steps import caller_of, parse_steps
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, ProcessError
 
 BuilderOf = Callable[..., Builder]
@@ -146,6 +149,156 @@ def test_a_result_outside_the_cache_that_is_gone_is_built_again(builder: Builder
     assert run(built, "image") == ["image"]
 
 
+# What is in the cache is compared before it is used.
+
+
+@pytest.fixture
+def tool(builder: BuilderOf) -> Callable[[], Builder]:
+    """A step that leaves a program, a text and a link, built once, and how to come to it again."""
+    script = "mkdir @out@/d; echo one > @out@/d/text; echo x > @out@/program; chmod 755 @out@/program; ln -s d @out@/link"
+    assert run(builder(step("tool", script)), "tool") == ["tool"]
+    return lambda: builder(step("tool", script))
+
+
+def test_a_result_that_is_what_was_built_is_used(tool: Callable[[], Builder], lines: list[str]) -> None:
+    lines.clear()
+    assert run(tool(), "tool") == []
+    assert lines == []
+
+
+def harm_content(folder: Path) -> str:
+    about = (folder / "program").stat()
+    (folder / "program").write_text("y\n")  # of the same size, and as old
+    os.utime(folder / "program", ns=(about.st_atime_ns, about.st_mtime_ns))
+    return "program is not what was built"
+
+
+def harm_mode(folder: Path) -> str:
+    (folder / "d" / "text").chmod(0o755)
+    return "d/text is not what was built"
+
+
+def harm_link(folder: Path) -> str:
+    (folder / "link").unlink()
+    (folder / "link").symlink_to("/tmp")  # noqa: S108 - somewhere else
+    return "link is not what was built"
+
+
+def harm_by_leaving_out(folder: Path) -> str:
+    (folder / "d" / "text").unlink()
+    return "d/text is missing"
+
+
+def harm_by_adding(folder: Path) -> str:
+    (folder / "d" / "more").touch()
+    return "d/more was not there when it was built"
+
+
+def harm_manifest(folder: Path) -> str:
+    (folder / ".manifest.json").write_text('{"format"')
+    return "its manifest cannot be read"
+
+
+def lose_manifest(folder: Path) -> str:
+    (folder / ".manifest.json").unlink()
+    return "it has no manifest"
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [harm_content, harm_mode, harm_link, harm_by_leaving_out, harm_by_adding, harm_manifest, lose_manifest],
+)
+def test_a_result_that_is_not_what_was_built_is_built_again_and_a_line_says_why(
+    tool: Callable[[], Builder], lines: list[str], harm: Callable[[Path], str]
+) -> None:
+    folder = tool().path("tool")
+    why = harm(folder)
+    lines.clear()
+    assert run(tool(), "tool") == ["tool"]
+    assert lines.count(f"the tool is built again: {folder} is not used, {why}") == 1
+    assert (folder / "program").read_text() == "x\n"
+    assert (folder / "d" / "text").read_text() == "one\n"
+    assert run(tool(), "tool") == []
+
+
+def test_files_are_read_again_only_when_something_about_them_changed(
+    tool: Callable[[], Builder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+    module = "ansible_collections.trustmesh.spiffe.plugins.module_utils._build.manifest._entry"
+    entry = importlib.import_module(module.rpartition(".")[0])._entry
+    monkeypatch.setattr(module, lambda path, about: read.append(path) or entry(path, about))
+    assert tool().missing(["tool"]) == []
+    assert read == []
+    os.link(tool().path("tool") / "program", tool().path("tool").parent / "elsewhere")  # as images are made of tools
+    again = tool()
+    assert again.missing(["tool"]) == []
+    assert [path.name for path in read] == ["program"]
+    again.remember()
+    assert tool().missing(["tool"]) == []
+    assert len(read) == 1, "what was seen is kept"
+
+
+# Who builds, and with which settings.
+
+
+def test_commands_do_not_inherit_what_would_choose_the_programs_of_compilers(
+    builder: BuilderOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("GOFLAGS", "GOENV", "GOAUTH", "CC", "CXX", "CGO_CFLAGS", "PKG_CONFIG")
+    for name in names:
+        monkeypatch.setenv(name, "-toolexec=/tmp/evil")
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example.org")
+    built = builder(step("x", "env > @out@/env", env={"GOFLAGS": "-trimpath"}), env={"GOENV": "off"})
+    run(built, "x")
+    seen = dict(line.split("=", 1) for line in (built.path("x") / "env").read_text().splitlines() if "=" in line)
+    assert {name: seen[name] for name in names if name in seen} == {"GOFLAGS": "-trimpath", "GOENV": "off"}
+    assert seen["HTTPS_PROXY"] == "http://proxy.example.org"
+
+
+def test_only_the_caller_of_sudo_is_built_for() -> None:
+    called = {"SUDO_UID": "1000", "SUDO_GID": "100"}
+    assert caller_of(0, called) == (1000, 100)
+    assert caller_of(1000, called) is None
+    assert caller_of(0, {}) is None
+    assert caller_of(0, {"SUDO_UID": "0", "SUDO_GID": "0"}) is None
+
+
+def test_a_step_that_needs_no_root_is_built_as_the_caller_and_belongs_to_root(lines: list[str]) -> None:
+    root = os.geteuid() == 0
+    caller = Caller(65534, 65534, "/nonexistent") if root else Caller(os.getuid(), os.getgid(), "/nonexistent")
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        folder.chmod(0o755)
+        script = "id -u > @out@/who; echo $HOME >> @out@/who; chmod 666 @out@/who"
+        steps = parse_steps([step("plain", script, plain=True), step("other", "id -u > @out@/who")])
+        built = Builder(steps, folder, folder / "cache", lines.append, caller=caller)
+        run(built, "plain", "other")
+        who = built.path("plain") / "who"
+        assert who.read_text().split() == [str(caller.uid), "/nonexistent"]
+        assert (built.path("other") / "who").read_text().split() == [str(os.geteuid())]
+        for path in (who, who.parent):
+            assert path.stat().st_uid == os.geteuid()
+            assert path.stat().st_mode & 0o022 == 0
+        assert built.missing(["plain", "other"]) == []
+
+
+def test_who_builds_decides_no_result(builder: BuilderOf) -> None:
+    assert builder(step("x", "true")).keys == builder(step("x", "true", plain=True)).keys
+
+
+@pytest.mark.parametrize("name", ["logs/x.log", "locks/x.lock"])
+def test_nothing_is_written_through_a_link_in_the_cache(builder: BuilderOf, tmp_path: Path, name: str) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("kept")
+    link = tmp_path / "cache" / name
+    link.parent.mkdir(parents=True)
+    link.symlink_to(precious)
+    with contextlib.suppress(OSError):  # a lock that is a link is refused, a log is made anew
+        run(builder(step("x", "echo hello")), "x")
+    assert precious.read_text() == "kept"
+
+
 BUILD = """
 import sys
 from pathlib import Path
@@ -179,7 +332,7 @@ def test_after_kill_9_in_the_middle_a_second_run_goes_on(tmp_path: Path) -> None
     done = subprocess.run(argv, check=True, capture_output=True, text=True, timeout=30)
     result = Path(done.stdout.splitlines()[-1])
     assert (files / "ran").read_text().split() == ["first", "second", "second"]
-    assert sorted(item.name for item in result.iterdir()) == ["a", "b", "pid"]
+    assert sorted(item.name for item in result.iterdir()) == [".manifest.json", "a", "b", "pid"]
     assert [item.name for item in result.parent.iterdir()] == [result.name], "nothing half-made is left"
     wait_for(lambda: not Path(f"/proc/{orphan}").exists() or "Z" in Path(f"/proc/{orphan}/stat").read_text().split()[2])
 

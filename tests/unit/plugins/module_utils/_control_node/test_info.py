@@ -16,10 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._control_node import plan
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._control_node.info import run as control_node_info
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
 
-DEFAULTS = {"disk_path": "/", "ports": [], "address": "127.0.0.1", "registry": None, "registry_timeout": 3.0}
+DEFAULTS: dict[str, Any] = {
+    **{"disk_path": "/", "ports": [], "address": "127.0.0.1", "registry": None, "registry_timeout": 3.0},
+    **{"folders": [], "path": []},
+}
 
 
 def info(**params: Any) -> dict[str, Any]:
@@ -58,8 +62,11 @@ def program(folder: Path, name: str, script: str) -> None:
 
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A PATH that holds nothing but what the test puts there."""
+    """Programs are looked for nowhere but where the test puts them."""
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(plan, "SYSTEM_PATH", (str(tmp_path),))
+    monkeypatch.setattr(plan, "GO_PLACES", ())
+    monkeypatch.setattr(plan, "_SBIN", ())
     return tmp_path
 
 
@@ -120,7 +127,40 @@ def test_an_engine_that_answers(path: Path) -> None:
 
 def test_the_go_compiler_on_the_path(path: Path) -> None:
     program(path, "go", "echo go1.26.1")
-    assert info()["go"] == {"version": "1.26.1", "path": str(path / "go")}
+    assert info()["go"] == {"version": "1.26.1", "path": str(path / "go"), "settings": {}}
+
+
+def test_go_says_where_modules_come_from_and_no_program_of_somebody_else(path: Path) -> None:
+    program(
+        path,
+        "go",
+        "shift; for name; do case $name in GOVERSION) echo go1.26.1;; GOPROXY) echo https://x;; *) echo;; esac; done",
+    )
+    assert info()["go"]["settings"] == {"GOPROXY": "https://x"}
+
+
+def test_a_folder_more_comes_before_the_others(path: Path) -> None:
+    for folder in ("a", "b"):
+        (path / folder).mkdir()
+    program(path / "b", "podman", "echo 5.0.0")
+    program(path, "podman", "echo 4.3.1")
+    found = info(path=[str(path / "a"), str(path / "b")])
+    assert found["engines"]["podman"]["version"] == "5.0.0"
+    assert found["path"] == f"{path}/a:{path}/b:{path}"
+
+
+def test_a_loose_folder_is_refused_before_any_program_is_run(path: Path) -> None:
+    program(path, "podman", f"touch {path}/was-run")
+    loose = path / "w" / "build" / "bin"
+    loose.mkdir(parents=True)
+    loose.chmod(0o777)
+    with pytest.raises(InputError) as caught:
+        info(folders=[{"path": str(loose), "set_by": "trustmesh_build_dir"}])
+    assert f"The folder {loose} can be written to by everybody" in caught.value.message
+    assert "mode 0777" in caught.value.message
+    assert f"chmod go-w {loose}" in caught.value.message
+    assert "choose another folder with trustmesh_build_dir" in caught.value.message
+    assert not (path / "was-run").exists()
 
 
 @pytest.mark.usefixtures("path")

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import ProcessError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind.client import KindClient, _request
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind.plan import Wanted
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import Completed
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -42,6 +43,18 @@ class Engine:
 
 def client(engine: Engine | Networks, folder: Path) -> KindClient:
     return KindClient("podman", "kind", "kubectl", "kind", engine, folder)  # type: ignore[arg-type]
+
+
+def test_the_note_of_a_cluster_under_way_is_not_written_through_a_link(tmp_path: Path) -> None:
+    made = client(Engine(0), tmp_path)
+    wanted = Wanted("blue", "localhost/trustmesh/node:1", {}, 0, str(tmp_path))
+    precious = tmp_path / "precious"
+    precious.write_text("kept")
+    made._intent("blue").parent.mkdir(parents=True, exist_ok=True)
+    made._intent("blue").symlink_to(precious)
+    made.create(wanted, 1)
+    assert precious.read_text() == "kept"
+    assert made._intent("blue").read_text() == wanted.fingerprint
 
 
 def test_the_mark_in_the_first_node_says_whose_it_is(tmp_path: Path) -> None:
