@@ -47,7 +47,7 @@ RENDERED: dict[str, dict[str, str]] = {
         "problems": "__spire_controller_manager_problems",
     },
     "spire_server": {"conf": "__spire_server_configuration"},
-    "spire_agent": {"conf": "__spire_agent_configuration"},
+    "spire_agent": {"conf": "__spire_agent_configuration", "late_problems": "__spire_agent_late_problems"},
     "envoy": {"configs": "__envoy_configurations"},
     "istio": {"overlay": "__istio_rendered_overlay", "problems": "__istio_problems"},
     "demo_app": {},
@@ -368,6 +368,11 @@ CASES = {
                 {"name": "in", "namespace": "edge", "ports": [{"name": "https", "port": 443, "target_port": 8443}]}
             ],
         },
+    ),
+    "misled": Case(
+        "packages",
+        ("spire_agent",),
+        {"spire_agent_server_address": '192.0.2.1", insecure_bootstrap: "true', "spire_agent_server_port": 70000},
     ),
     "careless": Case("packages", ("istio",), {"istio_enforce": "namespaces"}),
 }

@@ -11,6 +11,7 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._envoy import config as envoy
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._input import place_faults, unclean
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire import configuration as spire
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire import resources
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.join_token import request
@@ -63,4 +64,6 @@ class FilterModule:
             "token_requests": request.token_requests,
             "joined_with": request.joined_with,
             "problems": problems,
+            "unclean": unclean,
+            "place_faults": place_faults,
         }

@@ -234,6 +234,13 @@ def test_a_remote_agent_joins_by_a_file_and_its_token_is_in_no_object(rendered: 
     assert bundle["data"]["bundle.crt"].startswith("-----BEGIN CERTIFICATE-----\n")
 
 
+def test_agents_go_to_an_address_and_to_nothing_else(rendered: Rendered) -> None:
+    address, port = rendered.value("misled", "spire_agent", "late_problems")
+    assert address.startswith("spire_agent_server_address: ")
+    assert port == "spire_agent_server_port: '70000' is not a port from 1 to 65535."
+    assert rendered.value("packages_remote", "spire_agent", "late_problems") == []
+
+
 @pytest.mark.parametrize("case", ["official", "packages"])
 def test_an_agent_beside_its_server_needs_no_token(rendered: Rendered, case: str) -> None:
     agent = conf(rendered, case, "spire_agent")["agent"]

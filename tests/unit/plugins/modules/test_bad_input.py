@@ -56,7 +56,7 @@ CONNECTION: tuple[Case, ...] = (
     ({"pod": LONG}, ("pod:", "is no pod")),
     ({"pod": "x", "pod_selector": "a=b"}, ("mutually exclusive", "pod", "pod_selector")),
     ({"pod_selector": ""}, ("pod_selector:", "it is empty")),
-    ({"pod_selector": "a=b\n"}, ("pod_selector:", "blanks around it")),
+    ({"pod_selector": "a=b\n"}, ("pod_selector:", "line break")),
     ({"pod_selector": "a=b\nc=d"}, ("pod_selector:", "line break")),
     ({"pod": "x", "namespace": ""}, ("namespace:", "it is empty")),
     ({"pod": "x", "namespace": "A"}, ("namespace:", "'A'", "no name of Kubernetes")),
