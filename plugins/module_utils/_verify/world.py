@@ -27,6 +27,8 @@ SVID_TTL = 300
 BUNDLE_AGE = 2.0
 """Seconds for which a bundle that was read counts as «now»: checks that run side by side share one reading."""
 EXEC_TIMEOUT = 15.0
+_LOCAL = LocalProcess(limit=8 * 1024 * 1024)
+"""The pods are other people's: an answer of curl has at most MAX_BODY bytes, and a dump of a proxy not much more."""
 """Seconds for one command in a pod."""
 
 
@@ -55,7 +57,7 @@ class Cluster:
     context: str | None = None
 
     def pod(self, pod: str, namespace: str, container: str | None) -> PodProcess:
-        return PodProcess(pod, namespace, container, self.kubectl, self.kubeconfig, self.context)
+        return PodProcess(pod, namespace, container, self.kubectl, self.kubeconfig, self.context, _LOCAL)
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ class World:
         """Where commands of the endpoint ``name`` run."""
         endpoint = self.mesh.endpoints[name]
         if name == HERE or endpoint.pod is None:
-            return LocalProcess()
+            return _LOCAL
         return self.clusters[endpoint.cluster].pod(endpoint.pod, endpoint.namespace, container or endpoint.container)
 
     def _once(self, key: str, age: float, read: Callable[[], Any]) -> Any:
