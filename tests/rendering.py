@@ -61,20 +61,22 @@ RENDERED: dict[str, dict[str, str]] = {
 TOKEN = "3f5b1a90-0000-4000-8000-feedc0ffee00"
 """A join token that was minted in this run."""
 
+CLUSTER: dict[str, Any] = {
+    "name": "test",
+    "kubectl": "kubectl",
+    "kubeconfig": "/nonexistent/kubeconfig",
+    "context": "kind-test",
+    "nodes": [{"name": "test-control-plane", "role": "control-plane", "address": "192.0.2.7"}],
+    "address": "192.0.2.7",
+    "made_here": True,
+}
+
 GIVEN = {
     "toolchain_engine_name": "podman",
     "toolchain_env": {},
     "toolchain_for_kind": True,
     "kubernetes_cluster_workers": 1,
-    "kubernetes_cluster": {
-        "name": "test",
-        "kubectl": "kubectl",
-        "kubeconfig": "/nonexistent/kubeconfig",
-        "context": "kind-test",
-        "nodes": [{"name": "test-control-plane", "role": "control-plane", "address": "192.0.2.7"}],
-        "address": "192.0.2.7",
-        "made_here": True,
-    },
+    "kubernetes_cluster": CLUSTER,
     "spire_server_endpoint": {"address": "192.0.2.1", "port": 30081},
     "spire_server_bundle": "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n",
     "__spire_agent_tokens": {"tokens": [{"token": TOKEN, "agent": {}}]},
@@ -337,6 +339,7 @@ CASES = {
                 "server": {
                     "jwt_issuer": "https://issuer.example.org",
                     "audit_log_enabled": None,
+                    "disable_jwt_svids": False,
                     "federation": {
                         "bundle_endpoint": {"address": "0.0.0.0", "port": 8443, "profile": [{"https_spiffe": [{}]}]}  # noqa: S104
                     },
@@ -352,6 +355,13 @@ CASES = {
         ("istio",),
         {
             "istio_native_sidecars": False,
+            "istio_overlay": {
+                "spec": {
+                    "components": {
+                        "pilot": {"k8s": {"overlays": [{"kind": "Service", "name": "istiod-mine", "patches": []}]}}
+                    }
+                }
+            },
             "istio_enforce": "namespaces",
             "istio_enforced_namespaces": ["ready", "too"],
             "istio_objects": [
@@ -369,6 +379,14 @@ CASES = {
             ],
         },
     ),
+    "nodes": Case(
+        "packages",
+        ("spire_server",),
+        {"kubernetes_cluster": {**CLUSTER, "nodes": [*CLUSTER["nodes"], {"name": "two", "address": "192.0.2.8"}]}},
+    ),
+    "balanced": Case("packages", ("spire_server",), {"spire_server_service_type": "LoadBalancer"}),
+    "inside": Case("packages", ("spire_server",), {"spire_server_service_type": "ClusterIP"}),
+    "unaudited": Case("packages", ("kubernetes_cluster",), {"kubernetes_cluster_audit": False}),
     "misled": Case(
         "packages",
         ("spire_agent",),

@@ -49,6 +49,11 @@ def problems(conditions: list[Any]) -> list[str]:
     return [text for holds, text in conditions if not holds]
 
 
+def pull_policy(image: str) -> str:
+    """Whether a node may ask a registry for an image. One that was made here is there, or nowhere."""
+    return "Never" if image.startswith("localhost/") else "IfNotPresent"
+
+
 class FilterModule:
     """The filters of this file."""
 
@@ -64,6 +69,7 @@ class FilterModule:
             "token_requests": request.token_requests,
             "joined_with": request.joined_with,
             "problems": problems,
+            "pull_policy": pull_policy,
             "unclean": unclean,
             "place_faults": place_faults,
         }
