@@ -387,11 +387,6 @@ CASES = {
     "balanced": Case("packages", ("spire_server",), {"spire_server_service_type": "LoadBalancer"}),
     "inside": Case("packages", ("spire_server",), {"spire_server_service_type": "ClusterIP"}),
     "unaudited": Case("packages", ("kubernetes_cluster",), {"kubernetes_cluster_audit": False}),
-    "misled": Case(
-        "packages",
-        ("spire_agent",),
-        {"spire_agent_server_address": '192.0.2.1", insecure_bootstrap: "true', "spire_agent_server_port": 70000},
-    ),
     "careless": Case("packages", ("istio",), {"istio_enforce": "namespaces"}),
 }
 """What the tests look at."""

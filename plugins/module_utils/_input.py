@@ -20,6 +20,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import In
 _TEMPLATES = ("{{", "{%")
 _NO_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 """Control characters other than those by which a text has lines and columns."""
+_SIGNS = {"\n": "a line break", "\r": "a line break", "\0": "a zero byte"}
 _TEMPLATE_FIELD = re.compile(r"(?i).*templates?")
 """Fields for templates of SPIRE's own: C(agent_path_template), C(spiffeIDTemplate), C(dnsNameTemplates)."""
 # RFC 1123, 2.1, and RFC 952: labels of letters, digits and dashes. What ends in a number is read as an IP address in
@@ -63,7 +64,7 @@ def _fault(text: str, lines: bool, templates: bool) -> str:
         found = _NO_TEXT.search(text) if lines else next(sign for sign in text if not sign.isprintable())
         if found:
             sign = found if isinstance(found, str) else found[0]
-            told = "a line break" if sign in "\r\n" else f"the character U+{ord(sign):04X}"
+            told = _SIGNS.get(sign, f"the character U+{ord(sign):04X}")
             return f"{told} or another character that no {'text' if lines else 'name'} has"
     if not templates:
         for left in _TEMPLATES:

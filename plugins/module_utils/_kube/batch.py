@@ -113,7 +113,7 @@ def _objects(item: Mapping[str, Any]) -> list[KubeObject]:
         # As bytes, because libyaml takes no string of a class of Ansible's own.
         documents = yaml.load_all(item["text"].encode(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         given += [document for document in documents if document]
-    for made in given:
+    for number, made in enumerate(given, start=1):
         good = isinstance(made, Mapping) and isinstance(made.get("metadata"), Mapping)
         if not (good and made.get("apiVersion") and made.get("kind") and made["metadata"].get("name")):
             raise InputError(
@@ -127,7 +127,7 @@ def _objects(item: Mapping[str, Any]) -> list[KubeObject]:
         }
         wrong = unclean(identity)
         if wrong:
-            raise InputError(f"{item['owner']}: an object of kind {str(made['kind'])[:40]!r}: {' '.join(wrong)}")
+            raise InputError(f"{item['owner']}: object {number}, of kind {str(made['kind'])[:40]!r}: {' '.join(wrong)}")
     return with_pod_template(given, item.get("pod_template") or {})
 
 

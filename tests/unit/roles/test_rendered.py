@@ -15,7 +15,7 @@ import pytest
 import yaml
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind.plan import Wanted
 from playbook import play
-from rendering import CASES, FRONT, GIVEN, LISTED, PASSWORD, ROOT, TOKEN, Rendered, variables
+from rendering import CASES, FRONT, GIVEN, LISTED, PASSWORD, ROOT, TOKEN, Case, Rendered, render, variables
 
 MODES = ("official", "packages")
 LOOPBACK = {"socket_address": {"address": "127.0.0.1"}}
@@ -270,11 +270,13 @@ def test_a_remote_agent_joins_by_a_file_and_its_token_is_in_no_object(rendered: 
     assert bundle["data"]["bundle.crt"].startswith("-----BEGIN CERTIFICATE-----\n")
 
 
-def test_agents_go_to_an_address_and_to_nothing_else(rendered: Rendered) -> None:
-    address, port = rendered.value("misled", "spire_agent", "late_problems")
+def test_agents_go_to_an_address_and_to_nothing_else(rendered: Rendered, tmp_path: Path) -> None:
+    assert rendered.value("packages_remote", "spire_agent", "late_problems") == []
+    evil = {"spire_agent_server_address": '192.0.2.1", insecure: "yes', "spire_agent_server_port": 70000}
+    misled = render(tmp_path, {"misled": Case("packages", ("spire_agent",), evil)})
+    address, port = misled.value("misled", "spire_agent", "late_problems")
     assert address.startswith("spire_agent_server_address: ")
     assert port == "spire_agent_server_port: '70000' is not a port from 1 to 65535."
-    assert rendered.value("packages_remote", "spire_agent", "late_problems") == []
 
 
 @pytest.mark.parametrize("case", ["official", "packages"])

@@ -106,14 +106,14 @@ def test_faults_of_places_name_the_variable() -> None:
 UNCLEAN = (
     ({"a": "x\ny"}, "a: it holds a line break"),
     ({"a": "x\r"}, "a: it holds a line break"),
-    ({"a": "x\0"}, "a: it holds the character U+0000"),
+    ({"a": "x\0"}, "a: it holds a zero byte"),
     ({"a": "\x1b[31m"}, "a: it holds the character U+001B"),
     ({"a": "x\u202ey"}, "a: it holds the character U+202E"),
     ({"a": "{{ b }}"}, "a: it holds «{{»"),
     ({"a": "{% if b %}"}, "a: it holds «{%»"),
     ({"a": [{"b": "fine"}, {"b": ["fine", "x\ty"]}]}, "a[1].b[1]: it holds the character U+0009"),
     ({"a": {"x\ny": "fine"}}, "a: the name of one of its fields holds a line break"),
-    ({"free": "x\0"}, "free: it holds the character U+0000"),
+    ({"free": "x\0"}, "free: it holds a zero byte"),
     ({"a": {"free": {"deep": ["x\x07"]}}}, "a.free.deep[0]: it holds the character U+0007"),
     ({"a": {"spiffeIDTemplate": "a\nb"}}, "a.spiffeIDTemplate: it holds a line break"),
 )

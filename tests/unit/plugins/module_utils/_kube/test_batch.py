@@ -306,8 +306,8 @@ def test_another_cluster_tells_a_port_or_nothing(evil: Any) -> None:
 def test_names_of_objects_hold_no_line_break_and_no_template(change: Data, place: str) -> None:
     item = made("ConfigMap", "c")
     item["metadata"] |= change
-    with pytest.raises(InputError, match=rf"^tests: an object of kind 'ConfigMap': {place}: it holds"):
-        batch.batch([of("tests", item)])
+    with pytest.raises(InputError, match=rf"^tests: object 2, of kind 'ConfigMap': {place}: it holds"):
+        batch.batch([of("tests", space(), item)])
 
 
 def test_what_is_in_an_object_is_its_owners() -> None:
