@@ -208,6 +208,8 @@ def _shadow(folder: Path, role: str, expressions: Mapping[str, str], out: Path) 
     (folder / "tasks" / "main.yml").write_text(yaml.safe_dump(block, width=1000))
 
 
+MINE = {"path": "spec.template.metadata.annotations.mine", "value": "yes"}
+"""A patch of istiod that a user wants."""
 LISTED = ["spiffe://example.org/a", "spiffe://example.org/b"]
 QUOTE = {"name": "quote", "namespace": "quotes", "app": "quote", "mesh": False, "port": 8080}
 FRONT = {
@@ -358,7 +360,7 @@ CASES = {
             "istio_overlay": {
                 "spec": {
                     "components": {
-                        "pilot": {"k8s": {"overlays": [{"kind": "Service", "name": "istiod-mine", "patches": []}]}}
+                        "pilot": {"k8s": {"overlays": [{"kind": "Deployment", "name": "istiod", "patches": [MINE]}]}}
                     }
                 }
             },

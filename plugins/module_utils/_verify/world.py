@@ -66,7 +66,7 @@ class RootSource:
 
     name: str
     argv: tuple[str, ...]
-    process: Process = field(default_factory=LocalProcess)
+    process: Process = _LOCAL
 
     @classmethod
     def of(cls, name: str, cluster: Cluster, namespace: str, config_map: str) -> RootSource:

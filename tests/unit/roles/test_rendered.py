@@ -15,7 +15,7 @@ import pytest
 import yaml
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind.plan import Wanted
 from playbook import play
-from rendering import CASES, FRONT, GIVEN, LISTED, PASSWORD, ROOT, TOKEN, Case, Rendered, render, variables
+from rendering import CASES, FRONT, GIVEN, LISTED, MINE, PASSWORD, ROOT, TOKEN, Case, Rendered, render, variables
 
 MODES = ("official", "packages")
 LOOPBACK = {"socket_address": {"address": "127.0.0.1"}}
@@ -645,7 +645,7 @@ def test_only_a_stock_envoy_is_spared_istios_own_filters(rendered: Rendered) -> 
 def test_overlays_of_a_user_come_behind_ours(rendered: Rendered) -> None:
     ours, theirs = rendered.value("namespaces", "istio", "overlay")["spec"]["components"]["pilot"]["k8s"]["overlays"]
     assert [patch["value"] for patch in ours["patches"]] == ["--grpcAddr="], "the plain port stays closed"
-    assert theirs["name"] == "istiod-mine"
+    assert theirs["patches"] == [MINE]
     (only,) = rendered.value("packages", "istio", "overlay")["spec"]["components"]["pilot"]["k8s"]["overlays"]
     assert only == ours
 
