@@ -152,7 +152,8 @@ def _put(into: dict[str, Any], place: str, value: Any) -> None:
         key: Any = int(word[1:-1]) if word.startswith("[") else word
         empty: Any = value if not after else ([] if after.startswith("[") else {})
         if isinstance(key, int):
-            at.extend("ok" if not isinstance(empty, dict) else {} for _ in range(key + 1 - len(at)))
+            while len(at) <= key:
+                at.append({} if isinstance(empty, dict) else "ok")
             at[key] = at[key] if after and at[key] else empty
         elif not after or key not in at:
             at[key] = empty
