@@ -54,7 +54,7 @@ RENDERED: dict[str, dict[str, str]] = {
         "problems": "__spire_controller_manager_problems",
     },
     "spire_server": {"conf": "__spire_server_configuration"},
-    "spire_agent": {"conf": "__spire_agent_configuration"},
+    "spire_agent": {"conf": "__spire_agent_configuration", "late_problems": "__spire_agent_late_problems"},
     "envoy": {"configs": "__envoy_configurations"},
     "istio": {"overlay": "__istio_rendered_overlay", "problems": "__istio_problems"},
     "demo_app": {},
@@ -68,20 +68,22 @@ RENDERED: dict[str, dict[str, str]] = {
 TOKEN = "3f5b1a90-0000-4000-8000-feedc0ffee00"
 """A join token that was minted in this run."""
 
+CLUSTER: dict[str, Any] = {
+    "name": "test",
+    "kubectl": "kubectl",
+    "kubeconfig": "/nonexistent/kubeconfig",
+    "context": "kind-test",
+    "nodes": [{"name": "test-control-plane", "role": "control-plane", "address": "192.0.2.7"}],
+    "address": "192.0.2.7",
+    "made_here": True,
+}
+
 GIVEN = {
     "toolchain_engine_name": "podman",
     "toolchain_env": {},
     "toolchain_for_kind": True,
     "kubernetes_cluster_workers": 1,
-    "kubernetes_cluster": {
-        "name": "test",
-        "kubectl": "kubectl",
-        "kubeconfig": "/nonexistent/kubeconfig",
-        "context": "kind-test",
-        "nodes": [{"name": "test-control-plane", "role": "control-plane", "address": "192.0.2.7"}],
-        "address": "192.0.2.7",
-        "made_here": True,
-    },
+    "kubernetes_cluster": CLUSTER,
     "spire_server_endpoint": {"address": "192.0.2.1", "port": 30081},
     "spire_server_bundle": "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n",
     "__spire_agent_tokens": {"tokens": [{"token": TOKEN, "agent": {}}]},
@@ -215,6 +217,8 @@ def _shadow(folder: Path, role: str, expressions: Mapping[str, str], out: Path) 
     (folder / "tasks" / "main.yml").write_text(yaml.safe_dump(block, width=1000))
 
 
+MINE = {"path": "spec.template.metadata.annotations.mine", "value": "yes"}
+"""A patch of istiod that a user wants."""
 LISTED = ["spiffe://example.org/a", "spiffe://example.org/b"]
 QUOTE = {"name": "quote", "namespace": "quotes", "app": "quote", "mesh": False, "port": 8080}
 FRONT = {
@@ -346,6 +350,7 @@ CASES = {
                 "server": {
                     "jwt_issuer": "https://issuer.example.org",
                     "audit_log_enabled": None,
+                    "disable_jwt_svids": False,
                     "federation": {
                         "bundle_endpoint": {"address": "0.0.0.0", "port": 8443, "profile": [{"https_spiffe": [{}]}]}  # noqa: S104
                     },
@@ -361,6 +366,14 @@ CASES = {
         ("istio",),
         {
             "istio_native_sidecars": False,
+            "istio_overlay": {
+                "spec": {
+                    "revision": "next",
+                    "components": {
+                        "pilot": {"k8s": {"overlays": [{"kind": "Deployment", "name": "istiod-next", "patches": [MINE]}]}}
+                    }
+                }
+            },
             "istio_enforce": "namespaces",
             "istio_enforced_namespaces": ["ready", "too"],
             "istio_objects": [
@@ -372,13 +385,20 @@ CASES = {
                 }
             ],
             "istio_mesh_id": "both",
-            "istio_overlay": {"spec": {"revision": "next"}},
             "istio_network": "one",
             "istio_gateways": [
                 {"name": "in", "namespace": "edge", "ports": [{"name": "https", "port": 443, "target_port": 8443}]}
             ],
         },
     ),
+    "nodes": Case(
+        "packages",
+        ("spire_server",),
+        {"kubernetes_cluster": {**CLUSTER, "nodes": [*CLUSTER["nodes"], {"name": "two", "address": "192.0.2.8"}]}},
+    ),
+    "balanced": Case("packages", ("spire_server",), {"spire_server_service_type": "LoadBalancer"}),
+    "inside": Case("packages", ("spire_server",), {"spire_server_service_type": "ClusterIP"}),
+    "unaudited": Case("packages", ("kubernetes_cluster",), {"kubernetes_cluster_audit": False}),
     "careless": Case("packages", ("istio",), {"istio_enforce": "namespaces"}),
     "endless": Case("packages", ("istio",), {"istio_connection_max_age": 0}),
 }

@@ -11,6 +11,7 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._envoy import config as envoy
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._input import place_faults, unclean
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire import configuration as spire
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire import resources
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.join_token import request
@@ -48,6 +49,11 @@ def problems(conditions: list[Any]) -> list[str]:
     return [text for holds, text in conditions if not holds]
 
 
+def pull_policy(image: str) -> str:
+    """Whether a node may ask a registry for an image. One that was made here is there, or nowhere."""
+    return "Never" if image.startswith("localhost/") else "IfNotPresent"
+
+
 class FilterModule:
     """The filters of this file."""
 
@@ -63,4 +69,7 @@ class FilterModule:
             "token_requests": request.token_requests,
             "joined_with": request.joined_with,
             "problems": problems,
+            "pull_policy": pull_policy,
+            "unclean": unclean,
+            "place_faults": place_faults,
         }

@@ -30,6 +30,8 @@ class ArgumentSpec:
     required_by: dict[str, Any] = field(default_factory=dict)
     public: list[str] = field(default_factory=list)
     """Options for public values only: a key or password in one is taken out before anything is logged or returned."""
+    free: list[str] = field(default_factory=list)
+    """Options and fields for free text: it may have several lines, and templates of somebody else's."""
 
     def merge(self, *others: ArgumentSpec) -> ArgumentSpec:
         """Return a new spec holding everything of this one and of ``others``."""
@@ -42,6 +44,7 @@ class ArgumentSpec:
             merged.required_if += spec.required_if
             merged.required_by.update(spec.required_by)
             merged.public += spec.public
+            merged.free += spec.free
         return merged
 
     def create_module(self, supports_check_mode: bool = True) -> AnsibleModule:

@@ -4,8 +4,8 @@
 # Private to this collection: it may change in any release.
 """The port through which clients run a command line tool: here, or inside a pod.
 
-Commands are argument lists, never shell strings. A command that outlives its limit is stopped together with its
-children. Nothing here knows Ansible.
+Commands are argument lists, never shell strings. A command that outlives its limit, or prints more than is read, is
+stopped together with its children. Nothing here knows Ansible.
 """
 
 from __future__ import annotations
@@ -13,16 +13,23 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import selectors
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import ProcessError, ProcessTimeout
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kubectl import kubectl_argv
+
+OUTPUT_LIMIT = 256 * 1024 * 1024
+"""Bytes that are read of a command. What runs in somebody's pod may print without an end, and all of it is kept. A
+SPIRE server with a hundred thousand entries lists them in less."""
+_CHUNK = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,8 @@ class LocalProcess:
     """Runs commands on this host."""
 
     env: Mapping[str, str] = field(default_factory=dict)
+    limit: int = OUTPUT_LIMIT
+    """Bytes that a command may print, on both of its outputs together."""
 
     def run(self, argv: Sequence[str], stdin: str | None = None, timeout: float | None = None) -> Completed:
         env = {**os.environ, **self.env}
@@ -81,7 +90,14 @@ class LocalProcess:
         except OSError as exc:
             raise ProcessError(_unstarted(argv[0], exc), cmd=list(argv)) from exc
         try:
-            out, err = process.communicate(None if stdin is None else stdin.encode(), timeout)
+            out, err = _communicate(process, b"" if stdin is None else stdin.encode(), timeout, self.limit)
+        except _TooMuch as exc:
+            _stop(process)
+            raise ProcessError(
+                f"{' '.join(argv[:3])} … printed more than {self.limit} bytes and was stopped. What answers there is"
+                " broken, or means to fill this machine's memory.",
+                cmd=list(argv),
+            ) from exc
         except subprocess.TimeoutExpired as exc:
             _stop(process)
             raise ProcessTimeout(
@@ -154,8 +170,71 @@ def _unstarted(program: str, error: OSError) -> str:
     return f"{program} could not be started: {error.strerror or error}."
 
 
+class _TooMuch(Exception):
+    """A command prints without an end."""
+
+
+def _communicate(
+    process: subprocess.Popen[bytes], stdin: bytes, timeout: float | None, limit: int
+) -> tuple[bytes, bytes]:
+    """Do what :meth:`subprocess.Popen.communicate` does, and raise _TooMuch when more than ``limit`` bytes come out."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    out, err, rest = bytearray(), bytearray(), memoryview(stdin)
+    with selectors.DefaultSelector() as ready:
+        for stream, into in ((process.stdout, out), (process.stderr, err)):
+            if stream:
+                ready.register(stream, selectors.EVENT_READ, into)
+        if process.stdin:
+            os.set_blocking(process.stdin.fileno(), False)
+            ready.register(process.stdin, selectors.EVENT_WRITE)
+        while ready.get_map():
+            for key, _events in ready.select(_left(process, deadline, timeout)):
+                if key.data is None:
+                    rest = rest[_write(key.fd, rest) :]
+                    at_end = not rest
+                else:
+                    data = os.read(key.fd, _CHUNK)
+                    key.data.extend(data)
+                    at_end = not data
+                if at_end:
+                    ready.unregister(key.fileobj)
+                    _close(key.fileobj)
+                if len(out) + len(err) > limit:
+                    raise _TooMuch
+    process.wait(_left(process, deadline, timeout))
+    return bytes(out), bytes(err)
+
+
+def _write(fd: int, data: memoryview) -> int:
+    """Write what a command takes now, and return how much that is. One that reads no more has read all."""
+    try:
+        return os.write(fd, data[:_CHUNK])
+    except BlockingIOError:
+        return 0
+    except BrokenPipeError:
+        return len(data)
+
+
+def _close(stream: Any) -> None:
+    with contextlib.suppress(OSError):
+        stream.close()
+
+
+def _left(process: subprocess.Popen[bytes], deadline: float | None, timeout: float | None) -> float | None:
+    """The seconds until the deadline. Raises when it has passed."""
+    if deadline is None:
+        return None
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise subprocess.TimeoutExpired(process.args, timeout or 0)
+    return left
+
+
 def _stop(process: subprocess.Popen[bytes]) -> None:
     """Stop a command and its children: they share a session, so one signal reaches all."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    for stream in (process.stdin, process.stdout, process.stderr):
+        if stream:
+            _close(stream)

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import gc
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import TrustmeshError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, TrustmeshError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._files import remove_temporaries
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._input import unclean
 
 
 @dataclass
@@ -38,14 +39,17 @@ def run_module(spec: ArgumentSpec, use_case: UseCase) -> None:
     # What a task reads it needs until its end: to look for garbage in thousands of values only costs time.
     gc.disable()
     try:
-        _run(module, use_case)
+        _run(module, use_case, spec.free)
     finally:
         remove_temporaries()
         gc.enable()  # the process may be kept for the next task
 
 
-def _run(module: AnsibleModule, use_case: UseCase) -> None:
+def _run(module: AnsibleModule, use_case: UseCase, free: Collection[str] = ()) -> None:
     try:
+        wrong = unclean(module.params, free)
+        if wrong:
+            raise InputError(" ".join(wrong))
         outcome = use_case(module.params, module.check_mode)
     except TrustmeshError as error:
         module.fail_json(msg=error.message, exception=traceback.format_exc(), **error.details)

@@ -373,6 +373,25 @@ def test_role_defaults_and_argument_specs_agree(role: str) -> None:
     broken(sorted(places), f"roles/{role}/defaults/main.yml and meta/argument_specs.yml differ.")
 
 
+# Options of these go to modules, which refuse bad values themselves, or are read by module_utils/_mesh/model.py and
+# module_utils/_kube/batch.py. The others prepare the control node.
+JUDGED_ELSEWHERE = ("kubernetes_cluster", "kubernetes_objects", "spire_entries", "trustmesh", "verify")
+OF_THE_CONTROL_NODE = ("images", "own_inventory", "toolchain")
+
+
+@pytest.mark.parametrize("role", sorted({*roles()} - {*JUDGED_ELSEWHERE, *OF_THE_CONTROL_NODE}))
+def test_a_role_refuses_control_characters_and_left_over_templates_in_each_option(role: str) -> None:
+    held = {
+        name
+        for name, option in options_of(role).items()
+        if option.get("type") in ("str", "path", "list", "dict", "raw") and not option.get("choices")
+    }
+    given = data(f"roles/{role}/vars/main.yml").get(f"__{role}_given") or {}
+    places = [f"{name}: not in __{role}_given" for name in held - given.keys()]
+    places += [f"{name}: {value}" for name, value in given.items() if value != f"{{{{ {name} }}}}"]
+    broken(sorted(places), f"roles/{role}/vars/main.yml: each option that holds text is looked at (unclean).")
+
+
 @pytest.mark.parametrize("role", roles())
 def test_role_variables_carry_its_name(role: str) -> None:
     places = [

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._input import is_port, place_faults
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id import SpiffeId, SpiffeIdError
 
 Data = dict[str, Any]
@@ -60,6 +61,11 @@ def faults(instance: Mapping[str, Any], addresses: bool = True) -> list[str]:
                 f"{place}: its address is not known. When the cluster that it is in failed above, fix that and run"
                 " again; else give address and port."
             )
+        elif upstream.get("address", "?") not in ("", "?"):
+            found += [
+                f"{place}: {text}"
+                for text in place_faults({key: upstream.get(key) for key in ("address", "port", "server_name")})
+            ]
         if upstream.get("protocol", "http") not in PROTOCOLS:
             found.append(f"{place}: protocol is {upstream['protocol']!r}. Known: {', '.join(PROTOCOLS)}.")
         found += _id_faults(place, "spiffe_ids", upstream.get("spiffe_ids") or [])
@@ -77,6 +83,10 @@ def _listener_faults(place: str, listener: Mapping[str, Any], in_mesh: bool, ups
             else f"{place}: allowed_spiffe_ids is empty, so it would let anybody in. List the clients, listen on"
             " 127.0.0.1, or put it into a mesh."
         )
+    if not _is_ip(address):
+        found.append(f"{place}: its address is {address[:80]!r}. Envoy listens on an IP address, such as 127.0.0.1.")
+    if not is_port(listener.get("port")):
+        found.append(f"{place}: its port is {str(listener.get('port'))[:80]!r}. Give one from 1 to 65535.")
     protocol = listener.get("protocol", "http")
     if protocol not in PROTOCOLS:
         found.append(f"{place}: protocol is {protocol!r}. Known: {', '.join(PROTOCOLS)}.")
@@ -115,6 +125,14 @@ def is_loopback(address: str) -> bool:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:
         return False
+
+
+def _is_ip(address: str) -> bool:
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,8 @@ def spec() -> ArgumentSpec:
             "wait_timeout": {"type": "int", "default": 300},
             "timeout": {"type": "int", "default": 60},
             "cache_dir": {"type": "path"},
-        }
+        },
+        free=["overlay"],
     )
     return own.merge(kubectl_spec())
 

@@ -50,6 +50,7 @@ def spec() -> ArgumentSpec:
             "wait": {"type": "bool", "default": True},
         },
         required_if=[("state", "present", ("image",))],
+        free=["config", "env"],
     )
 
 

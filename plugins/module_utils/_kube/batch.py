@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._input import told_place, unclean
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.model import (
     ISTIOD_COPIES,
     WORKLOAD_KINDS,
@@ -112,13 +113,21 @@ def _objects(item: Mapping[str, Any]) -> list[KubeObject]:
         # As bytes, because libyaml takes no string of a class of Ansible's own.
         documents = yaml.load_all(item["text"].encode(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         given += [document for document in documents if document]
-    for made in given:
+    for number, made in enumerate(given, start=1):
         good = isinstance(made, Mapping) and isinstance(made.get("metadata"), Mapping)
         if not (good and made.get("apiVersion") and made.get("kind") and made["metadata"].get("name")):
             raise InputError(
                 f"{item['owner']}: an object without apiVersion, kind or metadata.name: {str(made)[:120]!r}. Give all"
                 " three."
             )
+        identity = {
+            "apiVersion": made["apiVersion"],
+            "kind": made["kind"],
+            **{f"metadata.{field}": made["metadata"].get(field) for field in ("name", "namespace", "labels")},
+        }
+        wrong = unclean(identity)
+        if wrong:
+            raise InputError(f"{item['owner']}: object {number}, of kind {str(made['kind'])[:40]!r}: {' '.join(wrong)}")
     return with_pod_template(given, item.get("pod_template") or {})
 
 
@@ -188,7 +197,8 @@ def answers(applied: Mapping[str, Any], address: str | None = None) -> dict[str,
 def endpoints(services: Iterable[KubeObject], address: str | None) -> dict[str, str]:
     """Return where Services are reached from outside their cluster, ``namespace/name`` to ``host:port``.
 
-    That is the balancer's address, or ``address`` (that of a node) and the node port. A Service that only its cluster
+    That is the balancer's address, or ``address`` (that of a node) and the node port. Others put it into their
+    configurations, so it is refused when it is anything but an address and a port. A Service that only its cluster
     reaches, and one whose balancer has given no address yet, is left out. The first port has the Service's own name,
     each of the others ``namespace/name:port``.
     """
@@ -210,11 +220,12 @@ def _ingress(service: KubeObject) -> list[Mapping[str, Any]]:
 
 def _reached(service: KubeObject, port: Mapping[str, Any], address: str | None) -> str | None:
     kind, ingress = service["spec"].get("type"), _ingress(service)
+    whose = f"The API server of the Service {service['metadata']['namespace']}/{service['metadata']['name']}"
     if kind == "LoadBalancer":
         host = (ingress[0].get("ip") or ingress[0].get("hostname")) if ingress else None
-        return f"{host}:{port['port']}" if host else None
+        return told_place(whose, host, port["port"]) if host else None
     if kind == "NodePort" and address and port.get("nodePort"):
-        return f"{address}:{port['nodePort']}"
+        return told_place(whose, address, port["nodePort"])
     return None
 
 

@@ -10,11 +10,12 @@ Everything is read and refused here, and all faults are told at once, before any
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._input import HOST, PORT, is_host, is_port, unclean
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.apps import APPS, ENVOY, EXISTING, App
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id import (
     SpiffeId,
@@ -238,7 +239,7 @@ def _list_of(good: Callable[[Any], bool]) -> Callable[[Any], bool]:
 
 
 def _is_port(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 65536
+    return isinstance(value, int) and is_port(value)
 
 
 def _is_path(value: Any) -> bool:
@@ -307,6 +308,7 @@ def read(workloads: Any, callers: Any, hosts: Mapping[str, Host], apps: Mapping[
             check_trust_domain(host.trust_domain)
         except SpiffeIdError as error:
             faults.add(f"trustmesh_trust_domain of {host.name}: {error.message}.")
+        _judge_places(host, faults)
     found: dict[str, Workload] = {}
     for name, values in _table("trustmesh_workloads", workloads, "names of workloads", faults).items():
         workload = _read_workload(name, values, hosts, APPS if apps is None else apps, faults)
@@ -318,6 +320,19 @@ def read(workloads: Any, callers: Any, hosts: Mapping[str, Host], apps: Mapping[
     _judge(mesh, faults)
     faults.raise_any()
     return mesh
+
+
+def _judge_places(host: Host, faults: Faults) -> None:
+    """What a cluster tells of itself goes into configurations of the others."""
+    if host.address and not is_host(host.address):
+        faults.add(f"kubernetes_cluster of {host.name}: address is {_shown(host.address)}, expected {HOST}.")
+    for service, place in host.endpoints.items():
+        address, _colon, port = str(place).rpartition(":")
+        if not is_host(address) or not is_port(port):
+            faults.add(
+                f"kubernetes_objects_endpoints of {host.name}: {_shown(service)} is at {_shown(place)}, expected"
+                f" {HOST}, a colon and {PORT}."
+            )
 
 
 def _table(name: str, value: Any, keys: str, faults: Faults) -> Mapping[Any, Any]:
@@ -347,7 +362,7 @@ def _read_workload(
     for key, value in given.items():
         if key not in FIELDS:
             faults.add(f"{where}: unknown field {_shown(key)}. Known: {', '.join(FIELDS)}.")
-        elif not _is_clean(value) or not FIELDS[key].good(value):
+        elif unclean({key: value}) or not FIELDS[key].good(value):
             faults.add(f"{where}: {key} is {_shown(value)}, expected {FIELDS[key].expected}.")
     if "host" not in given:
         faults.add(f"{where}: host is missing. Say on which host of the inventory it runs.")
@@ -599,17 +614,6 @@ def _judge_names(mesh: Mesh, faults: Faults) -> None:
                     f" address, and {callee.local_port or 'none'} cannot be it. Give it a local_port."
                 )
             ports[callee.local_port] = callee.name
-
-
-def _is_clean(value: Any) -> bool:
-    """Whether no text in it holds a control character, or what is left of a template."""
-    if isinstance(value, str):
-        return value.isprintable() and "{{" not in value and "{%" not in value
-    if isinstance(value, Mapping):
-        return all(_is_clean(key) and _is_clean(item) for key, item in value.items())
-    if isinstance(value, Sequence):
-        return all(_is_clean(item) for item in value)
-    return True
 
 
 def _shown(value: Any) -> str:

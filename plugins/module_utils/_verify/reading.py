@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._input import HOST, PORT, is_host, is_port
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id import SpiffeId, SpiffeIdError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import (
     CLOSED,
@@ -34,7 +35,6 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model imp
 )
 
 _COMMON = ("name", "type", "kind", "hint")
-_HOST_PORT = re.compile(r"(\[[0-9a-fA-F:.%]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
 # What kubectl takes as one word: never empty, never an option.
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 
@@ -266,8 +266,11 @@ def _wrong(key: str, value: Any) -> str:  # noqa: PLR0911 - a line for each kind
     if key in ("spiffe_id", "client_spiffe_id"):
         return "" if _is_spiffe_id(value) else "a SPIFFE ID such as spiffe://example.org/ns/default/sa/sleep"
     if key == "address":
-        match = _HOST_PORT.fullmatch(value)
-        return "" if match and 0 < int(match[2]) < 65536 else "host:port"
+        host, _colon, port = value.rpartition(":")
+        bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+        return "" if is_host(bare) and is_port(port) else f"host:port, with {HOST} and {PORT}"
+    if key == "server_name":
+        return "" if is_host(value) else HOST
     if key == "url":
         return "" if _is_url(value) else "a URL such as http://gateway.default/"
     if key == "path":

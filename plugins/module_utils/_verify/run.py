@@ -66,7 +66,8 @@ def spec() -> ArgumentSpec:
             "interval": {"type": "float", "default": 0.5},
             "settle": {"type": "float", "default": 10},
             "fail_on_failed": {"type": "bool", "default": True},
-        }
+        },
+        free=["contains"],
     )
 
 

@@ -37,6 +37,8 @@ ISTIOD_SECRETS = ("cacerts", "istio-ca-secret")
 """Where istiod finds its CA, in its own order (security/pkg/pki/ca of Istio)."""
 EXEC_TIMEOUT = 15.0
 """Seconds for one command in a pod."""
+_LOCAL = LocalProcess(limit=8 * 1024 * 1024)
+"""The pods are other people's: an answer of curl has at most MAX_BODY bytes, and a dump of a proxy not much more."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Cluster:
     kubectl: str = "kubectl"
     kubeconfig: str | None = None
     context: str | None = None
-    local: Process = field(default_factory=LocalProcess)
+    local: Process = _LOCAL
 
     def pod(self, pod: str, namespace: str, container: str | None) -> PodProcess:
         return PodProcess(pod, namespace, container, self.kubectl, self.kubeconfig, self.context, self.local)
@@ -84,11 +86,11 @@ class RootSource:
     name: str
     kubectl: tuple[str, ...]
     config_map: str = "istio-ca-root-cert"
-    process: Process = field(default_factory=LocalProcess)
+    process: Process = _LOCAL
 
     @classmethod
     def of(cls, name: str, cluster: Cluster, namespace: str, config_map: str) -> RootSource:
-        return cls(name, tuple(cluster.pod("", namespace, None).kubectl_argv), config_map)
+        return cls(name, tuple(cluster.pod("", namespace, None).kubectl_argv), config_map, cluster.local)
 
     def read(self) -> list[Any]:
         """The root that istiod publishes."""
@@ -176,7 +178,7 @@ class World:
         """Where commands of the endpoint ``name`` run."""
         endpoint = self.mesh.endpoints[name]
         if name == HERE or endpoint.pod is None:
-            return LocalProcess()
+            return _LOCAL
         return self.clusters[endpoint.cluster].pod(endpoint.pod, endpoint.namespace, container or endpoint.container)
 
     def _once(self, key: str, age: float, read: Callable[[], Any]) -> Any:

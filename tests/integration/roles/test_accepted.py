@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 from rendering import CASES, Rendered, render
 
 from ..conftest import binary
@@ -58,3 +59,19 @@ def test_spire_agent_accepts_its_configuration(
 def test_envoy_accepts_its_configuration(rendered: Rendered, case: str) -> None:
     for config in rendered.value(case, "envoy", "configs"):
         run(binary("envoy"), "--mode", "validate", "--log-level", "error", "--config-yaml", json.dumps(config))
+
+
+@pytest.mark.parametrize("case", of("istio"))
+def test_istioctl_closes_the_plain_port_of_istiod_whatever_a_user_adds(
+    rendered: Rendered, tmp_path: Path, case: str
+) -> None:
+    overlay = tmp_path / "overlay.json"
+    overlay.write_text(rendered.text(case, "istio", "overlay"))
+    made = yaml.safe_load_all(run(binary("istioctl"), "manifest", "generate", "-f", str(overlay)))
+    template = next(
+        item["spec"]["template"]
+        for item in made
+        if item and (item["kind"], item["metadata"]["name"]) == ("Deployment", "istiod")
+    )
+    assert template["spec"]["containers"][0]["args"][-1] == "--grpcAddr="
+    assert (template["metadata"]["annotations"].get("mine") == "yes") == ("istio_overlay" in CASES[case].variables)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from pathlib import Path
@@ -15,7 +16,7 @@ import yaml
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._build.steps import keys_of, parse_steps
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind.plan import Wanted
 from playbook import play
-from rendering import CASES, FRONT, GIVEN, LISTED, PASSWORD, ROOT, TOKEN, Rendered, variables
+from rendering import CASES, FRONT, GIVEN, LISTED, MINE, PASSWORD, ROOT, TOKEN, Case, Rendered, render, variables
 
 MODES = ("official", "packages")
 LOOPBACK = {"socket_address": {"address": "127.0.0.1"}}
@@ -164,6 +165,37 @@ def test_kubelets_ask_for_certificates_that_can_be_verified(rendered: Rendered, 
     assert {"kind": "KubeletConfiguration", "serverTLSBootstrap": True, "seccompDefault": True} in patches
 
 
+def audit(rendered: Rendered, case: str) -> list[dict[str, Any]]:
+    """Return what the API server is told of an audit log."""
+    patches = map(yaml.safe_load, rendered.value(case, "kubernetes_cluster", "config")["kubeadmConfigPatches"])
+    return [patch["apiServer"] for patch in patches if patch["kind"] == "ClusterConfiguration" and "apiServer" in patch]
+
+
+def test_the_api_server_writes_down_who_does_what(rendered: Rendered) -> None:
+    (server,) = audit(rendered, "packages")
+    arguments, volumes = server["extraArgs"], {item["name"]: item for item in server["extraVolumes"]}
+    policy = arguments["audit-policy-file"]
+    assert (ROOT / "roles/images/files/node" / policy.lstrip("/")).is_file(), "the node image brings it"
+    assert volumes["audit-policy"]["mountPath"] == policy
+    assert arguments["audit-log-path"].startswith(volumes["audit-log"]["mountPath"] + "/")
+    # kubeadm.k8s.io/v1beta3: a map of texts.
+    assert all(isinstance(value, str) for value in arguments.values())
+    assert int(arguments["audit-log-maxsize"]) * (int(arguments["audit-log-maxbackup"]) + 1) <= 100, "megabytes"
+    assert audit(rendered, "official") == [], "a published node image has no policy"
+    assert audit(rendered, "unaudited") == []
+
+
+def test_the_audit_log_says_who_went_where_and_never_what_was_in_it() -> None:
+    policy = yaml.safe_load((ROOT / "roles/images/files/node/kind/audit-policy.yml").read_text())
+    assert (policy["apiVersion"], policy["kind"]) == ("audit.k8s.io/v1", "Policy")
+    assert {rule["level"] for rule in policy["rules"]} == {"Metadata", "None"}, "bodies hold tokens and keys"
+    first = policy["rules"][0]
+    assert set(first) == {"level", "resources"}, "whoever asks, with whatever verb: an exec by WebSocket is a get"
+    ways = {"pods/exec", "pods/attach", "pods/ephemeralcontainers", "secrets", "serviceaccounts/token"}
+    assert ways <= set(first["resources"][0]["resources"])
+    assert policy["rules"][-1] == {"level": "Metadata"}
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_the_configuration_of_kind_is_complete(rendered: Rendered, mode: str) -> None:
     config = rendered.value(mode, "kubernetes_cluster", "config")
@@ -183,8 +215,10 @@ def test_our_node_image_brings_its_own_network_and_images(rendered: Rendered) ->
     assert rendered.text("packages", "kubernetes_cluster", "image") == "localhost/trustmesh/node:0123456789abcdef"
     config = rendered.value("packages", "kubernetes_cluster", "config")
     assert config["networking"]["disableDefaultCNI"] is True
-    patches = {item["kind"]: item for item in map(yaml.safe_load, config["kubeadmConfigPatches"])}
-    assert patches["ClusterConfiguration"]["imageRepository"] == "localhost/trustmesh"
+    patches = [item for item in map(yaml.safe_load, config["kubeadmConfigPatches"]) if "imageRepository" in item]
+    assert [(item["kind"], item["imageRepository"]) for item in patches] == [
+        ("ClusterConfiguration", "localhost/trustmesh")
+    ]
 
 
 # All objects
@@ -217,7 +251,8 @@ def test_pods_mount_volumes_that_exist_and_pull_nothing_that_is_there(rendered: 
         volumes |= {item["metadata"]["name"] for item in workload["spec"].get("volumeClaimTemplates", [])}
         mounted = set()
         for container in containers(workload).values():
-            assert container["imagePullPolicy"] == "IfNotPresent"
+            made_here = container["image"].startswith("localhost/")
+            assert container["imagePullPolicy"] == ("Never" if made_here else "IfNotPresent"), container["name"]
             assert container["image"] in rendered.value(CASES[case].mode, "images", "refs").values()
             mounted |= {item["name"] for item in container.get("volumeMounts", [])}
         assert mounted == volumes
@@ -259,9 +294,19 @@ def test_a_remote_agent_joins_by_a_file_and_its_token_is_in_no_object(rendered: 
     workload = rendered.one(case, "spire_agent", "DaemonSet")
     secret = volume(workload, "join-tokens")["secret"]
     assert secret["defaultMode"] == 0o400
+    assert volume(workload, "data")["hostPath"]["path"] == "/var/lib/spire-agent", "it must outlive its pod"
     assert secret["optional"], "the agent must outlive the Secret that brought its token"
     bundle = rendered.one(case, "spire_agent", "ConfigMap", "spire-bundle")
     assert bundle["data"]["bundle.crt"].startswith("-----BEGIN CERTIFICATE-----\n")
+
+
+def test_agents_go_to_an_address_and_to_nothing_else(rendered: Rendered, tmp_path: Path) -> None:
+    assert rendered.value("packages_remote", "spire_agent", "late_problems") == []
+    evil = {"spire_agent_server_address": '192.0.2.1", insecure: "yes', "spire_agent_server_port": 70000}
+    misled = render(tmp_path, {"misled": Case("packages", ("spire_agent",), evil)})
+    address, port = misled.value("misled", "spire_agent", "late_problems")
+    assert address.startswith("spire_agent_server_address: ")
+    assert port == "spire_agent_server_port: '70000' is not a port from 1 to 65535."
 
 
 @pytest.mark.parametrize("case", ["official", "packages"])
@@ -270,6 +315,9 @@ def test_an_agent_beside_its_server_needs_no_token(rendered: Rendered, case: str
     assert agent["server_address"] == "spire-server.spire-server.svc"
     assert "join_token" not in json.dumps(conf(rendered, case, "spire_agent"))
     assert agent["rebootstrap_mode"] == "auto", "it attests again when the server has lost its CA"
+    assert agent["rebootstrap_delay"] == "5m", "who stands between for a moment must not interrupt it"
+    data = volume(rendered.one(case, "spire_agent", "DaemonSet"), "data")
+    assert data == {"name": "data", "emptyDir": {}}, "a kept bundle would be believed before that of the cluster"
     assert "join-tokens" not in json.dumps(rendered.pending(case, "spire_agent"))
 
 
@@ -318,6 +366,9 @@ def test_a_server_keeps_its_data_in_a_volume_of_its_own(rendered: Rendered, case
     assert plugin(configuration, "DataStore")[1]["database_type"] == "sqlite3"
     assert plugin(configuration, "KeyManager") == ("disk", {"keys_path": "/var/lib/spire/keys.json"})
     assert configuration["server"]["audit_log_enabled"] is True
+    assert configuration["server"]["disable_jwt_svids"] is True, "nobody asks for them"
+    assert configuration["server"]["prune_attested_nodes_expired_for"] == "720h"
+    assert "prune_tofu_nodes" not in configuration["server"], "a token works once: such an agent could not come back"
     assert "env" not in containers(server)["spire-server"]
 
 
@@ -379,7 +430,8 @@ def test_the_connection_of_a_database_is_in_a_secret_alone(rendered: Rendered, c
     data = plugin(conf(rendered, case, "spire_server"), "DataStore")[1]
     assert data == {"database_type": case, "connection_string": "${DATABASE_CONNECTION}"}
     (secret,) = (item for item in rendered.applied(case, "secrets") if item["kind"] == "Secret")
-    assert PASSWORD in secret["stringData"]["connection"]
+    assert PASSWORD in base64.b64decode(secret["data"]["connection"]).decode()
+    assert "stringData" not in secret, "server-side apply keeps what it is sent, and the API server only data"
     (env,) = containers(rendered.one(case, "spire_server", "StatefulSet"))["spire-server"]["env"]
     assert env["valueFrom"]["secretKeyRef"] == {"name": secret["metadata"]["name"], "key": "connection"}
 
@@ -408,10 +460,19 @@ def test_what_holds_secrets_is_applied_without_a_word() -> None:
     ]
 
 
+def test_a_secret_is_not_copied_into_an_annotation() -> None:
+    tasks = yaml.safe_load((ROOT / "roles/kubernetes_objects/tasks/apply.yml").read_text())
+    (task,) = (task["kubernetes.core.k8s"] for task in tasks if task["name"] == "Apply | Secrets")
+    assert task["server_side_apply"] == {"field_manager": "trustmesh.spiffe", "force_conflicts": True}
+    specs = yaml.safe_load((ROOT / "roles/spire_server/meta/argument_specs.yml").read_text())["argument_specs"]
+    assert specs["main"]["options"]["spire_server_database_connection"]["no_log"] is True
+
+
 def test_an_overlay_reaches_the_configuration_of_the_server(rendered: Rendered) -> None:
     configuration = conf(rendered, "overlaid", "spire_server")
     assert configuration["server"]["jwt_issuer"] == "https://issuer.example.org"
     assert "audit_log_enabled" not in configuration["server"], "null takes a setting out"
+    assert configuration["server"]["disable_jwt_svids"] is False, "who wants JWT-SVIDs gets them"
     assert plugin(configuration, "KeyManager") == ("memory", {})
     assert configuration["server"]["trust_domain"] == "example.org", "what it does not name stays"
 
@@ -456,6 +517,16 @@ def test_an_overlay_reaches_the_configuration_and_the_pods_of_the_agents(rendere
     assert configuration["agent"]["trust_bundle_path"], "what it does not name stays"
     (agent,) = (item for item in rendered.applied("overlaid") if item["kind"] == "DaemonSet")
     assert pod(agent)["hostAliases"] == [{"ip": "192.0.2.5", "hostnames": ["spire.example"]}]
+
+
+@pytest.mark.parametrize(
+    ("case", "policy"), [("packages", "Local"), ("nodes", "Cluster"), ("balanced", "Local"), ("inside", None)]
+)
+def test_the_server_sees_who_attests_where_its_address_leads_to_its_node(
+    rendered: Rendered, case: str, policy: str | None
+) -> None:
+    service = next(item for item in rendered.applied(case) if item["kind"] == "Service")
+    assert service["spec"].get("externalTrafficPolicy") == policy
 
 
 def test_storage_class_and_size(rendered: Rendered) -> None:
@@ -599,6 +670,15 @@ def test_only_a_stock_envoy_is_spared_istios_own_filters(rendered: Rendered) -> 
     official, packages = (rendered.value(mode, "istio", "overlay")["spec"]["values"]["pilot"]["env"] for mode in MODES)
     assert "PILOT_ENABLE_ALPN_FILTER" not in official
     assert packages["PILOT_ENABLE_ALPN_FILTER"] == "false"
+
+
+def test_overlays_of_a_user_come_behind_ours(rendered: Rendered) -> None:
+    ours, theirs = rendered.value("namespaces", "istio", "overlay")["spec"]["components"]["pilot"]["k8s"]["overlays"]
+    assert [patch["value"] for patch in ours["patches"]] == ["--grpcAddr="], "the plain port stays closed"
+    assert theirs["patches"] == [MINE]
+    (only,) = rendered.value("packages", "istio", "overlay")["spec"]["components"]["pilot"]["k8s"]["overlays"]
+    assert only == {**ours, "name": "istiod"}
+    assert ours["name"] == "istiod-next", "a revision has a Deployment of its own"
 
 
 @pytest.mark.parametrize("mode", MODES)

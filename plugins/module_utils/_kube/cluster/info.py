@@ -13,6 +13,7 @@ from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec, kubectl_spec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, ProcessTimeout, TrustmeshError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._input import HOST, is_host, is_name
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kubectl import Access, access_of, kubectl_argv
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import Completed, LocalProcess
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
@@ -48,7 +49,7 @@ def run(params: Mapping[str, Any], _check_mode: bool) -> Outcome:
                 "kubeconfig": "" if access.host else access.kubeconfig or "",
                 "context": context,
                 "server": server,
-                "nodes": sorted(map(_node, nodes), key=lambda node: (node["role"] != "control-plane", node["name"])),
+                "nodes": sorted(map(node, nodes), key=lambda one: (one["role"] != "control-plane", one["name"])),
                 # Who may read the nodes may not always list these.
                 "namespaces": None if isinstance(namespaces, str) else [_namespace(item) for item in namespaces],
             }
@@ -99,11 +100,16 @@ def _namespace(item: Mapping[str, Any]) -> dict[str, Any]:
     return {"name": item["metadata"]["name"], "labels": item["metadata"].get("labels") or {}}
 
 
-def _node(item: Mapping[str, Any]) -> dict[str, str]:
+def node(item: Mapping[str, Any]) -> dict[str, str]:
+    """What is told of a node, or a refusal: its API server may be another's, and may say what it likes."""
     addresses = {entry["type"]: entry["address"] for entry in item["status"].get("addresses", [])}
     roles = [key.removeprefix(_ROLE_LABEL) for key in item["metadata"].get("labels", {}) if key.startswith(_ROLE_LABEL)]
-    return {
-        "name": item["metadata"]["name"],
-        "role": sorted(roles)[0] if roles else "worker",
-        "address": addresses.get("ExternalIP") or addresses.get("InternalIP", ""),
-    }
+    name, address = item["metadata"]["name"], addresses.get("ExternalIP") or addresses.get("InternalIP", "")
+    # Both go into configurations elsewhere, the name into SPIFFE IDs too.
+    for what, value, good in (("name", name, is_name(name)), ("address", address, not address or is_host(address))):
+        if not good:
+            raise TrustmeshError(
+                f"The cluster's API server has told of a node with the {what} {str(value)[:80]!r}, which is not {HOST}."
+                " Nothing was done with it: find out who put it there."
+            )
+    return {"name": name, "role": sorted(roles)[0] if roles else "worker", "address": address}

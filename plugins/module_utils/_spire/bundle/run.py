@@ -77,6 +77,7 @@ def spec() -> ArgumentSpec:
             "acknowledge_entry_deletion": {"type": "bool", "default": False},
         },
         public=["bundles"],
+        free=["bundle"],
     ).merge(spire_spec())
 
 

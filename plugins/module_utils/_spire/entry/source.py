@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._input import unclean
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._json import loads
 
 _NAMES = {str: "text", int: "a whole number", bool: "true or false", list: "a list of texts", dict: "a mapping"}
@@ -35,6 +36,10 @@ def read_entries(path: str, fields: Mapping[str, Mapping[str, Any]]) -> list[dic
     required = [name for name, field in fields.items() if field.get("required")]
     for index, item in enumerate(value):
         _check(index, item, types, required)
+    # The runner has looked at the options, and so at the file's name alone.
+    wrong = unclean({"src": value})
+    if wrong:
+        raise InputError(" ".join(wrong))
     return value
 
 

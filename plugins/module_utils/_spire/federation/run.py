@@ -83,6 +83,7 @@ def spec() -> ArgumentSpec:
             "delete_bundles": {"type": "bool", "default": False},
         },
         public=["relationships"],
+        free=["bundle"],
     ).merge(spire_spec())
 
 

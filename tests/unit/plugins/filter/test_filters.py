@@ -110,3 +110,26 @@ def test_what_is_wrong_with_objects_is_told() -> None:
 def test_what_is_no_input_at_all_is_told_too(name: str, value: Any) -> None:
     with pytest.raises(AnsibleFilterError, match=f"{name.removeprefix('object_')}: this is no input for it"):
         FILTERS[name](value)
+
+
+# What goes into files and objects
+
+
+@pytest.mark.parametrize(
+    ("image", "policy"),
+    [
+        ("localhost/trustmesh/envoy:1.40.0", "Never"),
+        ("localhost:5000/envoy:1.40.0", "IfNotPresent"),
+        ("docker.io/localhost/envoy@sha256:00", "IfNotPresent"),
+        ("", "IfNotPresent"),
+    ],
+)
+def test_a_node_asks_no_registry_for_what_was_made_here(image: str, policy: str) -> None:
+    assert FILTERS["pull_policy"](image) == policy
+
+
+def test_values_and_places_are_judged_by_their_names() -> None:
+    assert FILTERS["unclean"]({"a": ["b", "c\n"], "d": "e\n"}, ["d"]) == [
+        "a[1]: it holds a line break or another character that no name has."
+    ]
+    assert FILTERS["place_faults"]({"a_port": "1", "an_address": "b c"})[0].startswith("an_address: 'b c' is not")

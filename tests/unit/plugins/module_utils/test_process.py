@@ -49,6 +49,48 @@ def test_a_program_that_cannot_be_run_is_named_with_what_to_do(tmp_path: Path) -
 _FOREIGN_ELF = b"\x7fELF\x01\x02\x01" + bytes(9) + b"\x00\x02\x00\x02\x00\x00\x00\x01" + bytes(64)
 
 
+def _gone(child: Path) -> None:
+    """See that the process whose number is in this file ends."""
+    stat = Path("/proc") / child.read_text().strip() / "stat"
+    limit = time.monotonic() + 5
+    # Gone at once, or as soon as the kernel gets to it: a zombie that waits for its parent is gone too.
+    while stat.exists() and stat.read_text().split()[2] != "Z":
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("stream", ["1", "2"])
+def test_a_command_that_floods_is_stopped_with_its_children(stream: str, tmp_path: Path) -> None:
+    child = tmp_path / "child"
+    flood = f'yes >&{stream} & echo $! > "{child}"; exec yes >&{stream}'
+    started = time.monotonic()
+    with pytest.raises(ProcessError, match=r"^bash -c .* printed more than 1000000 bytes and was stopped") as caught:
+        LocalProcess(limit=1_000_000).run(["bash", "-c", flood], timeout=60)
+    assert not isinstance(caught.value, ProcessTimeout)
+    assert time.monotonic() - started < 10
+    _gone(child)
+
+
+def test_what_is_printed_up_to_the_limit_is_read() -> None:
+    done = LocalProcess(limit=1_000_000).run(["head", "-c", "1000000", "/dev/zero"], timeout=10)
+    assert len(done.check("Reading").stdout) == 1_000_000
+
+
+def test_a_pod_that_floods_is_stopped_as_well(tmp_path: Path) -> None:
+    kubectl = tmp_path / "kubectl"
+    kubectl.write_text("#!/bin/sh\nexec yes\n")
+    kubectl.chmod(0o755)
+    pod = PodProcess("pod/a", "b", kubectl=str(kubectl), local=LocalProcess(limit=1_000_000))
+    with pytest.raises(ProcessError, match="printed more than 1000000 bytes"):
+        pod.run(["curl"], timeout=60)
+
+
+def test_much_input_to_a_command_that_answers_meanwhile_and_to_one_that_reads_none() -> None:
+    much = "x" * 3_000_000
+    assert LocalProcess().run(["cat"], much, 30).stdout == much
+    assert LocalProcess().run(["true"], much, 30).rc == 0
+
+
 def test_bytes_that_are_not_utf_8_stay_recognizable() -> None:
     done = LocalProcess().run(["printf", r"a\377"], timeout=5)
     assert done.stdout.encode(errors="surrogateescape") == b"a\xff"
@@ -60,11 +102,7 @@ def test_at_the_limit_the_command_and_its_children_are_stopped(tmp_path: Path) -
     with pytest.raises(ProcessTimeout, match=r"did not end within 0\.5 s"):
         LocalProcess().run(["sh", "-c", f"sleep 60 & echo $! > {child}; wait"], timeout=0.5)
     assert time.monotonic() - started < 5
-    stat = Path("/proc") / child.read_text().strip() / "stat"
-    # Gone at once, or as soon as the kernel gets to it: a zombie that waits for its parent is gone too.
-    while stat.exists() and stat.read_text().split()[2] != "Z":
-        assert time.monotonic() - started < 5
-        time.sleep(0.01)
+    _gone(child)
 
 
 def test_in_a_pod_the_command_goes_through_kubectl_exec(tmp_path: Path) -> None:

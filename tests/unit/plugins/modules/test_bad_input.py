@@ -56,7 +56,7 @@ CONNECTION: tuple[Case, ...] = (
     ({"pod": LONG}, ("pod:", "is no pod")),
     ({"pod": "x", "pod_selector": "a=b"}, ("mutually exclusive", "pod", "pod_selector")),
     ({"pod_selector": ""}, ("pod_selector:", "it is empty")),
-    ({"pod_selector": "a=b\n"}, ("pod_selector:", "blanks around it")),
+    ({"pod_selector": "a=b\n"}, ("pod_selector:", "line break")),
     ({"pod_selector": "a=b\nc=d"}, ("pod_selector:", "line break")),
     ({"pod": "x", "namespace": ""}, ("namespace:", "it is empty")),
     ({"pod": "x", "namespace": "A"}, ("namespace:", "'A'", "no name of Kubernetes")),
@@ -87,6 +87,8 @@ CONNECTION: tuple[Case, ...] = (
     ({"timeout": -5}, ("timeout: -5", "not a positive number of seconds")),
     ({"timeout": "soon"}, ("timeout", "int")),
     ({"wait_timeout": -1}, ("wait_timeout: -1", "Give a number of seconds")),
+    ({"binary": "{{ forgotten }}"}, ("binary:", "«{{»", "nobody filled in")),
+    ({"pod": "x", "namespace": "{% if x %}"}, ("namespace:", "«{%»")),
     ({"sokcet_path": "/tmp/x"}, ("sokcet_path", "Supported parameters", "socket_path")),
 )
 
@@ -186,6 +188,15 @@ OWN: dict[str, tuple[Case, ...]] = {
         (entries(downstream=True), ("entries[1].downstream", "acknowledge_privileged")),
         (entries(admin="maybe"), ("entries[1]", "admin", "bool")),
         (entries(store_svid=True, selectors=["a:b", "c:d"]), ("entries[1].store_svid", "one type")),
+        (entries(hint="a\nb"), ("entries[1].hint:", "line break")),
+        (entries(hint="{{ forgotten }}"), ("entries[1].hint:", "«{{»")),
+        (entries(selectors=["unix:uid:1", "unix:path:/a\0b"]), ("entries[1].selectors[1]:", "zero byte")),
+        (entries(selectors=["k8s:ns:{{ ns }}"]), ("entries[1].selectors[0]:", "«{{»")),
+        (entries(dns_names=["a.org\n"]), ("entries[1].dns_names[0]:", "line break")),
+        (
+            src("lines.json", json.dumps([ENTRY, {**ENTRY, "hint": "a\nb"}])),
+            ("src[1].hint:", "line break"),
+        ),
         (entries(hint="h" * 1025), ("entries[1].hint", "1024 bytes")),
         (entries(dns_names=["UPPER"]), ("entries[1].dns_names", "'UPPER'")),
         (entries(dns_names=["a..b"]), ("entries[1].dns_names", "'a..b'")),

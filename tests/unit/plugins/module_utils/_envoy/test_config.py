@@ -311,6 +311,29 @@ def test_every_cluster_that_is_named_is_there() -> None:
             " above, fix that and run again; else give address and port.",
         ),
         (
+            {"upstream": {"address": '6.6.6.6", port_value: 80}}}'}},
+            "envoy_instances: quote-envoy: upstream app: address: '6.6.6.6\", port_value: 80}}}' is not an IP address"
+            " or a DNS name of letters, digits, dots and dashes (RFC 1123).",
+        ),
+        (
+            {"upstream": {"port": 65536}},
+            "envoy_instances: quote-envoy: upstream app: port: '65536' is not a port from 1 to 65535.",
+        ),
+        (
+            {"upstream": {"server_name": "a b"}},
+            "envoy_instances: quote-envoy: upstream app: server_name: 'a b' is not an IP address or a DNS name of"
+            " letters, digits, dots and dashes (RFC 1123).",
+        ),
+        (
+            {"listener": {"address": "everywhere"}},
+            "envoy_instances: quote-envoy: listener inbound: its address is 'everywhere'. Envoy listens on an IP"
+            " address, such as 127.0.0.1.",
+        ),
+        (
+            {"listener": {"port": 0}},
+            "envoy_instances: quote-envoy: listener inbound: its port is '0'. Give one from 1 to 65535.",
+        ),
+        (
             {"upstream": {"protocol": "udp"}},
             "envoy_instances: quote-envoy: upstream app: protocol is 'udp'. Known: http, http2, tcp.",
         ),

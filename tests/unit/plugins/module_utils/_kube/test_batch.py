@@ -266,6 +266,54 @@ def test_where_a_service_is_reached(item: Data, address: str | None, at: str | N
     assert batch.endpoints([item], address) == wanted
 
 
+EVIL = (
+    '6.6.6.6", port_value: 80}}}',
+    "a b",
+    "lb.example\n",
+    "http://lb.example",
+    "{{ x }}",
+    "-a",
+    "fe80::1%x y",
+    ["a"],
+)
+
+
+@pytest.mark.parametrize("evil", EVIL)
+def test_another_cluster_tells_an_address_or_nothing(evil: Any) -> None:
+    for field in ("ip", "hostname"):
+        with pytest.raises(InputError, match=r"^The API server of the Service demo/s has told the address"):
+            batch.endpoints([service("s", "LoadBalancer", [{field: evil}])], None)
+    with pytest.raises(InputError, match=r"^The API server of the Service demo/s has told the address"):
+        batch.endpoints([service("s", "NodePort")], evil)
+
+
+@pytest.mark.parametrize("evil", [0.5, 65536, -1, "80 }", "80\n", [80]])
+def test_another_cluster_tells_a_port_or_nothing(evil: Any) -> None:
+    ports = [{"name": "x", "port": evil, "nodePort": evil}]
+    for kind in ("NodePort", "LoadBalancer"):
+        with pytest.raises(InputError, match=r"^The API server of the Service demo/s has told the port"):
+            batch.endpoints([service("s", kind, [{"ip": "192.0.2.1"}], ports)], "192.0.2.1")
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        ({"name": "a\nb"}, "metadata.name"),
+        ({"namespace": "{{ x }}"}, "metadata.namespace"),
+        ({"labels": {"app": "a\nb"}}, "metadata.labels.app"),
+    ],
+)
+def test_names_of_objects_hold_no_line_break_and_no_template(change: Data, place: str) -> None:
+    item = made("ConfigMap", "c")
+    item["metadata"] |= change
+    with pytest.raises(InputError, match=rf"^tests: object 2, of kind 'ConfigMap': {place}: it holds"):
+        batch.batch([of("tests", space(), item)])
+
+
+def test_what_is_in_an_object_is_its_owners() -> None:
+    batch.batch([of("tests", made("ConfigMap", "c", data={"a": "several\nlines and {{ templates }}"}))])
+
+
 def test_the_first_port_has_the_name_of_the_service() -> None:
     ports = [{"name": "grpc", "port": 8081, "nodePort": 30081}, {"name": "bundle", "port": 8443, "nodePort": 30443}]
     assert batch.endpoints([service("s", "NodePort", ports=ports)], "192.0.2.1") == {

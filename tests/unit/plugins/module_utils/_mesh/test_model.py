@@ -395,6 +395,18 @@ def test_a_port_too_high_for_a_local_one() -> None:
             {"one": {"kubernetes_cluster_name": "two"}},
             "inventory: two and one are both the cluster two. Give each its own kubernetes_cluster_name.",
         ),
+        (
+            meshes.TWO,
+            {"two": {"kubernetes_cluster": {"address": "192.0.2.1, b: c"}}},
+            "kubernetes_cluster of two: address is '192.0.2.1, b: c', expected an IP address or a DNS name of letters,"
+            " digits, dots and dashes (RFC 1123).",
+        ),
+        (
+            meshes.TWO,
+            {"two": {"kubernetes_objects_endpoints": {"a/b": "lb.example:0"}}},
+            "kubernetes_objects_endpoints of two: 'a/b' is at 'lb.example:0', expected an IP address or a DNS name of"
+            " letters, digits, dots and dashes (RFC 1123), a colon and a port from 1 to 65535.",
+        ),
     ],
 )
 def test_hosts_that_do_not_fit_together(groups: Any, variables: Any, text: str) -> None:

@@ -175,6 +175,8 @@ def place(**fields: str) -> dict[str, str]:
         ([place(), place()], r"endpoints\[1\]: the name 'a' is taken by endpoints\[0\]"),
         ([place(address="b")], r"endpoints\[0\] \('a'\): address is 'b', expected host:port"),
         ([place(address="b:99999")], "expected host:port"),
+        ([place(address="a_b:80")], "expected host:port"),
+        ([place(address="0x7f.1:80")], "expected host:port"),
         ([place(url="ftp://b")], "expected a URL"),
         ([place(url="http://user:secret@b/")], "expected a URL"),
         ([place(spiffe_id="spiffe://TD/x")], "expected a SPIFFE ID"),

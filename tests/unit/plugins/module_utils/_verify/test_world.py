@@ -117,9 +117,10 @@ def test_a_root_is_read_in_its_cluster() -> None:
 
 def test_a_command_runs_in_the_cluster_of_its_endpoint(world: World) -> None:
     east, west = world.process("a"), world.process("b", "istio-proxy")
-    assert east == PodProcess("deploy/a", "default", None, "kubectl", "/e", None)
-    assert west == PodProcess("deploy/b", "default", "istio-proxy", "/bin/kubectl", None, "w")
-    assert world.process("here") == world.process("spire_west") == LocalProcess()
+    little = LocalProcess(limit=8 * 1024 * 1024)
+    assert east == PodProcess("deploy/a", "default", None, "kubectl", "/e", None, little)
+    assert west == PodProcess("deploy/b", "default", "istio-proxy", "/bin/kubectl", None, "w", little)
+    assert world.process("here") == world.process("spire_west") == little, "what answers may print without an end"
 
 
 def test_a_used_token_goes_to_the_server_that_the_endpoint_is(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
