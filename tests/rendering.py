@@ -370,8 +370,10 @@ CASES = {
                 "spec": {
                     "revision": "next",
                     "components": {
-                        "pilot": {"k8s": {"overlays": [{"kind": "Deployment", "name": "istiod-next", "patches": [MINE]}]}}
-                    }
+                        "pilot": {
+                            "k8s": {"overlays": [{"kind": "Deployment", "name": "istiod-next", "patches": [MINE]}]}
+                        }
+                    },
                 }
             },
             "istio_enforce": "namespaces",
