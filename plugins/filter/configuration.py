@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._envoy import beside
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._envoy import config as envoy
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, TrustmeshError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._input import place_faults, unclean
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire import configuration as spire
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire import resources
@@ -44,6 +45,14 @@ def envoy_faults(instances: list[Mapping[str, Any]], addresses: bool = True) -> 
     return [text for instance in instances for text in envoy.faults(instance, addresses)]
 
 
+def beside_faults(instances: list[Mapping[str, Any]], found: str) -> list[str]:
+    """What is not as an inventory says of workloads that exist."""
+    try:
+        return beside.beside_faults(instances, found)
+    except TrustmeshError as error:
+        raise AnsibleFilterError(error.message) from error
+
+
 def problems(conditions: list[Any]) -> list[str]:
     """The texts of the conditions that do not hold."""
     return [text for holds, text in conditions if not holds]
@@ -63,6 +72,8 @@ class FilterModule:
             "envoy_configuration": envoy_configuration,
             "envoy_faults": envoy_faults,
             "attachments": envoy.attachments,
+            "beside_stubs": beside.stubs,
+            "beside_faults": beside_faults,
             "registrar_resources": resources.resources,
             "registrar_faults": resources.faults,
             "unregistered": resources.unregistered,

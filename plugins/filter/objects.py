@@ -38,6 +38,7 @@ class FilterModule:
             "object_removal": batch.removal,
             "object_answers": batch.answers,
             "unwanted_objects": batch.unwanted,
+            "known_kinds": batch.known_kinds,
             "service_endpoints": batch.endpoints,
             "foreign_namespaces": batch.foreign_namespaces,
             "unused_namespaces": batch.unused_namespaces,

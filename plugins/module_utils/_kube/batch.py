@@ -243,6 +243,15 @@ def unwanted(found: str, wanted: Iterable[str]) -> str:
     return _text(gone)
 
 
+def known_kinds(kinds: Sequence[str], apis: Mapping[str, Any]) -> list[str]:
+    """Of ``kinds`` (``plural.group``), those whose group the cluster serves; all where nobody has asked (no ``apis``).
+
+    ``apis`` is by version, as the module k8s_cluster_info tells it.
+    """
+    groups = {version.rpartition("/")[0] for version in apis}
+    return [kind for kind in kinds if not groups or "." not in kind or kind.partition(".")[2] in groups]
+
+
 def with_pod_template(objects: Iterable[KubeObject], overlay: Mapping[str, Any]) -> list[KubeObject]:
     """Return ``objects`` with ``overlay`` merged into the pod template of each workload. Lists are replaced."""
     found = []

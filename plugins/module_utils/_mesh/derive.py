@@ -190,6 +190,8 @@ def _envoy(mesh: Mesh, workload: Workload) -> Data:
     else:
         kind, _slash, name = workload.pod.rpartition("/")
         instance["beside"] = {"kind": KINDS[kind], "name": name, "existing": workload.app == EXISTING}
+        if workload.app == EXISTING and workload.tools:
+            instance["beside"]["container"] = workload.container
         instance["listeners"] = [
             {
                 "name": f"to-{callee.name}",

@@ -607,7 +607,8 @@ def _judge_names(mesh: Mesh, faults: Faults) -> None:
         if not workload.envoy:
             continue
         ports: dict[int | None, str] = {}
-        for callee in mesh.callees_of(workload):
+        # One without a port has been told of already.
+        for callee in (callee for callee in mesh.callees_of(workload) if callee.port is not None):
             if callee.local_port is None or callee.local_port in ports:
                 faults.add(
                     f"trustmesh_workloads: {callee.name}: {workload.name} reaches it at a port of its own loopback"

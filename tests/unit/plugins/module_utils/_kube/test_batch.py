@@ -376,3 +376,10 @@ def test_pods_with_dead_tokens_are_renewed() -> None:
     old["spec"]["template"]["spec"]["serviceAccountName"] = "till"
     (patch,) = batch.answers(answered(account, old))["renew"]
     assert patch["metadata"] == {"name": "a", "namespace": "demo"}
+
+
+def test_kinds_that_a_cluster_does_not_know_yet_are_not_asked_for() -> None:
+    kinds = ["services", "networkpolicies.networking.k8s.io", "sidecars.networking.istio.io"]
+    assert batch.known_kinds(kinds, {}) == kinds
+    assert batch.known_kinds(kinds, {"v1": {}, "networking.k8s.io/v1": {}}) == kinds[:2]
+    assert batch.known_kinds(kinds, {"v1": {}, "networking.k8s.io/v1": {}, "networking.istio.io/v1": {}}) == kinds

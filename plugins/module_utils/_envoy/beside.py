@@ -1,0 +1,73 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to this collection: it may change in any release.
+"""Workloads that exist, as they are and as an inventory says they are. Pure.
+
+What is said wrongly of them shows up minutes later as an identity that nobody gets, so it is compared before.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.codec import parse_list
+
+Data = dict[str, Any]
+
+
+def stubs(instances: Sequence[Mapping[str, Any]]) -> str:
+    """Return the workloads that ``instances`` stand beside, for ``kubectl get -f -``."""
+    items = [
+        {
+            "apiVersion": "apps/v1",
+            "kind": instance["beside"]["kind"],
+            "metadata": {"name": instance["beside"]["name"], "namespace": instance["namespace"]},
+        }
+        for instance in instances
+    ]
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+
+
+def beside_faults(instances: Sequence[Mapping[str, Any]], found: str) -> list[str]:
+    """Return what is not as it is said, a text for each, with the field of ``trustmesh_workloads`` that says it.
+
+    ``found`` is what kubectl printed of the workloads of :func:`stubs`.
+    """
+    there = {
+        (item["kind"], item["metadata"]["namespace"], item["metadata"]["name"]): item
+        for item in parse_list(found, "Reading workloads that exist")
+    }
+    return [text for instance in instances for text in _faults(instance, there)]
+
+
+def _faults(instance: Mapping[str, Any], there: Mapping[tuple[str, str, str], Data]) -> list[str]:
+    beside, namespace = instance["beside"], instance["namespace"]
+    workload = there.get((beside["kind"], namespace, beside["name"]))
+    where = f"{beside['kind']} {beside['name']} in the namespace {namespace}"
+    if workload is None:
+        return [
+            f"There is no {where}, beside which the Envoy {instance['name']} is to stand. Correct pod or namespace."
+        ]
+    template = workload["spec"]["template"]
+    faults = []
+    account = template["spec"].get("serviceAccountName") or "default"
+    expected = instance.get("service_account")
+    if expected and account != expected:
+        faults.append(
+            f"{where}: its pods run under the service account {account}, and {expected} is said. Correct it."
+        )
+    labels = template["metadata"].get("labels") or {}
+    missing = [f"{key}={value}" for key, value in (instance.get("labels") or {}).items() if labels.get(key) != value]
+    if missing:
+        has = ", ".join(f"{key}={value}" for key, value in sorted(labels.items())) or "none"
+        faults.append(f"{where}: its pods do not carry {', '.join(missing)}. Correct labels; they have: {has}.")
+    names = [container["name"] for container in template["spec"]["containers"]]
+    if beside.get("container") and beside["container"] not in names:
+        faults.append(
+            f"{where}: there is no container {beside['container']} in its pods. Correct container; there are:"
+            f" {', '.join(names)}."
+        )
+    return faults
