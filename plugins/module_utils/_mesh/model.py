@@ -453,8 +453,9 @@ def _fill(name: str, given: Mapping[str, Any], host: Host, traits: App, app: str
 
 def _probe_path(traits: App, paths: Sequence[str]) -> str:
     """Where the application says who it is, if callers may ask that."""
-    own = traits.answers_at or "/"
-    return own if not paths or own in paths else paths[0]
+    if paths and traits.answers_at not in paths:
+        return paths[0]
+    return traits.answers_at or "/"
 
 
 def _read_callers(
