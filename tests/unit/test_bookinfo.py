@@ -69,6 +69,16 @@ def start(service: str, port: int, *options: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(argv, env=CLEAN)
 
 
+@contextlib.contextmanager
+def ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """End a process in any case."""
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
 def wait_for(port: int) -> None:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
@@ -446,13 +456,12 @@ def test_a_back_end_that_is_silent_is_not_waited_for() -> None:
         port = free.getsockname()[1]
         free.close()
         where = f"http://{HERE}:{silent.getsockname()[1]}"
-        with start("reviews", port, "--version=v3", f"--ratings={where}") as process:
+        with ended(start("reviews", port, "--version=v3", f"--ratings={where}")):
             wait_for(port)
             before = time.monotonic()
             reviews = ask(port, "/reviews/0").data["reviews"]
             assert 2 < time.monotonic() - before < 10
             assert all(set(item["rating"]) == {"error"} for item in reviews)
-            process.kill()
 
 
 # Callers that nobody should believe
@@ -553,6 +562,19 @@ def test_hostile_requests_are_refused_and_not_repeated(
 # How it begins and ends
 
 
+def test_it_always_ends_when_it_is_told() -> None:
+    # Whatever its threads do at that moment.
+    for _time in range(10):
+        with socket.socket() as free:
+            free.bind((HERE, 0))
+            port = free.getsockname()[1]
+        process = start("details", port)
+        with ended(process):
+            wait_for(port)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0
+
+
 def test_it_ends_when_it_is_told_and_answers_what_has_begun() -> None:
     with socket.socket() as slow, socket.socket() as free:
         slow.bind((HERE, 0))
@@ -561,7 +583,7 @@ def test_it_ends_when_it_is_told_and_answers_what_has_begun() -> None:
         port = free.getsockname()[1]
         free.close()
         process = start("reviews", port, "--version=v2", f"--ratings=http://{HERE}:{slow.getsockname()[1]}")
-        with process:
+        with ended(process):
             wait_for(port)
             idle = socket.create_connection((HERE, port), 20)
             client = socket.create_connection((HERE, port), 20)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import signal
-import threading
 from urllib.parse import urlsplit
 
 from books import COLORS, Details, Ratings, Reviews
@@ -68,10 +67,7 @@ def _options() -> argparse.Namespace:
 
 def main() -> None:
     options = _options()
-    end = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: end.set())
-    Server((options.address, options.port), _service(options)).serve_until(end)
+    Server((options.address, options.port), _service(options)).serve_until(signal.SIGTERM, signal.SIGINT)
 
 
 if __name__ == "__main__":

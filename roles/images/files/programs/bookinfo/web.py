@@ -13,6 +13,7 @@ import http.client
 import http.server
 import json
 import re
+import signal
 import socketserver
 import sys
 import threading
@@ -304,10 +305,15 @@ class Server(http.server.ThreadingHTTPServer):
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)
 
-    def serve_until(self, end: threading.Event) -> None:
-        """Serve until the end is told, and then answer what has begun."""
+    def serve_until(self, *ends: signal.Signals) -> None:
+        """Serve until one of these signals comes, and then answer what has begun."""
+        # They are waited for and not handled: a handler may never run while the first thread waits for something else.
+        # There is one nevertheless, since the first process of a container gets no signal that nothing handles.
+        signal.pthread_sigmask(signal.SIG_BLOCK, ends)
+        for one in ends:
+            signal.signal(one, lambda *_: None)
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
-        end.wait()
+        signal.sigwait(ends)
         self.ending = True
         self.shutdown()
         self.server_close()
