@@ -19,7 +19,6 @@ Data = dict[str, Any]
 
 PLANNED: Mapping[str, App] = {
     **APPS,
-    **{name: App(port=9080, listens=9080) for name in ("productpage", "details", "reviews", "ratings")},
     "helloworld": App(port=5000, listens=5000),
     "echo": App(port=80, listens=8080, shows_callers=True),
     "gateway": App(port=80, listens=8080),

@@ -86,7 +86,32 @@ MIXED = meshes.mesh(
 """Every kind of workload, and hosts with and without a mesh."""
 
 
+BOOKS = meshes.mesh(
+    {
+        **{name: {"host": "one", "namespace": "books", "app": name} for name in ("productpage", "details", "ratings")},
+        **{
+            f"reviews-{version}": {
+                **{"host": "one", "namespace": "books", "app": "reviews", "service": "reviews"},
+                "labels": {"version": version},
+            }
+            for version in ("v1", "v2", "v3")
+        },
+        "reader": {"host": "one", "namespace": "readers", **CLIENT},
+        "nobody": {"host": "one", "namespace": "nobodies", "identity": False, **CLIENT},
+    },
+    {
+        "productpage": ["reader"],
+        "details": ["productpage"],
+        "reviews": ["productpage"],
+        "ratings": ["reviews-v2", "reviews-v3"],
+    },
+    meshes.ONE,
+    {"one": {"kubernetes_cluster": meshes.node(1)}},
+)
+"""Bookinfo in a mesh, with an account for each of three that share a Service."""
+
 MESHES = {
+    "books": BOOKS,
     "blue_green": meshes.of_inventory(ROOT / "inventories" / "blue_green"),
     "own": meshes.of_inventory(ROOT / "examples" / "own"),
     "mixed": MIXED,

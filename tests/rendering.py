@@ -57,7 +57,7 @@ RENDERED: dict[str, dict[str, str]] = {
     "spire_agent": {"conf": "__spire_agent_configuration", "late_problems": "__spire_agent_late_problems"},
     "envoy": {"configs": "__envoy_configurations"},
     "istio": {"overlay": "__istio_rendered_overlay", "problems": "__istio_problems"},
-    "demo_app": {},
+    "demo_app": {"problems": "__demo_app_problems"},
     "kubernetes_objects": {
         "pending": "kubernetes_objects_pending | default([])",
         "batch": "(kubernetes_objects_pending | default([]) + kubernetes_objects_secrets | default([]))"
@@ -221,6 +221,7 @@ MINE = {"path": "spec.template.metadata.annotations.mine", "value": "yes"}
 """A patch of istiod that a user wants."""
 LISTED = ["spiffe://example.org/a", "spiffe://example.org/b"]
 QUOTE = {"name": "quote", "namespace": "quotes", "app": "quote", "mesh": False, "port": 8080}
+REVIEWS = {"namespace": "books", "app": "reviews", "mesh": False, "port": 9080}
 FRONT = {
     "name": "envoy",
     "namespace": "quotes",
@@ -292,6 +293,22 @@ CASES = {
             "istio_authorization_policies": [CALLERS, {**CALLERS, "name": "old", "state": "absent"}],
         },
         attestor="k8s_psat",
+    ),
+    "books": Case(
+        "packages",
+        ("demo_app",),
+        {
+            "demo_app_workloads": [
+                {
+                    **REVIEWS,
+                    "name": "reviews-v1",
+                    "service": {"name": "reviews", "port": 9080, "selector": {"app": "reviews"}},
+                },
+                {**REVIEWS, "name": "reviews-v4", "labels": {"version": "v4"}},
+                {**REVIEWS, "name": "page", "app": "productpage", "upstreams": {"ratings": "http://127.0.0.1:1"}},
+                {**REVIEWS, "name": "other", "upstreams": {"details": "http://a", "ratings": "http://b"}},
+            ],
+        },
     ),
     "registrar": Case(
         "packages",

@@ -56,9 +56,7 @@ def _faults(instance: Mapping[str, Any], there: Mapping[tuple[str, str, str], Da
     account = template["spec"].get("serviceAccountName") or "default"
     expected = instance.get("service_account")
     if expected and account != expected:
-        faults.append(
-            f"{where}: its pods run under the service account {account}, and {expected} is said. Correct it."
-        )
+        faults.append(f"{where}: its pods run under the service account {account}, and {expected} is said. Correct it.")
     labels = template["metadata"].get("labels") or {}
     missing = [f"{key}={value}" for key, value in (instance.get("labels") or {}).items() if labels.get(key) != value]
     if missing:

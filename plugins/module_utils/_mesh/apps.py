@@ -10,7 +10,7 @@ What they consist of (image, arguments, files) stands in the role that runs them
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 EXISTING = "existing"
 ENVOY = "envoy"
@@ -30,6 +30,26 @@ class App:
     """A key that is in its JSON answer, by which the proof knows that it was this application that answered."""
     shows_callers: bool = False
     """Whether its answer holds the header x-forwarded-client-cert that it got."""
+    answers_at: str | None = None
+    """The path at which it answers so. None: at every path."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Labels that its pods always have: the inventory's are laid over them."""
+    asks: tuple[str, ...] = ()
+    """The applications that it asks, each of which it finds by a Service of that name unless it is told where."""
+
+
+def _bookinfo(name: str, path: str, key: str, *asks: str) -> App:
+    """A service of Bookinfo. All have the port, and the labels by which Istio tells versions apart."""
+    return App(
+        port=9080,
+        listens=9080,
+        tools=("curl", "python3"),
+        answers=key,
+        shows_callers=True,
+        answers_at=path,
+        labels={"app": name, "version": "v1"},
+        asks=asks,
+    )
 
 
 APPS: Mapping[str, App] = {
@@ -37,4 +57,9 @@ APPS: Mapping[str, App] = {
     ENVOY: App(port=80, listens=8080),
     "client": App(tools=("curl", "python3")),
     "quote": App(port=80, listens=8080, answers="quote", shows_callers=True),
+    # The page shows what others know. That it is there does not depend on them.
+    "productpage": _bookinfo("productpage", "/health", "status", "details", "reviews", "ratings"),
+    "details": _bookinfo("details", "/details/0", "author"),
+    "reviews": _bookinfo("reviews", "/reviews/0", "reviews", "ratings"),
+    "ratings": _bookinfo("ratings", "/ratings/0", "ratings"),
 }

@@ -282,8 +282,30 @@ def demo_apps(mesh: Mesh, host: str) -> list[Data]:
         elif workload.mesh and workload.port is not None:
             # Where nothing asks who calls, nobody may.
             app["service"] = {"name": workload.service, "port": workload.port}
+            if len(mesh.sharing(workload)) > 1:
+                app["service"]["selector"] = mesh.in_common(workload)
+        if upstreams := _asked(mesh, workload):
+            app["upstreams"] = upstreams
         found.append(app)
     return found
+
+
+def _asked(mesh: Mesh, workload: Workload) -> dict[str, str]:
+    """Where those are that an application asks, as far as that is not at a Service of their name beside it."""
+    found: dict[str, str] = {}
+    for callee in mesh.callees_of(workload):
+        beside = callee.host == workload.host and callee.namespace == workload.namespace
+        usual = beside and callee.guard == "mesh" and callee.service == callee.app and callee.port == callee.traits.port
+        if callee.app in workload.traits.asks and not usual:
+            found.setdefault(callee.app, way_to(callee))
+    return found
+
+
+def way_to(callee: Workload) -> str:
+    """Where callers send requests for ``callee``: to their own Envoy, or into the mesh."""
+    if callee.guard == "envoy":
+        return f"http://127.0.0.1:{callee.local_port}"
+    return f"http://{callee.dns}:{callee.port}"
 
 
 def federation(mesh: Mesh, server: str) -> list[Data]:

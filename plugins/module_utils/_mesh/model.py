@@ -10,7 +10,7 @@ Everything is read and refused here, and all faults are told at once, before any
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -140,6 +140,16 @@ class Workload:
         return "envoy" if self.has_envoy else None
 
     @property
+    def answer_key(self) -> str | None:
+        """A key of its JSON answer to the proof, by which the proof knows that it was this application."""
+        return self.traits.answers if self.traits.answers_at in (None, self.probe_path) else None
+
+    @property
+    def shows_callers(self) -> bool:
+        """Whether its answer to the proof says who was forwarded as the caller."""
+        return self.traits.shows_callers and self.traits.answers_at in (None, self.probe_path)
+
+    @property
     def dns(self) -> str:
         """The name of its Service inside its cluster."""
         return f"{self.service}.{self.namespace}.svc.cluster.local"
@@ -169,6 +179,21 @@ class Mesh:
     def is_open(self, workload: Workload) -> bool:
         """Whether anyone may call it."""
         return ANYONE in self.callers.get(workload.name, ())
+
+    def sharing(self, workload: Workload) -> list[Workload]:
+        """Those that its Service leads to: itself, and others of the mesh in its namespace that name the same one."""
+        return [
+            other
+            for other in self.on(workload.host)
+            if other is workload or (_led_to(workload) is not None and _led_to(other) == _led_to(workload))
+        ]
+
+    def in_common(self, workload: Workload) -> dict[str, str]:
+        """The labels of all that its Service leads to."""
+        all_of_them = [other.labels.items() for other in self.sharing(workload)]
+        return {
+            key: text for key, text in workload.labels.items() if all((key, text) in labels for labels in all_of_them)
+        }
 
     def trust_domain(self, workload: Workload) -> str:
         return self.hosts[workload.host].trust_domain
@@ -205,6 +230,11 @@ class Mesh:
             return False
         ours, theirs = self.hosts[one.host].mesh_id, self.hosts[other.host].mesh_id
         return one.host == other.host or (ours is not None and ours == theirs)
+
+
+def _led_to(workload: Workload) -> tuple[str, str] | None:
+    """The Service that leads to the sidecar of a workload, if one does: an Envoy of ours has one of its own."""
+    return (workload.namespace, workload.service) if workload.mesh and workload.port is not None else None
 
 
 class Faults:
@@ -406,7 +436,7 @@ def _fill(name: str, given: Mapping[str, Any], host: Host, traits: App, app: str
         port=port,
         listens=listens,
         local_port=given.get("local_port", port + LOCAL_PORTS if port and port + LOCAL_PORTS < 65536 else None),
-        labels=given.get("labels", {"app.kubernetes.io/name": name} if own else {}),
+        labels={**traits.labels, **given.get("labels", {"app.kubernetes.io/name": name} if own else {})},
         pod=given.get("pod", f"deployment/{name}"),
         container=given.get("container", "envoy" if app == ENVOY else name),
         tools=tuple(given.get("tools", traits.tools)),
@@ -416,9 +446,16 @@ def _fill(name: str, given: Mapping[str, Any], host: Host, traits: App, app: str
         methods=tuple(given.get("methods", ())),
         paths=tuple(given.get("paths", ())),
         expose=given.get("expose", False),
-        probe_path=given.get("probe_path", (*given.get("paths", ()), "/")[0]),
+        probe_path=given.get("probe_path", _probe_path(traits, given.get("paths", ()))),
         probe_status=given.get("probe_status", 200),
     )
+
+
+def _probe_path(traits: App, paths: Sequence[str]) -> str:
+    """Where the application says who it is, if callers may ask that."""
+    if paths and traits.answers_at not in paths:
+        return paths[0]
+    return traits.answers_at or "/"
 
 
 def _read_callers(
@@ -595,6 +632,8 @@ def _judge_names(mesh: Mesh, faults: Faults) -> None:
             if key in places:
                 faults.add(f"trustmesh_workloads: {workload.name}: {places[key]} has objects named {name} there too.")
             places[key] = workload.name
+    for workload in mesh.workloads.values():
+        _judge_shared(mesh, workload, faults)
     clusters: dict[str, str] = {}
     for host in mesh.hosts.values():
         if CLUSTERS in host.duties and host.cluster in clusters:
@@ -615,6 +654,24 @@ def _judge_names(mesh: Mesh, faults: Faults) -> None:
                     f" address, and {callee.local_port or 'none'} cannot be it. Give it a local_port."
                 )
             ports[callee.local_port] = callee.name
+
+
+def _judge_shared(mesh: Mesh, workload: Workload, faults: Faults) -> None:
+    """Applications of ours behind one Service, which finds their pods by what their labels have in common."""
+    sharing = [other for other in mesh.sharing(workload) if other.app != EXISTING]
+    if len(sharing) < 2 or sharing[0] is not workload:
+        return
+    where = f"trustmesh_workloads: {' and '.join(other.name for other in sharing)} share the Service {workload.service}"
+    if len({(other.port, other.listens) for other in sharing}) > 1:
+        faults.add(f"{where}, which has one port, and not the same port and listens. Give each the same.")
+    common = mesh.in_common(workload)
+    if not common:
+        faults.add(f"{where}, and no label by which it could find their pods. Give them one in common.")
+        return
+    for other in mesh.on(workload.host):
+        pod = {"app.kubernetes.io/name": other.name, **other.labels}
+        if other.namespace == workload.namespace and other not in sharing and common.items() <= pod.items():
+            faults.add(f"{where}, and {other.name} has the labels that they have in common. Give them another one.")
 
 
 def _shown(value: Any) -> str:

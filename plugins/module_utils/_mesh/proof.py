@@ -14,7 +14,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.derive import envoy_address, joins_by_token
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.derive import (
+    envoy_address,
+    joins_by_token,
+    way_to,
+)
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.model import (
     CLUSTERS,
     ENVOY_PORT,
@@ -138,14 +142,7 @@ def _takes_no_get(mesh: Mesh, callee: Workload, made: Proof) -> bool:
 def _answer(hops: list[_Hop]) -> Data:
     """How the answer at the end of the chain is recognised. An Envoy that goes on to several says nothing."""
     end = hops[-1].callee
-    return {"json_key": end.traits.answers, "path": end.probe_path, "status": end.probe_status}
-
-
-def _url(callee: Workload) -> str:
-    """Where callers send requests that go to ``callee``: to their own Envoy, or into the mesh."""
-    if callee.guard == "envoy":
-        return f"http://127.0.0.1:{callee.local_port}/"
-    return f"http://{callee.dns}:{callee.port}/"
+    return {"json_key": end.answer_key, "path": end.probe_path, "status": end.probe_status}
 
 
 def _request(mesh: Mesh, caller: Workload, callee: Workload, made: Proof) -> str | None:
@@ -156,10 +153,10 @@ def _request(mesh: Mesh, caller: Workload, callee: Workload, made: Proof) -> str
     name = made.add(
         f"{caller.name} may call {callee.name}",
         "request",
-        **{"from": caller.name, "to": callee.name, "url": _url(callee), **_answer(hops)},
+        **{"from": caller.name, "to": callee.name, "url": f"{way_to(callee)}/", **_answer(hops)},
     )
     last = hops[-1]
-    if last.callee.guard == "envoy" and last.callee.traits.shows_callers:
+    if last.callee.guard == "envoy" and last.callee.shows_callers:
         _once(
             made,
             f"{last.caller.name} presents its SPIFFE ID to {last.callee.name}",
@@ -181,7 +178,7 @@ def _sidecar(mesh: Mesh, workload: Workload, made: Proof, request: str | None = 
     if request is not None:
         asked = next(check for check in made.checks if check["name"] == request)
         end = _chain(mesh, workload, mesh.workloads[asked["to"]])[-1].callee
-        seen = request if end.traits.shows_callers else None
+        seen = request if end.shows_callers else None
     _once(
         made,
         f"{workload.name}'s sidecar is certified by SPIRE",
@@ -204,7 +201,7 @@ def _prove_mesh(mesh: Mesh, callee: Workload, made: Proof) -> None:
         if caller.mesh:
             _sidecar(mesh, caller, made, request)
     _sidecar(mesh, callee, made)
-    watcher = _outsider(mesh, callee, "python3")
+    watcher = _outsider(mesh, callee, "python3") if _is_met_alone(mesh, callee, made) else None
     if watcher:
         made.add(
             f"{callee.name}'s sidecar presents its SPIFFE ID",
@@ -236,6 +233,15 @@ def _prove_mesh(mesh: Mesh, callee: Workload, made: Proof) -> None:
             made.add(name, "refused_request", **{"from": other.name, **said, **refused})
         else:
             made.untried.append(f"{name}: nothing in its container can send a request")
+
+
+def _is_met_alone(mesh: Mesh, callee: Workload, made: Proof) -> bool:
+    """Whether no other answers a handshake in its place, under another SPIFFE ID. Else that is said."""
+    others = [other.name for other in mesh.sharing(callee) if mesh.spiffe_id(other) != mesh.spiffe_id(callee)]
+    if others:
+        text = f"handshakes with {callee.name} alone: the Service {callee.service} also leads to {' and '.join(others)}"
+        made.untried += [text] if text not in made.untried else []
+    return not others
 
 
 def _outsider(mesh: Mesh, callee: Workload, program: str) -> Workload | None:
@@ -276,7 +282,7 @@ def _refuse_outside(mesh: Mesh, other: Workload, callee: Workload, made: Proof, 
         return
     if _has(mesh, other, "curl"):
         made.add(f"{name} in plain text", "refused_request", **{"from": other.name, "refusal": ["reset"], **refused})
-    if _has(mesh, other, "python3"):
+    if _has(mesh, other, "python3") and _is_met_alone(mesh, callee, made):
         made.add(
             f"{name} without a certificate",
             "refused_handshake",

@@ -94,7 +94,8 @@ def test_every_image_has_an_exact_tag_or_a_digest(rendered: Rendered, mode: str)
 
 def test_official_images_are_published_ones(rendered: Rendered) -> None:
     refs = rendered.value("official", "images", "refs")
-    assert refs.pop("quote").startswith("localhost/trustmesh/quote:"), "a program of our own"
+    for ours in ("quote", "bookinfo"):
+        assert refs.pop(ours).startswith(f"localhost/trustmesh/{ours}:"), "a program of our own"
     assert {ref.partition("/")[0] for ref in refs.values()} == {"docker.io", "ghcr.io", "registry.k8s.io"}
 
 

@@ -157,7 +157,8 @@ def test_callers_that_cannot_be_read(callers: Any, text: str) -> None:
 
 
 def test_a_service_stands_for_all_its_workloads() -> None:
-    both = {name: {"host": "one", "app": "quote", "service": "quote"} for name in ("v1", "v2")}
+    shared = {"host": "one", "app": "quote", "service": "quote"}
+    both = {name: {**shared, "labels": {"app": "quote", "version": name}} for name in ("v1", "v2")}
     made = meshes.mesh({**a(), **both}, {"quote": ["a"], "v2": ["a", "v1"]})
     assert made.callers == {"v1": ("a",), "v2": ("a", "v1")}
 
