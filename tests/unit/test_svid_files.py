@@ -186,6 +186,16 @@ def test_modes_do_not_depend_on_the_mask_of_the_process(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "open").stat().st_mode) == 0o755
 
 
+def test_the_group_of_a_volume_is_handed_on(tmp_path: Path) -> None:
+    """As the kubelet makes an emptyDir of a pod that has an fsGroup: its files get that group, and key-mode lets it in."""
+    tmp_path.chmod(0o2777)
+    svid_files.write(tmp_path / "svid", files(Names(federated="others", key_mode=0o640), other=bundle()))
+    (version,) = versions(tmp_path / "svid")
+    for folder in (tmp_path / "svid", tmp_path / "svid" / version, tmp_path / "svid" / version / "others"):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o2755
+    assert listed(tmp_path / "svid")["svid.key"] == 0o640
+
+
 def test_the_same_files_are_not_written_again(tmp_path: Path) -> None:
     made = files()
     assert svid_files.write(tmp_path / "svid", made)

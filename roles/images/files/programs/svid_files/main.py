@@ -242,7 +242,8 @@ def contents(version: int, below: str = "") -> dict[str, File]:
 
 def fill(version: int, files: Mapping[str, File]) -> None:
     """Write files into a new version."""
-    os.fchmod(version, 0o755)
+    # A volume of a pod with an fsGroup hands its group on by that bit.
+    os.fchmod(version, 0o755 | (os.fstat(version).st_mode & stat.S_ISGID))
     for name, file in files.items():
         below, slash, rest = name.partition("/")
         if slash:
