@@ -187,7 +187,7 @@ def test_modes_do_not_depend_on_the_mask_of_the_process(tmp_path: Path) -> None:
 
 
 def test_the_group_of_a_volume_is_handed_on(tmp_path: Path) -> None:
-    """As the kubelet makes an emptyDir of a pod that has an fsGroup: its files get that group, and key-mode lets it in."""
+    """As the kubelet makes an emptyDir of a pod that has an fsGroup. With --key-mode that group may read the key."""
     tmp_path.chmod(0o2777)
     svid_files.write(tmp_path / "svid", files(Names(federated="others", key_mode=0o640), other=bundle()))
     (version,) = versions(tmp_path / "svid")
