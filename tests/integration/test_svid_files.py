@@ -242,17 +242,20 @@ def test_without_an_agent_it_waits_and_ends_at_its_limit(server: Server, tmp_pat
     assert time.monotonic() - began < 20
 
 
-@pytest.mark.usefixtures("agent")
-def test_an_agent_that_says_nothing_is_not_waited_for_longer(
-    server: Server, agent: subprocess.Popen[bytes], tmp_path: Path
-) -> None:
-    agent.send_signal(signal.SIGSTOP)
-    try:
-        code, said = run(server, tmp_path / "svid", "--once", "--timeout=3")
-    finally:
-        agent.send_signal(signal.SIGCONT)
-    assert code == 1
-    assert "failed: nothing was written within 3 s: the agent has not answered" in said
+def test_an_agent_that_hangs_is_asked_anew(server: Server, agent: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    with registered(server), running(server, tmp_path / "svid") as log:
+        wait_until("files are written", lambda: beginning(log(), "written"), 40)
+        agent.send_signal(signal.SIGSTOP)
+        try:
+            code, said = run(server, tmp_path / "once", "--once", "--timeout=3")
+            assert code == 1
+            assert "failed: nothing was written within 3 s: the agent has not answered" in said
+            wait_until("it is said", lambda: beginning(log(), "waiting"), 40)
+            assert "the agent has not answered; the certificate in the files has expired at 2" in log()[-1]
+            before = len(beginning(log(), "written"))
+        finally:
+            agent.send_signal(signal.SIGCONT)
+        wait_until("files are written", lambda: len(beginning(log(), "written")) > before)
 
 
 @pytest.mark.usefixtures("agent")

@@ -48,6 +48,8 @@ FRESH = "..fresh"
 VERSION = re.compile(r"\.\.\d{4}(_\d\d){5}\.[0-9a-f]{8}")
 RETRY_S = 1.0
 """Seconds between two tries. Somebody waits for the first certificate, and the socket is on the same machine."""
+PATIENCE_S = 10.0
+"""Seconds within which an agent answers somebody who has just come, one way or the other."""
 
 
 class Refused(Exception):
@@ -362,9 +364,9 @@ class Connection:
             raise Waiting(f"{path} cannot be used: {error}") from None
         self._stream = self._client.stream_x509_contexts(self.events.put, self.events.put, retry_connect=False)
 
-    def next(self, deadline: float | None) -> Any:
+    def next(self, deadline: float) -> Any:
         """Wait for what comes next. Raises queue.Empty at the deadline."""
-        event = self.events.get(timeout=None if deadline is None else max(0.0, deadline - time.monotonic()))
+        event = self.events.get(timeout=max(0.0, deadline - time.monotonic()))
         if isinstance(event, Exception):
             raise Waiting(reason(str(event)))
         return event
@@ -414,27 +416,32 @@ class Keeper:
     def _follow(self, once: bool, deadline: float | None) -> None:
         connection = Connection(self.socket)
         try:
+            limit = time.monotonic() + PATIENCE_S
             while True:
-                self._take(connection.next(deadline))
+                leaf = self._take(connection.next(limit if deadline is None else min(limit, deadline)))
                 if once:
                     return
+                # An agent renews long before the end. One that has not is asked anew: it may hang.
+                left = leaf.not_valid_after_utc - datetime.datetime.now(datetime.timezone.utc)
+                limit = time.monotonic() + max(PATIENCE_S, left.total_seconds())
         finally:
             connection.close()
 
-    def _take(self, context: Any) -> None:
+    def _take(self, context: Any) -> x509.Certificate:
+        """Write what the agent gives, and return its certificate."""
         svid = chosen(context, self.spiffe_id)
         bundles = {bundle.trust_domain.name: bundle for bundle in context.x509_bundle_set.bundles}
         files = files_of(svid, bundles, self.names)
         changed = write(self.folder, files)
-        self.leaf = svid.leaf
-        if changed or self.told:
+        if changed or self.told or not self.leaf:
             of = f", of {len(context.x509_svids)} identities" if len(context.x509_svids) > 1 else ""
             tell(f"{'written' if changed else 'unchanged'}: {svid.spiffe_id} until {until(svid.leaf)}{of}")
-        self.told = ""
+        self.leaf, self.told = svid.leaf, ""
         if self.names.federated:
             there = sum(name.startswith(f"{self.names.federated}/") for name in files)
             if there < len(bundles) - 1:
                 tell(f"{len(bundles) - 1 - there} federated bundles have no name that can be one of a file")
+        return self.leaf
 
     def _say(self, why: str) -> None:
         """Tell why nothing is written, when it is another reason than the last one."""
