@@ -140,11 +140,13 @@ $(READY_DEV): $(READY)
 	@rm -f $(UNFINISHED) $(VENV)/.ready-dev-* && touch $@
 
 # Its own environment: it decides what comes into the other one.
-lock: ## requirements*.txt from requirements*.in: all packages below them, with their digests
+lock: ## All requirements*.txt from their .in, those of programs too: all packages below them, with their digests
 	@mkdir -p build && rm -rf build/lock && $(PYTHON) -m venv build/lock
 	@build/lock/bin/pip install --quiet --disable-pip-version-check uv==0.13.9
 	@build/lock/bin/uv pip compile $(LOCKED) --output-file requirements.txt requirements.in
 	@build/lock/bin/uv pip compile $(LOCKED) --constraints requirements.txt --output-file requirements-dev.txt requirements-dev.in
+	@for folder in $(dir $(wildcard roles/images/files/programs/*/requirements.in)); do build/lock/bin/uv pip compile $(LOCKED) \
+		--constraints requirements-dev.txt --output-file $${folder}requirements.txt $${folder}requirements.in; done
 	@rm -rf build/lock
 
 .PHONY: again

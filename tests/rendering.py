@@ -46,7 +46,7 @@ RENDERED: dict[str, dict[str, str]] = {
     },
     "images": {
         **{"refs": "images_refs", "stock_envoy": "images_stock_envoy", "delivery": "trustmesh_socket_delivery"},
-        "steps": "__images_steps | default([])",
+        "steps": "(__images_library_steps + (__images_steps | default(__images_program_steps)))",
     },
     "kubernetes_cluster": {"config": "__kubernetes_cluster_config", "image": "kubernetes_cluster_image"},
     "spire_controller_manager": {

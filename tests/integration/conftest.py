@@ -165,10 +165,11 @@ def running_agent(
     token: str,
     name: str = "agent",
     attestor: str = 'NodeAttestor "join_token" { plugin_data {} }',
+    extra: str = "",
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A spire-agent that joins ``server`` with the token in a file, and with the server's bundle pinned.
 
-    Without a token it attests by the plugin ``attestor``.
+    Without a token it attests by the plugin ``attestor``. ``extra`` goes into the agent block of its configuration.
     """
     folder = server.folder / name
     folder.mkdir(exist_ok=True)
@@ -185,6 +186,7 @@ def running_agent(
           trust_domain = "{TRUST_DOMAIN}"
           trust_bundle_path = "{folder}/bundle.pem"
           {f'join_token_file = "{folder}/token"' if token else ""}
+          {extra}
         }}
         plugins {{
           KeyManager "disk" {{ plugin_data {{ directory = "{folder}" }} }}

@@ -781,13 +781,26 @@ def pins(name: str) -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("name", ["requirements", "requirements-dev"])
+PROGRAM_LOCKS = [name.removesuffix(".in") for name in files("roles/images/files/programs/*/requirements.in")]
+"""What programs need that have an image of their own."""
+
+
+@pytest.mark.parametrize("name", ["requirements", "requirements-dev", *PROGRAM_LOCKS])
 def test_what_is_asked_for_is_what_is_locked(name: str) -> None:
     locked = pins(f"{name}.txt")
     places = [
         f"{one} {pin}, locked {locked.get(one)}" for one, pin in pins(f"{name}.in").items() if locked.get(one) != pin
     ]
     broken(places, f"{name}.in and {name}.txt differ: run make lock.")
+
+
+@pytest.mark.parametrize("name", PROGRAM_LOCKS)
+def test_a_program_runs_with_what_its_tests_run_with(name: str) -> None:
+    tested = pins("requirements-dev.txt")
+    places = [
+        f"{one} {pin}, tested {tested.get(one)}" for one, pin in pins(f"{name}.txt").items() if tested.get(one) != pin
+    ]
+    broken(places, f"{name}.txt and requirements-dev.txt differ: name it in requirements-dev.in, and run make lock.")
 
 
 def test_the_environment_is_the_pinned_one() -> None:

@@ -11,11 +11,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-
-PROGRAMS = Path(__file__).resolve().parents[2] / "roles" / "images" / "files" / "programs"
+from programs import program
 
 
 @pytest.fixture
@@ -23,7 +21,7 @@ def quote() -> Iterator[int]:
     """The port of a running quote service."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    argv = [sys.executable, str(PROGRAMS / "quote" / "main.py"), "--address=127.0.0.1", f"--port={port}"]
+    argv = [sys.executable, str(program("quote")), "--address=127.0.0.1", f"--port={port}"]
     with subprocess.Popen(argv) as process:
         deadline = time.monotonic() + 20
         while socket.socket().connect_ex(("127.0.0.1", port)) and time.monotonic() < deadline:

@@ -123,6 +123,6 @@ def test_no_more_clients_than_the_limit(site: Site, tmp_path: Path) -> None:
             return False
 
     with envoy(site, tmp_path, quote_envoy(site, port, BLUE), Limits(connections=5)), contextlib.ExitStack() as stack:
-        clients = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(9)]
+        clients = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _client in range(9)]
         # The one that waited for the listener may still be counted.
         assert 4 <= sum(map(taken, clients)) <= 5

@@ -94,8 +94,9 @@ def test_every_image_has_an_exact_tag_or_a_digest(rendered: Rendered, mode: str)
 
 def test_official_images_are_published_ones(rendered: Rendered) -> None:
     refs = rendered.value("official", "images", "refs")
-    for ours in ("quote", "bookinfo"):
-        assert refs.pop(ours).startswith(f"localhost/trustmesh/{ours}:"), "a program of our own"
+    for name in ("quote", "bookinfo", "svid_files"):
+        ours = f"localhost/trustmesh/{name.replace('_', '-')}:"
+        assert refs.pop(name).startswith(ours), "a program of our own"
     assert {ref.partition("/")[0] for ref in refs.values()} == {"docker.io", "ghcr.io", "registry.k8s.io"}
 
 
@@ -139,11 +140,12 @@ def test_what_needs_no_root_is_built_without_and_modules_are_compared_first(rend
             assert step["commands"][0] == ["@program:go@", "mod", "verify"], step["name"]
             assert "toolexec" not in step["env"]["GOFLAGS"]
     assert build["env"]["GOENV"] == "off", "no settings of a user's Go"
-    assert not {step["name"] for step in rendered.value("packages", "images", "steps") if step.get("plain")}
+    images = rendered.value("packages", "images", "steps")
+    assert {step["name"] for step in images if step.get("plain")} == {"svid-files-libraries"}
 
 
 def test_another_date_renews_what_holds_debian_packages_and_nothing_else(rendered: Rendered) -> None:
-    date = rendered.value("packages", "images", "steps")[0]["env"]["DEBIAN_PACKAGES_OF"]
+    date = rendered.value("packages", "images", "steps")[1]["env"]["DEBIAN_PACKAGES_OF"]
     tools = rendered.value("packages", "toolchain", "build")["steps"]
     images = rendered.text("packages", "images", "steps")
     before, same, after = (
@@ -153,6 +155,33 @@ def test_another_date_renews_what_holds_debian_packages_and_nothing_else(rendere
     assert before == same, "nothing is renewed by itself"
     renewed = {name for name in before if before[name] != after[name]}
     assert renewed == {"rootfs-libc", "rootfs-net", "rootfs-tools", "rootfs-node", "images", "node-seed", "node"}
+
+
+@pytest.mark.parametrize(
+    ("file", "renewed"),
+    [
+        ("main.py", {"images", "node-seed", "node"}),
+        ("requirements.txt", {"svid-files-libraries", "images", "node-seed", "node"}),
+    ],
+)
+def test_what_holds_a_program_follows_from_its_files(rendered: Rendered, file: str, renewed: set[str]) -> None:
+    changed = f"images/files/programs/svid_files/{file}"
+    tools = rendered.value("packages", "toolchain", "build")["steps"]
+    steps = parse_steps([*tools, *rendered.value("packages", "images", "steps")])
+    before = keys_of(steps, lambda path: path)
+    after = keys_of(steps, lambda path: f"{path} changed" if f"{changed}/".startswith(f"{path}/") else path)
+    assert {name for name in before if before[name] != after[name]} == renewed
+
+
+@pytest.mark.parametrize(("mode", "python"), [("packages", "3.11"), ("official", "3.13")])
+def test_libraries_are_wheels_with_digests_for_the_python_of_the_image(
+    rendered: Rendered, mode: str, python: str
+) -> None:
+    steps = {step["name"]: step for step in rendered.value(mode, "images", "steps")}
+    (pip,) = (words for words in steps["svid-files-libraries"]["commands"] if "pip" in words)
+    assert {"--require-hashes", "--only-binary=:all:", "--no-deps", f"--python-version={python}"} <= set(pip)
+    (holder,) = (step for step in steps.values() if "svid-files-libraries" in step.get("needs", []))
+    assert "@out:svid-files-libraries@/lib" in json.dumps(holder["commands"])
 
 
 # Clusters
