@@ -146,6 +146,11 @@ class Cluster(Kubectl):
         arguments = ["get", "configmap", "--all-namespaces", "--selector", "istio.io/config=true", "-o", "json"]
         return self.read(arguments, None, "Reading istiod's copies")
 
+    def istiod_pods(self, namespace: str) -> list[KubeObject]:
+        """Return the pods of istiod that are still there, those that are ending as well."""
+        arguments = ["get", "pods", "--namespace", namespace, "--selector", "app=istiod", "-o", "json"]
+        return self.read(arguments, None, "Reading the pods of istiod")
+
     def apply(self, objects: Iterable[KubeObject]) -> None:
         """Write the objects, in their order, as the owner of their fields."""
         asked = list(objects)

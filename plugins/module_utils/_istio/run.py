@@ -26,6 +26,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.model impor
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.readiness import unready
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.waiting import Seen, wait_ready
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kubectl import access_of
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._polling import poll
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
 
 
@@ -88,7 +89,18 @@ def _absent(params: Mapping[str, Any], check_mode: bool, installation: Installat
     plan = plan_absent(live, installation, params["purge"])
     if plan.changed and not check_mode:
         cluster.delete(plan.to_delete, params["wait"], params["wait_timeout"])
+        if params["purge"] and params["wait"]:
+            _delete_late_copies(cluster, installation, params)
     return _outcome(plan, "")
+
+
+def _delete_late_copies(cluster: Cluster, installation: Installation, params: Mapping[str, Any]) -> None:
+    """Delete what an istiod has written back into namespaces while it ended."""
+    deadline = time.monotonic() + params["wait_timeout"]
+    poll(lambda: not cluster.istiod_pods(installation.namespace), deadline)
+    late = cluster.istiod_copies()
+    if late:
+        cluster.delete(late, params["wait"], params["wait_timeout"])
 
 
 def _read(
