@@ -29,7 +29,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 # Container engines and system packages need root. Others than root get it by sudo, with their own home, and with a PATH in
 # which nobody but root can put a program, after that of the virtual environment.
 ROOT := $(if $(filter-out 0,$(shell id -u)),sudo)
-ROOT_PATH := /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+ROOT_PATH := /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/snap/bin
 SUDO := $(if $(ROOT),$(ROOT) env "PATH=$(BIN):$(ROOT_PATH)" "HOME=$$HOME" "ANSIBLE_CONFIG=$$ANSIBLE_CONFIG" $(if $(XDG_CACHE_HOME),"XDG_CACHE_HOME=$(XDG_CACHE_HOME)"))
 
 # The virtual environment is made again when what is in it was made for other requirements or another Python.

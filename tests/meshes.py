@@ -65,16 +65,16 @@ def inventory(folder: Path) -> tuple[Data, Mapping[str, Data], Mapping[str, list
     return intent, found, manager.get_groups_dict()
 
 
-def of_inventory(folder: Path, apps: Mapping[str, App] = PLANNED, up: bool = True) -> model.Mesh:
+def of_inventory(folder: Path, up: bool = True) -> model.Mesh:
     """Read an inventory as a mesh, with what its clusters would tell when they are ``up``."""
     intent, variables, groups = inventory(folder)
     found = hosts.read_hosts(variables, groups, intent["trust_domain"])
-    planned = model.read(intent["workloads"], intent["callers"], found, apps)
+    planned = model.read(intent["workloads"], intent["callers"], found, PLANNED)
     if not up:
         return planned
     told = {name: {**variables[name], **_facts(planned, found[name], number)} for number, name in enumerate(found, 1)}
     return model.read(
-        intent["workloads"], intent["callers"], hosts.read_hosts(told, groups, intent["trust_domain"]), apps
+        intent["workloads"], intent["callers"], hosts.read_hosts(told, groups, intent["trust_domain"]), PLANNED
     )
 
 

@@ -36,7 +36,7 @@ QUIET_LIMIT = 60.0
 """After so many seconds without output a line says that the step is still running."""
 
 
-ROOT_PATH = f"{BIN}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+ROOT_PATH = f"{BIN}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/snap/bin"
 """Where a step behind sudo looks for programs, as in the Makefile."""
 KEPT = (
     "HOME",

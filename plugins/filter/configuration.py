@@ -45,10 +45,12 @@ def envoy_faults(instances: list[Mapping[str, Any]], addresses: bool = True) -> 
     return [text for instance in instances for text in envoy.faults(instance, addresses)]
 
 
-def beside_faults(instances: list[Mapping[str, Any]], found: str) -> list[str]:
+def beside_faults(
+    instances: list[Mapping[str, Any]], found: str, coming: list[Mapping[str, Any]] | None = None
+) -> list[str]:
     """What is not as an inventory says of workloads that exist."""
     try:
-        return beside.beside_faults(instances, found)
+        return beside.beside_faults(instances, found, coming or [])
     except TrustmeshError as error:
         raise AnsibleFilterError(error.message) from error
 

@@ -29,6 +29,7 @@ _HOST_NAME = re.compile(r"(?=.{1,253}\Z)(?:[A-Za-z0-9](?:[-A-Za-z0-9]{0,61}[A-Za
 _LAST_IS_NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0[xX][0-9A-Fa-f]*)")
 
 HOST = "an IP address or a DNS name of letters, digits, dots and dashes (RFC 1123)"
+SERVER_NAME = "a name of letters, digits, dots, dashes and underscores"
 PORT = "a port from 1 to 65535"
 
 
@@ -84,6 +85,11 @@ def is_host(value: Any) -> bool:
         return is_name(value) and _LAST_IS_NUMBER.fullmatch(value) is None
 
 
+def is_server_name(value: Any) -> bool:
+    """Whether this can be asked for in a handshake. Istio's own have underscores: C(outbound_.80_._.web.shop.svc)."""
+    return isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_.:-]{1,253}", value) is not None
+
+
 def is_name(value: Any) -> bool:
     """Whether this can name something in DNS, as a node or a Service is named. It may be of digits alone."""
     return isinstance(value, str) and _HOST_NAME.fullmatch(value) is not None
@@ -96,6 +102,10 @@ def is_port(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 65536
 
 
+_PLACES = {"port": (is_port, PORT), "server_name": (is_server_name, SERVER_NAME)}
+"""The end of a field's name to what it must be. The others are addresses."""
+
+
 def place_faults(given: Mapping[str, Any]) -> list[str]:
     """Return a text for each address and port in ``given`` that is none; which of the two it is says its name.
 
@@ -103,10 +113,12 @@ def place_faults(given: Mapping[str, Any]) -> list[str]:
     """
     found = []
     for name, value in given.items():
-        is_for_ports = name.endswith("port")
-        if value in ("", None) or (is_port(value) if is_for_ports else is_host(value)):
-            continue
-        found.append(f"{name}: {str(value)[:80]!r} is not {PORT if is_for_ports else HOST}.")
+        good, words = next(
+            (rule for ending, rule in _PLACES.items() if name.endswith(ending)),
+            (is_host, HOST),
+        )
+        if value not in ("", None) and not good(value):
+            found.append(f"{name}: {str(value)[:80]!r} is not {words}.")
     return found
 
 

@@ -83,10 +83,9 @@ control_node:
   description:
     - What was found.
     - C(cpus), C(memory_total_mb), C(memory_available_mb), C(disk_free_mb), C(uid), C(inotify_instances),
-      C(distribution), C(path) (where programs are looked for), C(go) (nothing, or its C(version), C(path) and the
-      C(settings) that say where modules come from), C(engines) (for C(docker) and C(podman) whether it is C(installed),
-      C(answers), its C(version) and its C(error)), C(ports_in_use), C(registry) (C(reachable) and C(reason), when
-      asked).
+      C(distribution), C(path) (where programs are looked for), C(go) (nothing, or its C(version) and
+      C(path)), C(engines) (for C(docker) and C(podman) whether it is C(installed), C(answers), its C(version)
+      and its C(error)), C(ports_in_use), C(registry) (C(reachable) and C(reason), when asked).
   type: dict
   returned: success
 """

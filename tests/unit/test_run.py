@@ -51,7 +51,7 @@ def test_a_step_behind_sudo_takes_no_program_out_of_the_path_of_the_caller(monke
     monkeypatch.setenv("PATH", "/home/me/.local/bin:/usr/bin")
     command = Step(("podman", "ps"), root=True).command()
     (path,) = [word.removeprefix("PATH=") for word in command if word.startswith("PATH=")]
-    assert path == f"{runner.BIN}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    assert path == f"{runner.BIN}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/snap/bin"
     makefile = (ROOT / "Makefile").read_text()
     assert f"ROOT_PATH := {path.partition(':')[2]}\n" in makefile
     assert '"PATH=$(BIN):$(ROOT_PATH)"' in makefile

@@ -206,6 +206,8 @@ class Builder:
                     manifest.write(partial)
                     shutil.rmtree(target, ignore_errors=True)
                     partial.rename(target)
+                    # What was seen before is of the result that is gone.
+                    self._looked.pop(name, None)
             finally:
                 self.seconds[name] = time.monotonic() - begun
                 self._running.pop(name, None)

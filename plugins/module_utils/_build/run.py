@@ -17,7 +17,7 @@ from typing import Any
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._build.engine import Builder, Caller
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._build.steps import caller_of, parse_steps
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._control_node.client import refuse_loose_folders, walk
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._control_node.client import module_sources, refuse_loose_folders, walk
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._control_node.plan import Folder, can_reach
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._files import replace
@@ -50,7 +50,8 @@ def run(params: Mapping[str, Any], check_mode: bool, tell: Callable[[str], None]
         cache=Path(params["cache"]),
         tell=tell,
         jobs=max(1, params["jobs"]),
-        env={str(key): str(value) for key, value in params["env"].items()},
+        # Where modules come from may hold a password. It goes from Go to Go, and into no result.
+        env={**module_sources(params["programs"]), **{str(key): str(value) for key, value in params["env"].items()}},
         salt=params["salt"],
         programs={str(key): str(value) for key, value in params["programs"].items()},
     )
@@ -82,10 +83,17 @@ def _refuse_loose(builder: Builder, links: Mapping[str, str]) -> None:
     """Refuse results and folders of links that others could change."""
     refuse_loose_folders(
         [
-            *(Folder(str(place), "trustmesh_cache_dir") for place in (builder.cache, *map(builder.path, builder.steps))),
+            *(Folder(str(place), "trustmesh_cache_dir") for place in _places(builder)),
             *(Folder(str(Path(link).parent), "trustmesh_build_dir") for link in links),
         ]
     )
+
+
+def _places(builder: Builder) -> Iterator[Path]:
+    """Yield what is run, and what the compiler takes for its own work of another day."""
+    yield builder.cache
+    yield builder.cache / "go"
+    yield from map(builder.path, builder.steps)
 
 
 def _caller(builder: Builder, programs: Iterable[str], tell: Callable[[str], None]) -> Caller | None:
@@ -113,7 +121,8 @@ def _caller(builder: Builder, programs: Iterable[str], tell: Callable[[str], Non
         os.close(handle)
     except FileExistsError:
         if kept.lstat().st_uid != uid:
-            tell(f"compiling as root: {kept} belongs to root. Remove it, and uid {uid}, who called sudo, compiles instead")
+            owner = kept.lstat().st_uid
+            tell(f"compiling as root: {kept} is of uid {owner}. Remove it, and uid {uid}, who called sudo, compiles instead")
             return None
     return Caller(uid, gid, home)
 

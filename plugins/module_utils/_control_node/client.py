@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Private to this collection: it may change in any release.
-"""Looks at the folders on the way to what is run. What is trusted is decided in ``plan``."""
+"""Looks at folders on the way to what is run, and asks Go where modules come from. ``plan`` says what is trusted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import grp
 import os
 import pwd
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +23,12 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._control_node.pla
     refuse,
     trusted_uids,
 )
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, ProcessError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import LocalProcess
+
+# What says where modules come from. What else can be set of Go names programs to run, and stays behind.
+_GO_SETTINGS = ("GOPROXY", "GOSUMDB", "GONOSUMDB", "GONOPROXY", "GOPRIVATE", "GOINSECURE", "GOTOOLCHAIN")
+_GO_TIMEOUT_S = 15.0
 
 _MOST_LINKS = 40
 """As many symbolic links as the kernel follows in one path. Source: path_resolution(7)."""
@@ -101,3 +106,13 @@ def _private_groups(uids: Iterable[int]) -> frozenset[int]:
 def folders_of(listed: Sequence[dict[str, str | None]]) -> list[Folder]:
     """Return the folders that an option lists."""
     return [Folder(str(each["path"]), str(each.get("set_by") or "")) for each in listed]
+
+
+def module_sources(programs: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings of the Go compiler among ``programs`` that say where modules come from; none without one."""
+    try:
+        process = LocalProcess(env={"GOFLAGS": ""})
+        answer = process.run([programs.get("go") or "go", "env", *_GO_SETTINGS], timeout=_GO_TIMEOUT_S)
+    except ProcessError:
+        return {}
+    return {name: value for name, value in zip(_GO_SETTINGS, answer.stdout.splitlines(), strict=False) if value}

@@ -28,8 +28,6 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import In
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import LocalProcess, Process
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
 
-# What says where modules come from. What else can be set of Go names programs to run, and stays behind.
-_GO_SETTINGS = ("GOPROXY", "GOSUMDB", "GONOSUMDB", "GONOPROXY", "GOPRIVATE", "GOINSECURE", "GOTOOLCHAIN")
 _ENGINE_TIMEOUT_S = 15.0
 
 
@@ -109,14 +107,12 @@ def _distribution() -> dict[str, str]:
 
 
 def _go(process: Process, path: str) -> dict[str, Any] | None:
-    """Return the Go compiler's version and path, and where it takes modules from. It is often not on PATH."""
+    """Return the Go compiler's version and path. It is often not on PATH."""
     place = shutil.which("go", path=":".join((path, *plan.GO_PLACES)))
     if place is None:
         return None
-    answer = process.run([place, "env", "GOVERSION", *_GO_SETTINGS], timeout=_ENGINE_TIMEOUT_S)
-    version, *values = answer.stdout.splitlines() or [""]
-    settings = {name: value for name, value in zip(_GO_SETTINGS, values, strict=False) if value}
-    return {"version": version.strip().removeprefix("go"), "path": place, "settings": settings}
+    answer = process.run([place, "env", "GOVERSION"], timeout=_ENGINE_TIMEOUT_S)
+    return {"version": answer.stdout.strip().removeprefix("go"), "path": place}
 
 
 def _engine(process: Process, name: str, path: str) -> dict[str, Any]:

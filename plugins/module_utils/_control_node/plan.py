@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
 
-SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin", "/snap/bin")
 """Where root's programs are, whatever PATH the caller had."""
 
-GO_PLACES = ("/usr/local/go/bin", "/usr/lib/go/bin", "/snap/bin")
+GO_PLACES = ("/usr/local/go/bin", "/usr/lib/go/bin")
 """Where Go is put that is not on PATH."""
 
 _SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")

@@ -10,12 +10,10 @@ What is said wrongly of them shows up minutes later as an identity that nobody g
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.codec import parse_list
-
-Data = dict[str, Any]
 
 
 def stubs(instances: Sequence[Mapping[str, Any]]) -> str:
@@ -31,19 +29,24 @@ def stubs(instances: Sequence[Mapping[str, Any]]) -> str:
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
 
 
-def beside_faults(instances: Sequence[Mapping[str, Any]], found: str) -> list[str]:
+def beside_faults(
+    instances: Sequence[Mapping[str, Any]], found: str, coming: Iterable[Mapping[str, Any]] = ()
+) -> list[str]:
     """Return what is not as it is said, a text for each, with the field of ``trustmesh_workloads`` that says it.
 
-    ``found`` is what kubectl printed of the workloads of :func:`stubs`.
+    ``found`` is what kubectl printed of the workloads of :func:`stubs`. What the same run brings (``coming``) is judged
+    as it will be.
     """
-    there = {
-        (item["kind"], item["metadata"]["namespace"], item["metadata"]["name"]): item
-        for item in parse_list(found, "Reading workloads that exist")
-    }
+    there = {_ref(item): item for item in [*parse_list(found, "Reading workloads that exist"), *coming]}
     return [text for instance in instances for text in _faults(instance, there)]
 
 
-def _faults(instance: Mapping[str, Any], there: Mapping[tuple[str, str, str], Data]) -> list[str]:
+def _ref(item: Mapping[str, Any]) -> tuple[str, str, str]:
+    metadata = item.get("metadata") or {}
+    return item.get("kind", ""), metadata.get("namespace", "default"), metadata.get("name", "")
+
+
+def _faults(instance: Mapping[str, Any], there: Mapping[tuple[str, str, str], Mapping[str, Any]]) -> list[str]:
     beside, namespace = instance["beside"], instance["namespace"]
     workload = there.get((beside["kind"], namespace, beside["name"]))
     where = f"{beside['kind']} {beside['name']} in the namespace {namespace}"

@@ -248,7 +248,7 @@ def _outsider(mesh: Mesh, callee: Workload, program: str) -> Workload | None:
     """Somebody on its host whose connections no sidecar takes over, with a program to try something. Best a nobody."""
     outside = [other for other in mesh.on(callee.host) if not other.mesh and other.name != callee.name]
     able = [other for other in outside if _has(mesh, other, program)]
-    return min(able, key=lambda other: other.identity, default=None)
+    return min(able, key=lambda other: (other.identity, len(other.tools) == 1), default=None)
 
 
 def _prove_no_way_around(mesh: Mesh, callee: Workload, made: Proof, control: str) -> None:
@@ -270,7 +270,9 @@ def _prove_no_way_around(mesh: Mesh, callee: Workload, made: Proof, control: str
         port=callee.listens,
         path=callee.probe_path,
         # A sidecar takes every connection of its pod, and cuts off those without mTLS.
-        **({"refusal": ["reset", "nothing_listens"]} if callee.mesh else {"guard_port": ENVOY_PORT}),
+        **({"refusal": ["reset", "nothing_listens"]} if callee.mesh else {}),
+        # Silence is told from a broken way by a handshake, which takes python3.
+        **({"guard_port": ENVOY_PORT} if not callee.mesh and _has(mesh, watcher, "python3") else {}),
     )
 
 

@@ -79,7 +79,7 @@ def shown_identity(world: World, check: Check) -> Identity | None:
         "other_identity": world.svid,
         "expired": world.expired_svid,
         "foreign_ca": foreign_identity,
-        "istiod": world.istiod_identity,
+        "istiod": lambda name: world.istiod_identity(name, world.mesh.endpoints[check["to"]].cluster),
     }
     make = makers.get(check["client"])
     return make(check["client_spiffe_id"]) if make else None

@@ -16,7 +16,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._input import HOST, PORT, is_host, is_port
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._input import (
+    HOST,
+    PORT,
+    SERVER_NAME,
+    is_host,
+    is_port,
+    is_server_name,
+)
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id import SpiffeId, SpiffeIdError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import (
     CLOSED,
@@ -270,7 +277,7 @@ def _wrong(key: str, value: Any) -> str:  # noqa: PLR0911 - a line for each kind
         bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
         return "" if is_host(bare) and is_port(port) else f"host:port, with {HOST} and {PORT}"
     if key == "server_name":
-        return "" if is_host(value) else HOST
+        return "" if is_server_name(value) else SERVER_NAME
     if key == "url":
         return "" if _is_url(value) else "a URL such as http://gateway.default/"
     if key == "path":

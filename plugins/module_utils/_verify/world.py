@@ -108,7 +108,10 @@ class RootSource:
         words = ["get", "secrets", *ISTIOD_SECRETS, "--ignore-not-found", "--output", "json"]
         done = self.process.run([*self.kubectl, *words], None, EXEC_TIMEOUT)
         if done.rc != 0:
-            raise ProcessError(f"{doing} failed: {done.stderr.strip()[-300:] or 'kubectl said nothing'}")
+            said = done.stderr.strip()[-300:] or "kubectl said nothing"
+            raise ProcessError(
+                f"{doing} failed: {said}. To sign in its name the proof needs the right to get this Secret."
+            )
         secrets = {item["metadata"]["name"]: item.get("data") or {} for item in parse_list(done.stdout, doing)}
         data = next((secrets[name] for name in ISTIOD_SECRETS if "ca-key.pem" in secrets.get(name, ())), None)
         if data is None:
@@ -154,15 +157,15 @@ class World:
         time.sleep(max(end - time.time() + CLOCKS, 0))
         return identity
 
-    def istiod_identity(self, spiffe_id: str) -> Identity | None:
-        """An identity as the first istiod that has a CA would sign it; None where none has."""
+    def istiod_identity(self, spiffe_id: str, cluster: str = "") -> Identity | None:
+        """An identity as an istiod would sign it: that of ``cluster``, else the first that has a CA. None: none has."""
 
         def make() -> tuple[Identity | None]:
-            authorities = (source.authority() for source in self.istio_roots)
+            authorities = (source.authority() for source in sorted(self.istio_roots, key=lambda it: it.name != cluster))
             authority = next((found for found in authorities if found), None)
             return (foreign_identity(spiffe_id, SVID_TTL, authority) if authority else None,)
 
-        (identity,) = self._once(f"istiod {spiffe_id}", SVID_TTL / 2, make)
+        (identity,) = self._once(f"istiod {cluster} {spiffe_id}", SVID_TTL / 2, make)
         return identity
 
     def pod_addresses(self, name: str) -> list[str]:

@@ -48,6 +48,8 @@ FRESH = "..fresh"
 VERSION = re.compile(r"\.\.\d{4}(_\d\d){5}\.[0-9a-f]{8}")
 RETRY_S = 1.0
 """Seconds between two tries. Somebody waits for the first certificate, and the socket is on the same machine."""
+RENEWED_BY = 0.8
+"""The part of what is left of a certificate by which there must be a new one. SPIRE's agent renews at half."""
 PATIENCE_S = 10.0
 """Seconds within which an agent answers somebody who has just come, one way or the other."""
 
@@ -356,7 +358,11 @@ class Connection:
         import spiffe  # noqa: PLC0415
 
         self.events: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        if not Path(path).exists():
+        try:
+            there = Path(path).exists()
+        except OSError as error:
+            raise Waiting(f"the socket {path} cannot be reached: {error.strerror}") from None
+        if not there:
             raise Waiting(f"there is no socket {path}: no agent is running, or it is another path")
         try:
             self._client = spiffe.WorkloadApiClient(f"unix:{path}")
@@ -423,7 +429,7 @@ class Keeper:
                     return
                 # An agent renews long before the end. One that has not is asked anew: it may hang.
                 left = leaf.not_valid_after_utc - datetime.datetime.now(datetime.timezone.utc)
-                limit = time.monotonic() + max(PATIENCE_S, left.total_seconds())
+                limit = time.monotonic() + max(PATIENCE_S, left.total_seconds() * RENEWED_BY)
         finally:
             connection.close()
 

@@ -87,3 +87,11 @@ def test_a_group_is_ones_own_by_its_name_and_its_members(
     monkeypatch.setattr(pwd, "getpwuid", lambda uid: SimpleNamespace(pw_name="me", pw_gid=uid))
     monkeypatch.setattr(grp, "getgrgid", lambda _gid: SimpleNamespace(gr_name=group, gr_mem=members))
     assert client._private_groups([1000]) == ({0, 1000} if own else {0})
+
+
+def test_go_says_where_modules_come_from_and_no_program_of_somebody_else(tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    go.write_text("#!/bin/sh\nshift; for name; do case $name in GOPROXY) echo https://x;; *) echo;; esac; done\n")
+    go.chmod(0o755)
+    assert client.module_sources({"go": str(go)}) == {"GOPROXY": "https://x"}
+    assert client.module_sources({"go": str(tmp_path / "nowhere")}) == {}

@@ -32,8 +32,8 @@ WORKLOAD = {
 }
 
 
-def faults(found: Any = WORKLOAD, **changed: Any) -> list[str]:
-    return beside.beside_faults([{**INSTANCE, **changed}], json.dumps(found))
+def faults(found: Any = None, **changed: Any) -> list[str]:
+    return beside.beside_faults([{**INSTANCE, **changed}], json.dumps(found or WORKLOAD))
 
 
 def test_what_is_as_it_is_said_has_no_fault() -> None:
@@ -66,6 +66,12 @@ def test_nothing_is_there_yet() -> None:
     assert "There is no Deployment ledger" in beside.beside_faults([INSTANCE], "")[0]
     with pytest.raises(ProcessError, match="no JSON"):
         beside.beside_faults([INSTANCE], "<html>")
+
+
+def test_what_the_same_run_brings_is_judged_as_it_will_be() -> None:
+    assert beside.beside_faults([INSTANCE], "", [WORKLOAD]) == []
+    (fault,) = beside.beside_faults([{**INSTANCE, "labels": {"app": "x"}}], "", [WORKLOAD])
+    assert "do not carry app=x" in fault
 
 
 def test_they_are_asked_for_by_name() -> None:

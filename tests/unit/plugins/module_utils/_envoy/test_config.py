@@ -321,8 +321,8 @@ def test_every_cluster_that_is_named_is_there() -> None:
         ),
         (
             {"upstream": {"server_name": "a b"}},
-            "envoy_instances: quote-envoy: upstream app: server_name: 'a b' is not an IP address or a DNS name of"
-            " letters, digits, dots and dashes (RFC 1123).",
+            "envoy_instances: quote-envoy: upstream app: server_name: 'a b' is not a name of"
+            " letters, digits, dots, dashes and underscores.",
         ),
         (
             {"listener": {"address": "everywhere"}},
