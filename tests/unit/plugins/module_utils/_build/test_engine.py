@@ -239,6 +239,21 @@ def test_files_are_read_again_only_when_something_about_them_changed(
     assert len(read) == 1, "what was seen is kept"
 
 
+def test_a_result_that_is_built_again_is_looked_at_anew(builder: BuilderOf, tmp_path: Path) -> None:
+    there = tmp_path / "image"
+    image = step("image", f"date +%N > @out@/archive; touch {there}", exists=["test", "-e", str(there)])
+    assert run(builder(image), "image") == ["image"]
+    # As after a cache was brought back: the same content in other inodes, and an engine that lacks the image.
+    archive = builder(image).path("image") / "archive"
+    archive.with_suffix(".new").write_bytes(archive.read_bytes())
+    archive.with_suffix(".new").rename(archive)
+    there.unlink()
+    again = builder(image)
+    assert run(again, "image") == ["image"]
+    again.remember()
+    assert builder(image).missing(["image"]) == []
+
+
 # Who builds, and with which settings.
 
 
