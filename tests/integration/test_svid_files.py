@@ -21,7 +21,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from programs import program
 
-from .conftest import Server, running_agent, running_server, wait_until
+from .conftest import Server, binary, running_agent, running_server, wait_until
 
 NODE = "spiffe://example.org/node/files"
 ID = "spiffe://example.org/files"
@@ -54,10 +54,14 @@ def endpoint(server: Server) -> Path:
     return server.folder / "agent" / "agent.sock"
 
 
-def answers(server: Server) -> bool:
-    argv = ["spire-agent", "healthcheck", "-socketPath", str(endpoint(server))]
-    argv[0] = str(Path(os.environ["TRUSTMESH_BIN_DIR"]) / argv[0])
+def ask(server: Server, *words: str) -> bool:
+    """Whether a command of spire-agent succeeds at the agent."""
+    argv = [binary("spire-agent"), *words, "-socketPath", str(endpoint(server))]
     return subprocess.run(argv, check=False, capture_output=True).returncode == 0
+
+
+def answers(server: Server) -> bool:
+    return ask(server, "healthcheck")
 
 
 @contextlib.contextmanager
@@ -217,6 +221,8 @@ def test_an_agent_that_is_back_is_seen_at_once(
 
 @pytest.mark.usefixtures("agent")
 def test_without_an_entry_it_waits_and_says_so(server: Server, tmp_path: Path) -> None:
+    # A server goes by its entries of the last five seconds, and another test had one.
+    wait_until("the entry is forgotten", lambda: not ask(server, "api", "fetch", "x509"), 30)
     code, said = run(server, tmp_path / "once", "--once", "--timeout=4")
     assert code == 1
     assert "waiting: the agent has no identity for this process: no registration entry fits it" in said
@@ -251,7 +257,8 @@ def test_an_agent_that_hangs_is_asked_anew(server: Server, agent: subprocess.Pop
             assert code == 1
             assert "failed: nothing was written within 3 s: the agent has not answered" in said
             wait_until("it is said", lambda: beginning(log(), "waiting"), 40)
-            assert "the agent has not answered; the certificate in the files has expired at 2" in log()[-1]
+            # While the certificate in the files is still good, and again when its time is over.
+            assert "the agent has not answered" in log()[-1]
             before = len(beginning(log(), "written"))
         finally:
             agent.send_signal(signal.SIGCONT)
