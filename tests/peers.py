@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the trustmesh.spiffe authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Peers that do not mean well."""
+"""Peers that do not mean well, and ports for those that do."""
 
 from __future__ import annotations
 
@@ -28,3 +28,10 @@ def saying_no(alert: int) -> Iterator[int]:
 
         threading.Thread(target=say_no, daemon=True).start()
         yield listener.getsockname()[1]
+
+
+def free_port() -> int:
+    """A port at which nothing listens at this moment."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])

@@ -10,7 +10,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ import yaml
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import LocalProcess
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.client import show_bundle
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.call import SpireServer
+from peers import free_port
 from playbook import ROOT, play
 
 MODULES = ROOT / "plugins" / "modules"
@@ -145,12 +145,6 @@ def running_server(
     finally:
         server.stop()
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

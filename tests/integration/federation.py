@@ -16,8 +16,9 @@ from typing import Any
 
 import pytest
 from certificates import issue
+from peers import free_port
 
-from .conftest import Server, free_port, run_module, running_server
+from .conftest import Server, run_module, running_server
 
 OTHER = "partner.example"
 ENDPOINT_ID = f"spiffe://{OTHER}/spire/server"

@@ -23,8 +23,9 @@ from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from peers import free_port
 
-from .conftest import binary, free_port, wait_until
+from .conftest import binary, wait_until
 
 
 @dataclass

@@ -19,8 +19,9 @@ from typing import Any
 
 import pytest
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.client import list_entries
+from peers import free_port
 
-from .conftest import TRUST_DOMAIN, Server, binary, free_port, run_module
+from .conftest import TRUST_DOMAIN, Server, binary, run_module
 from .kubernetes_api import Api, kubeconfig, running_api
 
 NAMESPACE = "spire-server"

@@ -24,6 +24,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
+from peers import free_port
 from playbook import ROOT
 
 PROGRAM = ROOT / "roles" / "images" / "files" / "programs" / "bookinfo" / "main.py"
@@ -449,12 +450,8 @@ def test_a_back_end_that_moved_is_not_followed(ports: dict[str, int], backend: t
 
 
 def test_a_back_end_that_is_silent_is_not_waited_for() -> None:
-    with socket.socket() as silent, socket.socket() as free:
-        silent.bind((HERE, 0))
-        silent.listen()
-        free.bind((HERE, 0))
-        port = free.getsockname()[1]
-        free.close()
+    with socket.create_server((HERE, 0)) as silent:
+        port = free_port()
         where = f"http://{HERE}:{silent.getsockname()[1]}"
         with ended(start("reviews", port, "--version=v3", f"--ratings={where}")):
             wait_for(port)
@@ -565,9 +562,7 @@ def test_hostile_requests_are_refused_and_not_repeated(
 def test_it_always_ends_when_it_is_told() -> None:
     # Whatever its threads do at that moment.
     for _time in range(10):
-        with socket.socket() as free:
-            free.bind((HERE, 0))
-            port = free.getsockname()[1]
+        port = free_port()
         process = start("details", port)
         with ended(process):
             wait_for(port)
@@ -576,12 +571,8 @@ def test_it_always_ends_when_it_is_told() -> None:
 
 
 def test_it_ends_when_it_is_told_and_answers_what_has_begun() -> None:
-    with socket.socket() as slow, socket.socket() as free:
-        slow.bind((HERE, 0))
-        slow.listen()
-        free.bind((HERE, 0))
-        port = free.getsockname()[1]
-        free.close()
+    with socket.create_server((HERE, 0)) as slow:
+        port = free_port()
         process = start("reviews", port, "--version=v2", f"--ratings=http://{HERE}:{slow.getsockname()[1]}")
         with ended(process):
             wait_for(port)

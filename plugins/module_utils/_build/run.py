@@ -50,8 +50,7 @@ def run(params: Mapping[str, Any], check_mode: bool, tell: Callable[[str], None]
         cache=Path(params["cache"]),
         tell=tell,
         jobs=max(1, params["jobs"]),
-        # Where modules come from may hold a password. It goes from Go to Go, and into no result.
-        env={**module_sources(params["programs"]), **{str(key): str(value) for key, value in params["env"].items()}},
+        env={str(key): str(value) for key, value in params["env"].items()},
         salt=params["salt"],
         programs={str(key): str(value) for key, value in params["programs"].items()},
     )
@@ -60,6 +59,8 @@ def run(params: Mapping[str, Any], check_mode: bool, tell: Callable[[str], None]
         missing = builder.missing(params["goals"])
         if missing and not check_mode:
             tell(f"to build: {', '.join(builder.steps[name].label for name in missing)}")
+            # Where modules come from may hold a password. It goes from Go to Go, and into no result.
+            builder.env = {**module_sources(builder.programs), **builder.env}
             builder.caller = _caller(builder, params["programs"].values(), tell)
             builder.build(missing)
             _record_times(params["times_file"], builder.seconds)
@@ -120,8 +121,8 @@ def _caller(builder: Builder, programs: Iterable[str], tell: Callable[[str], Non
         os.fchown(handle, uid, gid)
         os.close(handle)
     except FileExistsError:
-        if kept.lstat().st_uid != uid:
-            owner = kept.lstat().st_uid
+        owner = kept.lstat().st_uid
+        if owner != uid:
             tell(f"compiling as root: {kept} is of uid {owner}. Remove it, and uid {uid}, who called sudo, compiles instead")
             return None
     return Caller(uid, gid, home)

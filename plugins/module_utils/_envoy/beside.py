@@ -9,24 +9,20 @@ What is said wrongly of them shows up minutes later as an identity that nobody g
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.codec import parse_list
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.codec import parse_list, render_list
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.model import Awaited, Ref
 
 
 def stubs(instances: Sequence[Mapping[str, Any]]) -> str:
     """Return the workloads that ``instances`` stand beside, for ``kubectl get -f -``."""
-    items = [
-        {
-            "apiVersion": "apps/v1",
-            "kind": instance["beside"]["kind"],
-            "metadata": {"name": instance["beside"]["name"], "namespace": instance["namespace"]},
-        }
-        for instance in instances
-    ]
-    return json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+    return render_list(_workload(instance).stub() for instance in instances)
+
+
+def _workload(instance: Mapping[str, Any]) -> Awaited:
+    return Awaited(instance["beside"]["kind"], instance["namespace"], instance["beside"]["name"])
 
 
 def beside_faults(
@@ -37,18 +33,15 @@ def beside_faults(
     ``found`` is what kubectl printed of the workloads of :func:`stubs`. What the same run brings (``coming``) is judged
     as it will be.
     """
-    there = {_ref(item): item for item in [*parse_list(found, "Reading workloads that exist"), *coming]}
+    there = {Ref.of(item): item for item in parse_list(found, "Reading workloads that exist")}
+    for item in coming:
+        there[Ref.of({**item, "metadata": {"namespace": "default", **item.get("metadata", {})}})] = dict(item)
     return [text for instance in instances for text in _faults(instance, there)]
 
 
-def _ref(item: Mapping[str, Any]) -> tuple[str, str, str]:
-    metadata = item.get("metadata") or {}
-    return item.get("kind", ""), metadata.get("namespace", "default"), metadata.get("name", "")
-
-
-def _faults(instance: Mapping[str, Any], there: Mapping[tuple[str, str, str], Mapping[str, Any]]) -> list[str]:
+def _faults(instance: Mapping[str, Any], there: Mapping[Ref, Mapping[str, Any]]) -> list[str]:
     beside, namespace = instance["beside"], instance["namespace"]
-    workload = there.get((beside["kind"], namespace, beside["name"]))
+    workload = there.get(_workload(instance).ref)
     where = f"{beside['kind']} {beside['name']} in the namespace {namespace}"
     if workload is None:
         return [

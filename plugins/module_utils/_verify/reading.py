@@ -267,7 +267,7 @@ def _wrong(key: str, value: Any) -> str:  # noqa: PLR0911 - a line for each kind
         low, high = (100, 599) if key == "status" else (0, 10 * 365 * 86400)
         return "" if low <= value <= high else f"a whole number from {low} to {high}"
     if key in ("port", "guard_port"):
-        return "" if 0 < value < 65536 else "a port from 1 to 65535"
+        return "" if is_port(value) else PORT
     if not value.strip() or not value.isprintable():
         return _TEXT
     if key in ("spiffe_id", "client_spiffe_id"):

@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from peers import free_port
 
-from ..conftest import TRUST_DOMAIN, Server, binary, free_port, running_server, wait_until
+from ..conftest import TRUST_DOMAIN, Server, binary, running_server, wait_until
 
 BLUE = f"spiffe://{TRUST_DOMAIN}/ns/default/sa/gateway"
 GREEN = f"spiffe://{TRUST_DOMAIN}/green/envoy"

@@ -18,8 +18,9 @@ from typing import Any
 
 import pytest
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._envoy.config import Limits, configuration
+from peers import free_port
 
-from ..conftest import TRUST_DOMAIN, binary, free_port, wait_until
+from ..conftest import TRUST_DOMAIN, binary, wait_until
 from .conftest import BLUE, GREEN, Site, answers
 
 OTHER = f"spiffe://{TRUST_DOMAIN}/somebody-else"
