@@ -183,7 +183,10 @@ def variables(name: str, case: Case) -> dict[str, Any]:
         "spire_agent_server_host": name,
         "spire_agent_attestor": case.attestor,
         "spire_controller_manager_cluster_spiffe_ids": [],
+        "spire_server_published_bundles": [],
         "istio_authorization_policies": [],
+        "istio_gateways": [],
+        "istio_objects": [],
         "envoy_instances": [],
         "demo_app_workloads": [],
     }

@@ -76,13 +76,16 @@ def _fault(text: str, lines: bool, templates: bool) -> str:
 
 def is_host(value: Any) -> bool:
     """Whether this is an IP address or a DNS name, and nothing else."""
-    if not isinstance(value, str):
-        return False
+    return is_ip(value) or (is_name(value) and _LAST_IS_NUMBER.fullmatch(value) is None)
+
+
+def is_ip(value: Any) -> bool:
+    """Whether this is an IP address, and means the same everywhere."""
     try:
         # A zone (fe80::1%eth0) means something on one machine only, and may be any text.
-        return getattr(ipaddress.ip_address(value), "scope_id", None) is None
+        return isinstance(value, str) and getattr(ipaddress.ip_address(value), "scope_id", None) is None
     except ValueError:
-        return is_name(value) and _LAST_IS_NUMBER.fullmatch(value) is None
+        return False
 
 
 def is_server_name(value: Any) -> bool:

@@ -4,7 +4,8 @@
 # Private to this collection: it may change in any release.
 """The applications that a workload can be, as far as identities, ways and the proof depend on them. Pure.
 
-What they consist of (image, arguments, files) stands in the role that runs them: ``demo_app`` or ``envoy``.
+What they consist of (image, arguments, files) stands in the role that runs them: ``demo_app``, ``envoy``, or ``istio``
+for a gateway.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 
 EXISTING = "existing"
 ENVOY = "envoy"
+GATEWAY = "gateway"
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ def _bookinfo(name: str, path: str, key: str, *asks: str) -> App:
 APPS: Mapping[str, App] = {
     EXISTING: App(),
     ENVOY: App(port=80, listens=8080),
+    GATEWAY: App(port=8443, listens=8080),
     "client": App(tools=("curl", "python3")),
     "quote": App(port=80, listens=8080, answers="quote", shows_callers=True),
     # The page shows what others know. That it is there does not depend on them.

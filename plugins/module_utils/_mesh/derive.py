@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.apps import EXISTING
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._input import is_ip
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.apps import ENVOY, EXISTING, GATEWAY
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.model import (
     BY_TOKEN,
     CONTROLLER_MANAGER,
@@ -34,8 +35,8 @@ KINDS = {
     "statefulset": "StatefulSet",
     "daemonset": "DaemonSet",
 }
-ENVOY_CONTAINER, ISTIO_PROXY = "envoy", "istio-proxy"
-"""What the containers of our Envoys and of Istio's sidecars are called."""
+ENVOY_CONTAINER, ISTIO_PROXY, FILES_CONTAINER = "envoy", "istio-proxy", "svid"
+"""What the containers of our Envoys, of Istio's proxies, and of the program that writes certificates are called."""
 UNKNOWN = "?"
 """In place of what is known only when the clusters are up. No module accepts it."""
 
@@ -57,7 +58,7 @@ def entries(mesh: Mesh, server: str) -> list[Data]:
     for host in mesh.served_by(server):
         if host.name == server and CONTROLLER_MANAGER in host.duties:
             continue
-        workloads = [workload for workload in mesh.on(host.name) if workload.identity]
+        workloads = _with_identity(mesh, host.name)
         aliases = node_aliases(host)
         if workloads and host.attestor == K8S_PSAT:
             found.append(
@@ -74,6 +75,12 @@ def entries(mesh: Mesh, server: str) -> list[Data]:
             for container in _containers(workload)
         ]
     return found
+
+
+def _with_identity(mesh: Mesh, host: str) -> list[Workload]:
+    """Who gets an identity on a host: workloads of the inventory, and its istiod where SPIRE certifies that."""
+    istiod = mesh.control_plane(host)
+    return [*([istiod] if istiod else []), *(workload for workload in mesh.on(host) if workload.identity)]
 
 
 def _entry(mesh: Mesh, workload: Workload, parent: str, container: str) -> Data:
@@ -94,8 +101,12 @@ def _containers(workload: Workload) -> list[str]:
     """
     if workload.selectors:
         return [""]
-    proxies = [ENVOY_CONTAINER] if workload.has_envoy else []
-    return [*proxies, *([ISTIO_PROXY] if workload.mesh else [])] or [""]
+    shown_by = {
+        ENVOY_CONTAINER: workload.has_envoy,
+        ISTIO_PROXY: workload.mesh,
+        FILES_CONTAINER: workload.files,
+    }
+    return [container for container, shows in shown_by.items() if shows] or [""]
 
 
 def _selectors(workload: Workload, container: str) -> list[str]:
@@ -116,8 +127,7 @@ def cluster_spiffe_ids(mesh: Mesh, host: str) -> list[Data]:
         return []
     return [
         _cluster_spiffe_id(mesh, workload, container, f".{container}" if number else "")
-        for workload in mesh.on(host)
-        if workload.identity
+        for workload in _with_identity(mesh, host)
         for number, container in enumerate(_containers(workload))
     ]
 
@@ -160,6 +170,98 @@ def policies(mesh: Mesh, host: str) -> list[Data]:
                 policy[key] = list(values)
         found.append(policy)
     return found
+
+
+def gateways(mesh: Mesh, host: str) -> list[Data]:
+    """The gateways of the mesh on ``host``, as ``istio_gateways``."""
+    return [
+        {
+            "name": workload.name,
+            "namespace": workload.namespace,
+            "service_account": workload.service_account,
+            "labels": dict(workload.labels),
+            "ports": [
+                {
+                    "name": "http" if mesh.is_open(workload) else "https",
+                    "port": workload.port,
+                    "target_port": workload.listens,
+                }
+            ],
+            "service_type": mesh.hosts[host].exposed_as if mesh.is_exposed(workload) else "ClusterIP",
+        }
+        for workload in mesh.on(host)
+        if workload.is_gateway
+    ]
+
+
+def ways_in(mesh: Mesh, host: str) -> list[Data]:
+    """What the gateways of ``host`` take in, and where that goes, as ``istio_objects``: Gateway and VirtualService."""
+    found: list[Data] = []
+    for workload in mesh.on(host):
+        if not workload.is_gateway or workload.name not in mesh.callers:
+            continue
+        meta = {"name": workload.name, "namespace": workload.namespace}
+        names = list(workload.dns_names) or ["*"]
+        # It answers by its certificate whoever asks, also one who looks at it by the address. Routes go by the name.
+        server: Data = {
+            "port": {"number": workload.listens, "name": "https", "protocol": "HTTPS"},
+            "tls": {"mode": "ISTIO_MUTUAL", "minProtocolVersion": "TLSV1_3"},
+            "hosts": ["*"],
+        }
+        if mesh.is_open(workload):
+            server = {"port": {"number": workload.listens, "name": "http", "protocol": "HTTP"}, "hosts": ["*"]}
+        gateway = {"selector": dict(workload.labels), "servers": [server]}
+        routes = {"hosts": names, "gateways": [workload.name], "http": _http_routes(mesh.callees_of(workload))}
+        found += [
+            {"apiVersion": "networking.istio.io/v1", "kind": "Gateway", "metadata": meta, "spec": gateway},
+            {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": meta, "spec": routes},
+        ]
+    return found
+
+
+def _http_routes(callees: list[Workload]) -> list[Data]:
+    """Those with paths of their own first; the one without gets the rest."""
+    routes: dict[tuple[str, int | None], Data] = {}
+    for callee in sorted(callees, key=lambda callee: not callee.paths):
+        place = {"host": callee.dns, "port": {"number": callee.port}}
+        route = routes.setdefault((callee.dns, callee.port), {"route": [{"destination": place}]})
+        if callee.paths:
+            matches = [{"uri": _uri_match(path)} for path in callee.paths]
+            route["match"] = [
+                *route.get("match", []),
+                *(match for match in matches if match not in route.get("match", [])),
+            ]
+    return list(routes.values())
+
+
+def _uri_match(path: str) -> Data:
+    return {"prefix": path[:-1]} if path.endswith("*") else {"exact": path}
+
+
+def published_bundles(mesh: Mesh, server: str) -> list[Data]:
+    """Where proxies read by whom they know istiod, as ``spire_server_published_bundles``."""
+    if not mesh.hosts[server].istiod_by_spire:
+        return []
+    return [
+        {"namespace": namespace, "configmap_name": "istio-ca-root-cert", "configmap_key": "root-cert.pem"}
+        for namespace in sorted({workload.namespace for workload in mesh.on(server) if workload.mesh})
+    ]
+
+
+def gateway_address(mesh: Mesh, callee: Workload) -> str:
+    """Where a gateway is reached, as ``host:port``; unknown while its cluster is not up."""
+    known = mesh.hosts[callee.host].endpoints
+    return known.get(f"{callee.namespace}/{callee.name}", f"{UNKNOWN}:{callee.port}")
+
+
+def host_aliases(mesh: Mesh, workload: Workload) -> list[Data]:
+    """The names of the gateways that it calls, where no DNS knows them. A balancer that has a name is in DNS."""
+    names: dict[str, list[str]] = {}
+    for callee in mesh.callees_of(workload):
+        address = gateway_address(mesh, callee).rpartition(":")[0].strip("[]")
+        if callee.is_gateway and (address == UNKNOWN or is_ip(address)):
+            names.setdefault(address, []).extend(callee.dns_names)
+    return [{"ip": address, "hostnames": hostnames} for address, hostnames in names.items()]
 
 
 def _id(mesh: Mesh, workload: Workload) -> str:
@@ -265,7 +367,7 @@ def demo_apps(mesh: Mesh, host: str) -> list[Data]:
     """The applications of ours on ``host``, as ``demo_app_workloads``."""
     found = []
     for workload in mesh.on(host):
-        if workload.app == EXISTING or workload.is_envoy:
+        if workload.app in (EXISTING, ENVOY, GATEWAY):
             continue
         app: Data = {
             "name": workload.name,
@@ -284,6 +386,10 @@ def demo_apps(mesh: Mesh, host: str) -> list[Data]:
             app["service"] = {"name": workload.service, "port": workload.port}
             if len(mesh.sharing(workload)) > 1:
                 app["service"]["selector"] = mesh.in_common(workload)
+        if workload.files:
+            app["files"] = True
+        if aliases := host_aliases(mesh, workload):
+            app["host_aliases"] = aliases
         if upstreams := _asked(mesh, workload):
             app["upstreams"] = upstreams
         found.append(app)
@@ -302,7 +408,9 @@ def _asked(mesh: Mesh, workload: Workload) -> dict[str, str]:
 
 
 def way_to(callee: Workload) -> str:
-    """Where callers send requests for ``callee``: to their own Envoy, or into the mesh."""
+    """Where callers send requests for ``callee``: to their own Envoy, to a gateway's name, or into the mesh."""
+    if callee.is_gateway:
+        return f"https://{callee.dns_names[0]}:{callee.port}"
     if callee.guard == "envoy":
         return f"http://127.0.0.1:{callee.local_port}"
     return f"http://{callee.dns}:{callee.port}"
@@ -349,8 +457,11 @@ def role_variables(mesh: Mesh, host: str) -> Data:
         "spire_server_service_type": server_service_type(mesh, host) if is_server else "ClusterIP",
         "spire_entries_entries": entries(mesh, host) if is_server else [],
         "spire_federation_peers": federation(mesh, host) if is_server else [],
+        "spire_server_published_bundles": published_bundles(mesh, host) if is_server else [],
         "spire_controller_manager_cluster_spiffe_ids": cluster_spiffe_ids(mesh, host),
         "istio_authorization_policies": policies(mesh, host),
+        "istio_gateways": gateways(mesh, host),
+        "istio_objects": ways_in(mesh, host),
         "envoy_instances": envoys(mesh, host),
         "demo_app_workloads": demo_apps(mesh, host),
     }

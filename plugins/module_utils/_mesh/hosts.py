@@ -15,6 +15,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.model impor
     DUTIES,
     K8S_PSAT,
     MACHINES,
+    MESH,
     SPIRE_AGENT,
     SPIRE_SERVER,
     Host,
@@ -71,6 +72,8 @@ def _host(
         server_options={key: connection[key] for key in SERVER_OPTIONS if connection.get(key)},
         server_service=f"{namespace}/spire-server",
         istio_namespace=str(variables.get("istio_namespace") or "istio-system"),
+        istio_revision=_revision(variables),
+        istiod_by_spire=MESH in own and variables.get("istio_control_plane_identity") == "spire",
         exposed_as=_exposed_as(variables),
     )
 
@@ -82,6 +85,12 @@ def _server(name: str, own: frozenset[str], duties: Mapping[str, list[str]], dom
     if SPIRE_SERVER in own:
         return name
     return next((host for host in duties[SPIRE_SERVER] if domains.get(host) == domains[name]), None)
+
+
+def _revision(variables: Mapping[str, Any]) -> str:
+    """The revision of its istiod, which an overlay may name in two places."""
+    spec: Mapping[str, Any] = (variables.get("istio_overlay") or {}).get("spec") or {}
+    return str(spec.get("revision") or (spec.get("values") or {}).get("revision") or "")
 
 
 def _exposed_as(variables: Mapping[str, Any]) -> str:

@@ -16,7 +16,13 @@ from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._input import HOST, PORT, is_host, is_port, unclean
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.apps import APPS, ENVOY, EXISTING, App
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.apps import (
+    APPS,
+    ENVOY,
+    EXISTING,
+    GATEWAY,
+    App,
+)
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id import (
     SpiffeId,
     SpiffeIdError,
@@ -44,6 +50,8 @@ DUTIES: Mapping[str, str] = {
 K8S_PSAT, BY_TOKEN = "k8s_psat", "join_token"
 ENVOY_PORT = 8443
 """Where an Envoy of ours takes SPIFFE mTLS."""
+OWN_CONTAINERS = {ENVOY: "envoy", GATEWAY: "istio-proxy"}
+"""What the container is called of those that are a proxy and nothing else."""
 LOCAL_PORTS = 10000
 """Added to a service's port: where a caller's own Envoy listens for it, on loopback."""
 
@@ -83,6 +91,9 @@ class Host:
     server_service: str = "spire-server/spire-server"
     """The Service of its SPIRE server, as ``namespace/name``."""
     istio_namespace: str = "istio-system"
+    istio_revision: str = ""
+    istiod_by_spire: bool = False
+    """Whether its istiod has its own certificate from SPIRE, and issues none."""
     exposed_as: str = "LoadBalancer"
     """The type of a Service that others reach: ``LoadBalancer``, or ``NodePort`` where nothing balances."""
 
@@ -98,6 +109,8 @@ class Workload:
     traits: App
     mesh: bool
     envoy: bool
+    files: bool
+    """Whether its certificate is in files of its pod, kept fresh by the container ``svid``."""
     identity: bool
     service_account: str
     service: str
@@ -123,6 +136,11 @@ class Workload:
         return self.app == ENVOY
 
     @property
+    def is_gateway(self) -> bool:
+        """Whether it is a gateway of its mesh, whose callers are outside and show a certificate of their own."""
+        return self.app == GATEWAY
+
+    @property
     def has_envoy(self) -> bool:
         """Whether an Envoy of ours stands before it, or is it."""
         return self.is_envoy or self.envoy
@@ -134,7 +152,9 @@ class Workload:
 
     @property
     def guard(self) -> str | None:
-        """What keeps out those who are not listed: ``mesh`` (its sidecar), ``envoy``, or nothing."""
+        """What keeps out those who are not listed: ``mesh`` (its sidecar), ``gateway``, ``envoy``, or nothing."""
+        if self.is_gateway:
+            return "gateway"
         if self.mesh:
             return "mesh"
         return "envoy" if self.has_envoy else None
@@ -208,7 +228,25 @@ class Mesh:
 
     def is_exposed(self, workload: Workload) -> bool:
         """Whether its Service must be reached from outside its cluster: from another host, or because it is said."""
+        if workload.is_gateway and self.callers.get(workload.name):
+            return True
         return workload.expose or (workload.guard == "envoy" and self.is_called_from_elsewhere(workload))
+
+    def control_plane(self, host: str) -> Workload | None:
+        """The istiod of a host, where it has an identity from SPIRE. It is in no table of the inventory."""
+        if not self.hosts[host].istiod_by_spire:
+            return None
+        this = self.hosts[host]
+        name = f"istiod-{this.istio_revision}" if this.istio_revision else "istiod"
+        given = {
+            "namespace": this.istio_namespace,
+            "mesh": False,
+            "files": True,
+            "labels": {"app": "istiod"},
+            # The first one is the name by which proxies and webhooks ask for it, and becomes the certificate's CN.
+            "dns_names": [f"{name}.{this.istio_namespace}.svc", f"istio-pilot.{this.istio_namespace}.svc"],
+        }
+        return _fill(name, given, this, APPS[EXISTING], EXISTING)
 
     def servers(self) -> list[Host]:
         """The hosts with a SPIRE server."""
@@ -234,7 +272,8 @@ class Mesh:
 
 def _led_to(workload: Workload) -> tuple[str, str] | None:
     """The Service that leads to the sidecar of a workload, if one does: an Envoy of ours has one of its own."""
-    return (workload.namespace, workload.service) if workload.mesh and workload.port is not None else None
+    led = workload.mesh and not workload.is_gateway and workload.port is not None
+    return (workload.namespace, workload.service) if led else None
 
 
 class Faults:
@@ -309,6 +348,7 @@ FIELDS: Mapping[str, Field] = {
     "app": Field("the name of an application", lambda value: isinstance(value, str)),
     "mesh": _FLAG,
     "envoy": _FLAG,
+    "files": _FLAG,
     "identity": _FLAG,
     "expose": _FLAG,
     "service_account": Field("the name of a service account", _is_dns_name),
@@ -430,6 +470,7 @@ def _fill(name: str, given: Mapping[str, Any], host: Host, traits: App, app: str
         traits=traits,
         mesh=mesh,
         envoy=envoy,
+        files=given.get("files", False),
         identity=identity,
         service_account=account,
         service=given.get("service", name),
@@ -438,7 +479,7 @@ def _fill(name: str, given: Mapping[str, Any], host: Host, traits: App, app: str
         local_port=given.get("local_port", port + LOCAL_PORTS if port and port + LOCAL_PORTS < 65536 else None),
         labels={**traits.labels, **given.get("labels", {"app.kubernetes.io/name": name} if own else {})},
         pod=given.get("pod", f"deployment/{name}"),
-        container=given.get("container", "envoy" if app == ENVOY else name),
+        container=given.get("container", OWN_CONTAINERS.get(app, name)),
         tools=tuple(given.get("tools", traits.tools)),
         spiffe_path=given.get("spiffe_path", f"/ns/{namespace}/sa/{account}"),
         dns_names=tuple(given.get("dns_names", ())),
@@ -509,6 +550,12 @@ def _judge_host(mesh: Mesh, host: Host, faults: Faults) -> None:
             f"inventory: {host.name} is in {CONTROLLER_MANAGER} and not in {SPIRE_SERVER}. The controller manager runs"
             " beside a SPIRE server: take it out, or give the host a server."
         )
+    if host.istiod_by_spire and not {SPIRE_SERVER, SPIRE_AGENT} <= host.duties:
+        faults.add(
+            f"istio_control_plane_identity of {host.name} is spire, and it has not both a SPIRE server, which publishes"
+            f" its bundle to the proxies, and agents. Put it into {SPIRE_SERVER} and {SPIRE_AGENT}, or leave istiod its"
+            " own CA."
+        )
     if SPIRE_AGENT in host.duties and host.server is None:
         faults.add(
             f"inventory: {host.name} is in {SPIRE_AGENT}, and there is no SPIRE server of {host.trust_domain} that its"
@@ -558,8 +605,28 @@ def _judge_workload(mesh: Mesh, workload: Workload, faults: Faults) -> None:
             "envoy is true, and pod names no Deployment, StatefulSet or DaemonSet that could get one.",
         ),
         (
-            workload.expose and workload.guard != "envoy",
+            workload.expose and workload.guard not in ("envoy", "gateway"),
             "expose is true, and no Envoy of ours keeps others out. Say envoy: true.",
+        ),
+        (
+            workload.is_gateway and not workload.mesh,
+            f"a gateway belongs to a mesh. Put {host.name} into {MESH}, and take mesh and identity out.",
+        ),
+        (
+            workload.is_gateway and workload.files,
+            "files is true, and a gateway has its certificate in its proxy. Take it out.",
+        ),
+        (
+            workload.is_gateway and bool(mesh.callers_of(workload)) and not workload.dns_names,
+            "it is called, and dns_names are missing. Its callers ask for the first of them, and verify it.",
+        ),
+        (
+            workload.is_gateway and bool(mesh.callers.get(workload.name)) and not mesh.callees_of(workload),
+            "this gateway may call nobody, so it leads nowhere. Name it as a caller in trustmesh_callers.",
+        ),
+        (
+            workload.files and not workload.identity,
+            "files is true, and it has no identity to put into them. Take one of them out.",
         ),
         (
             MACHINES in host.duties and workload.identity and not workload.selectors,
@@ -597,13 +664,24 @@ def _judge_callee(mesh: Mesh, workload: Workload, where: str, faults: Faults) ->
         faults.add(f"{where}: labels are missing. Its Service and its policies find its pods by them.")
     if mesh.is_open(workload) and not workload.mesh:
         faults.add(f"trustmesh_callers: {workload.name}: an Envoy of ours admits identities only, not {ANYONE}.")
+    if mesh.is_open(workload) and workload.is_gateway and mesh.callers_of(workload):
+        faults.add(
+            f"trustmesh_callers: {workload.name}: a gateway takes either plain HTTP from {ANYONE}, or mutual TLS from"
+            f" those who are listed. Take {ANYONE} out, or the others."
+        )
+    if workload.is_gateway and len({callee.dns for callee in mesh.callees_of(workload) if not callee.paths}) > 1:
+        faults.add(
+            f"{where}: it leads to several, and not by paths that tell them apart. Give all but one of them paths."
+        )
 
 
 def _judge_pair(mesh: Mesh, caller: Workload, callee: Workload, faults: Faults) -> None:
     where = f"trustmesh_callers: {callee.name}"
     if not caller.identity:
         faults.add(f"{where}: {caller.name} has no identity, so nobody could tell that it is the one that calls.")
-    if callee.mesh and not mesh.share_a_mesh(caller, callee):
+    if callee.is_gateway:
+        _judge_gateway_pair(mesh, caller, callee, faults)
+    elif callee.mesh and not mesh.share_a_mesh(caller, callee):
         remedy = (
             "Put both into the mesh"
             if caller.host == callee.host
@@ -615,6 +693,22 @@ def _judge_pair(mesh: Mesh, caller: Workload, callee: Workload, faults: Faults) 
         faults.add(f"{where}: {caller.name} has no Envoy to show its SPIFFE ID to the one of {callee.name}. {remedy}.")
     if caller.is_envoy and len(mesh.callees_of(caller)) > 1 and callee.service in _shared_services(mesh, caller):
         faults.add(f"{where}: {caller.name} calls two services named {callee.service}. Give one another name.")
+
+
+def _judge_gateway_pair(mesh: Mesh, caller: Workload, callee: Workload, faults: Faults) -> None:
+    """A gateway lets in whoever shows a certificate of its own, and a sidecar shows none outside of its mesh."""
+    where = f"trustmesh_callers: {callee.name}"
+    # A program of the user's own may ask SPIRE's agent by itself.
+    if not (caller.files or caller.app == EXISTING or MACHINES in mesh.hosts[caller.host].duties):
+        faults.add(
+            f"{where}: it is a gateway, and {caller.name} has no certificate to show to it. Say files: true for"
+            f" {caller.name}."
+        )
+    if mesh.trust_domain(caller) != mesh.trust_domain(callee):
+        faults.add(
+            f"{where}: {caller.name} is of {mesh.trust_domain(caller)}, and the gateway knows the authorities of"
+            f" {mesh.trust_domain(callee)} only. Take it out."
+        )
 
 
 def _shared_services(mesh: Mesh, caller: Workload) -> set[str]:

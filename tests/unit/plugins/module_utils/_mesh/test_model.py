@@ -76,6 +76,7 @@ BAD: dict[str, list[Any]] = {
     "app": [1, ["client"]],
     "mesh": ["true", 1],
     "envoy": ["yes", 0],
+    "files": ["yes", {}],
     "identity": ["no"],
     "expose": [1],
     "service_account": ["A", "a/b", ""],
