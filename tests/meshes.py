@@ -21,7 +21,6 @@ PLANNED: Mapping[str, App] = {
     **APPS,
     "helloworld": App(port=5000, listens=5000),
     "echo": App(port=80, listens=8080, shows_callers=True),
-    "gateway": App(port=80, listens=8080),
 }
 """The applications that there are, and those that planned scenarios need."""
 

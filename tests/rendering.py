@@ -4,8 +4,8 @@
 """Renders what the roles would apply, with Ansible's own templating and without a cluster.
 
 Each case is a host of one play, with the variables of that case. A shadow of each role lends its defaults, variables,
-templates and files; of its tasks to install and configure only those that set facts or read variables are taken, and
-one that keeps what is rendered. So everything is rendered in a single call of ansible-playbook.
+templates and files; of its tasks to install, name and configure only those that set facts or read variables are taken,
+and one that keeps what is rendered. So everything is rendered in a single call of ansible-playbook.
 """
 
 from __future__ import annotations
@@ -206,7 +206,7 @@ def _shadow(folder: Path, role: str, expressions: Mapping[str, str], out: Path) 
         if (source / part).is_dir():
             (folder / part).symlink_to(source / part)
     taken: list[dict[str, Any]] = []
-    for name in ("install.yml", "configure.yml"):
+    for name in ("install.yml", "names.yml", "configure.yml"):
         path = source / "tasks" / name
         # That of the cluster tells what GIVEN has.
         tasks = yaml.safe_load(path.read_text()) if path.is_file() and role != "kubernetes_cluster" else []
@@ -302,6 +302,10 @@ CASES = {
         ("demo_app",),
         {
             "demo_app_workloads": [
+                {
+                    **{"name": "asker", "namespace": "asking", "app": "client", "mesh": False, "files": True},
+                    "host_aliases": [{"ip": "192.0.2.9", "hostnames": ["shop.example"]}],
+                },
                 {
                     **REVIEWS,
                     "name": "reviews-v1",
@@ -421,6 +425,17 @@ CASES = {
     "balanced": Case("packages", ("spire_server",), {"spire_server_service_type": "LoadBalancer"}),
     "inside": Case("packages", ("spire_server",), {"spire_server_service_type": "ClusterIP"}),
     "unaudited": Case("packages", ("kubernetes_cluster",), {"kubernetes_cluster_audit": False}),
+    "certified": Case(
+        "packages",
+        ("spire_server", "istio"),
+        {
+            "istio_control_plane_identity": "spire",
+            "spire_server_published_bundles": [
+                {"namespace": "edge", "configmap_name": "istio-ca-root-cert", "configmap_key": "root-cert.pem"},
+                {"namespace": "shop", "configmap_name": "istio-ca-root-cert", "configmap_key": "root-cert.pem"},
+            ],
+        },
+    ),
     "careless": Case("packages", ("istio",), {"istio_enforce": "namespaces"}),
     "endless": Case("packages", ("istio",), {"istio_connection_max_age": 0}),
 }

@@ -251,7 +251,7 @@ def published_bundles(mesh: Mesh, server: str) -> list[Data]:
 def gateway_address(mesh: Mesh, callee: Workload) -> str:
     """Where a gateway is reached, as ``host:port``; unknown while its cluster is not up."""
     known = mesh.hosts[callee.host].endpoints
-    return known.get(f"{callee.namespace}/{callee.name}", f"{UNKNOWN}:{callee.port}")
+    return known.get(f"{callee.namespace}/{callee.envoy_name}", f"{UNKNOWN}:{callee.port}")
 
 
 def host_aliases(mesh: Mesh, workload: Workload) -> list[Data]:

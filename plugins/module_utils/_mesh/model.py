@@ -147,8 +147,8 @@ class Workload:
 
     @property
     def envoy_name(self) -> str:
-        """The name of its Envoy's objects."""
-        return self.name if self.is_envoy else f"{self.name}-envoy"
+        """The name of the objects of its Envoy, or of its gateway."""
+        return self.name if self.is_envoy or self.is_gateway else f"{self.name}-envoy"
 
     @property
     def guard(self) -> str | None:

@@ -796,3 +796,66 @@ def test_a_gateway_is_certified_by_spire(rendered: Rendered) -> None:
     service = rendered.one("namespaces", "istio", "Service")
     assert service["spec"]["ports"] == [{"name": "https", "port": 443, "targetPort": 8443}]
     assert service["spec"]["selector"].items() <= described["labels"].items()
+
+
+def test_istiod_gets_its_files_from_spire_before_it_begins(rendered: Rendered) -> None:
+    spec = rendered.value("certified", "istio", "overlay")["spec"]
+    assert spec["values"]["pilot"]["env"]["ENABLE_CA_SERVER"] == "false"
+    patches = [patch for overlay in spec["components"]["pilot"]["k8s"]["overlays"] for patch in overlay["patches"]]
+    arguments = [patch["value"] for patch in patches if ".args[" in patch["path"]]
+    assert {argument.partition("=")[0] for argument in arguments} == {
+        *("--grpcAddr", "--tlsCertFile", "--tlsKeyFile", "--caCertFile")
+    }
+    (writer,) = next(patch["value"] for patch in patches if patch["path"].endswith("initContainers"))
+    assert (writer["name"], writer["restartPolicy"]) == ("svid", "Always")
+    assert writer["startupProbe"]["exec"]["command"][-1] == "--check"
+    folder = writer["command"][writer["command"].index("--folder") + 1]
+    assert all(argument.partition("=")[2].startswith(folder) for argument in arguments[1:])
+    mounts = [patch["value"] for patch in patches if "volumeMounts" in patch["path"]]
+    assert mounts == [{"name": "files", "mountPath": "/run/files", "readOnly": True}]
+    # The files are their owner's, and istiod runs as this user.
+    assert writer["securityContext"]["runAsUser"] == 1337
+
+
+def test_istiod_with_a_ca_of_its_own_has_nobody_beside_it(rendered: Rendered) -> None:
+    spec = rendered.value("packages", "istio", "overlay")["spec"]
+    assert "ENABLE_CA_SERVER" not in spec["values"]["pilot"]["env"]
+    patches = [patch for overlay in spec["components"]["pilot"]["k8s"]["overlays"] for patch in overlay["patches"]]
+    assert [patch["value"] for patch in patches] == ["--grpcAddr="]
+
+
+def test_the_server_may_write_the_bundles_that_it_publishes_and_no_others(rendered: Rendered) -> None:
+    _name, data = plugin(conf(rendered, "certified", "spire_server"), "BundlePublisher")
+    places = [(cluster["namespace"], cluster["configmap_name"]) for cluster in data["clusters"].values()]
+    assert sorted(places) == [
+        ("edge", "istio-ca-root-cert"),
+        ("shop", "istio-ca-root-cert"),
+        ("spire-system", "spire-bundle"),
+    ]
+    objects = rendered.objects("certified", "spire_server")
+    made = [item["metadata"] for item in objects if item["kind"] == "ConfigMap" and "data" not in item]
+    assert sorted((item["namespace"], item["name"]) for item in made) == sorted(places)
+    rules = {item["metadata"]["namespace"]: item["rules"] for item in objects if item["kind"] == "Role"}
+    assert rules["edge"] == [
+        {
+            "apiGroups": [""],
+            "resources": ["configmaps"],
+            "resourceNames": ["istio-ca-root-cert"],
+            "verbs": ["get", "patch"],
+        }
+    ]
+    assert rules.keys() == {"edge", "shop", "spire-system"}
+
+
+def test_a_client_has_its_certificate_in_files_before_it_begins(rendered: Rendered) -> None:
+    asker = rendered.one("books", "demo_app", "Deployment", "asker")
+    spec = asker["spec"]["template"]["spec"]
+    assert spec["hostAliases"] == [{"ip": "192.0.2.9", "hostnames": ["shop.example"]}]
+    (writer,) = spec["initContainers"]
+    (client,) = spec["containers"]
+    assert (writer["name"], writer["restartPolicy"]) == ("svid", "Always")
+    assert client["volumeMounts"] == [{"name": "files", "mountPath": "/run/files", "readOnly": True}]
+    sockets = {mount["name"]: mount.get("readOnly", False) for mount in writer["volumeMounts"]}
+    assert sockets == {"files": False, "spire-socket": True}
+    namespace = rendered.one("books", "demo_app", "Namespace", "asking")
+    assert namespace["metadata"]["labels"]["trustmesh.io/pods"] == "guarded"

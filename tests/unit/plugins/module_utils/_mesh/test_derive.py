@@ -25,6 +25,17 @@ def named(items: list[Data], name: str) -> Data:
 # Registration
 
 
+def test_who_shows_its_certificate_from_files_has_an_entry_for_the_one_who_writes_them() -> None:
+    mesh = meshes.mesh({"a": {**CLIENT, "files": True}, "b": {**CLIENT, "files": True, "mesh": False}})
+    shown_by: dict[str, list[str]] = {}
+    for entry in derive.entries(mesh, "one")[1:]:
+        shown_by.setdefault(entry["spiffe_id"], []).append(entry["selectors"][-1])
+    assert shown_by == {
+        f"{TD}/ns/default/sa/a": ["k8s:container-name:istio-proxy", "k8s:container-name:svid"],
+        f"{TD}/ns/default/sa/b": ["k8s:container-name:svid"],
+    }
+
+
 def test_pods_of_the_servers_own_cluster_hang_below_all_its_agents() -> None:
     alias, entry = derive.entries(meshes.mesh({"a": CLIENT}), "one")
     assert alias == {
@@ -384,3 +395,127 @@ def test_the_summary_says_what_there_is_and_nothing_empty() -> None:
     told = derive.summary(meshes.mesh({"a": CLIENT, "b": {**CLIENT, "identity": False}}))
     assert told["one"]["workloads"] == {"a": f"{TD}/ns/default/sa/a", "b": "no identity"}
     assert "envoy_instances" not in told["one"]
+
+
+# Gateways, and istiod
+
+INGRESS: Data = {"host": "one", "namespace": "edge", "app": "gateway", "port": 443, "dns_names": ["shop.example"]}
+APART = {
+    "clusters": ["one", "two"],
+    "spire_server": ["one", "two"],
+    "spire_agent": ["one", "two"],
+    "mesh": ["one", "two"],
+}
+"""Two meshes that share nothing but the trust domain."""
+
+
+def with_gateway(up: bool = True, **more: Any) -> derive.Mesh:
+    workloads = {
+        "asker": {"host": "two", "app": "client", "files": True},
+        "in": {**INGRESS, **more},
+        "shop": {"host": "one", "app": "quote", "paths": ["/buy", "/static*"]},
+        "blog": {"host": "one", "app": "quote"},
+    }
+    facts = {"kubernetes_objects_endpoints": {"edge/in": "192.0.2.9:443"}} if up else {}
+    callers = {"in": ["asker"], "shop": ["in"], "blog": ["in"]}
+    return meshes.mesh(workloads, callers, APART, {"one": facts})
+
+
+def test_a_gateway_has_a_service_that_others_reach() -> None:
+    (gateway,) = derive.gateways(with_gateway(), "one")
+    assert gateway == {
+        "name": "in",
+        "namespace": "edge",
+        "service_account": "in",
+        "labels": {"app.kubernetes.io/name": "in"},
+        "ports": [{"name": "https", "port": 443, "target_port": 8080}],
+        "service_type": meshes.mesh({}).hosts["one"].exposed_as,
+    }
+
+
+def test_a_gateway_that_nobody_calls_is_reached_by_nobody() -> None:
+    mesh = meshes.mesh({"out": {**INGRESS, "dns_names": None}})
+    assert [gateway["service_type"] for gateway in derive.gateways(mesh, "one")] == ["ClusterIP"]
+    assert derive.ways_in(mesh, "one") == []
+    assert derive.entries(mesh, "one")[1]["spiffe_id"] == f"{TD}/ns/edge/sa/out"
+
+
+def test_a_gateway_takes_in_who_shows_a_certificate_and_goes_by_name_and_path() -> None:
+    gateway, routes = derive.ways_in(with_gateway(), "one")
+    (server,) = gateway["spec"]["servers"]
+    assert (server["tls"]["mode"], server["port"]["protocol"]) == ("ISTIO_MUTUAL", "HTTPS")
+    assert routes["spec"]["hosts"] == ["shop.example"]
+    shop, rest = routes["spec"]["http"]
+    assert shop["match"] == [{"uri": {"exact": "/buy"}}, {"uri": {"prefix": "/static"}}]
+    assert [route["route"][0]["destination"]["host"] for route in (shop, rest)] == [
+        "shop.default.svc.cluster.local",
+        "blog.default.svc.cluster.local",
+    ]
+    assert "match" not in rest
+
+
+def test_a_gateway_for_anyone_takes_plain_http() -> None:
+    mesh = meshes.mesh(
+        {"in": {**INGRESS, "port": 80}, "shop": {"host": "one", "app": "quote"}}, {"in": ["anyone"], "shop": ["in"]}
+    )
+    (server,) = derive.ways_in(mesh, "one")[0]["spec"]["servers"]
+    assert server["port"]["protocol"] == "HTTP"
+    assert "tls" not in server
+    assert [policy.get("anyone") for policy in derive.policies(mesh, "one")] == [True, None]
+
+
+def test_who_calls_a_gateway_is_let_in_by_its_full_principal_and_knows_its_name() -> None:
+    mesh = with_gateway()
+    assert named(derive.policies(mesh, "one"), "callers-of-in")["principals"] == ["example.org/ns/default/sa/asker"]
+    (asker,) = derive.demo_apps(mesh, "two")
+    assert asker["files"] is True
+    assert asker["host_aliases"] == [{"ip": "192.0.2.9", "hostnames": ["shop.example"]}]
+    assert derive.way_to(mesh.workloads["in"]) == "https://shop.example:443"
+
+
+def test_a_gateway_that_is_not_up_yet_has_an_address_that_no_module_takes() -> None:
+    (asker,) = derive.demo_apps(with_gateway(up=False), "two")
+    assert asker["host_aliases"] == [{"ip": derive.UNKNOWN, "hostnames": ["shop.example"]}]
+
+
+def test_a_balancer_that_has_a_name_is_in_dns() -> None:
+    facts = {"kubernetes_objects_endpoints": {"edge/in": "lb.example.net:443"}}
+    workloads = {
+        "asker": {"host": "two", "app": "client", "files": True},
+        "in": INGRESS,
+        "shop": {"host": "one", "app": "quote"},
+    }
+    mesh = meshes.mesh(workloads, {"in": ["asker"], "shop": ["in"]}, APART, {"one": facts})
+    assert "host_aliases" not in derive.demo_apps(mesh, "two")[0]
+
+
+def test_istiod_gets_its_own_certificate_and_spire_tells_proxies_whom_to_believe() -> None:
+    workloads = {
+        "a": {**CLIENT, "namespace": "shop"},
+        "in": {**INGRESS, "dns_names": None},
+        "b": {**CLIENT, "mesh": False},
+    }
+    mesh = meshes.mesh(workloads, {}, meshes.ONE, {"one": {"istio_control_plane_identity": "spire"}})
+    (istiod,) = (entry for entry in derive.entries(mesh, "one") if entry["spiffe_id"].endswith("/istiod"))
+    assert istiod["selectors"] == [
+        "k8s:ns:istio-system",
+        "k8s:sa:istiod",
+        "k8s:pod-label:app:istiod",
+        "k8s:container-name:svid",
+    ]
+    assert istiod["dns_names"] == ["istiod.istio-system.svc", "istio-pilot.istio-system.svc"]
+    places = [bundle["namespace"] for bundle in derive.published_bundles(mesh, "one")]
+    assert places == ["edge", "shop"]
+
+
+def test_istiod_of_a_revision_has_the_name_of_that() -> None:
+    said = {"istio_control_plane_identity": "spire", "istio_overlay": {"spec": {"revision": "next"}}}
+    (_alias, istiod) = derive.entries(meshes.mesh({}, {}, meshes.ONE, {"one": said}), "one")
+    assert istiod["spiffe_id"] == f"{TD}/ns/istio-system/sa/istiod-next"
+    assert istiod["dns_names"][0] == "istiod-next.istio-system.svc"
+
+
+def test_istiod_with_a_ca_of_its_own_is_registered_nowhere() -> None:
+    mesh = meshes.mesh({"a": CLIENT})
+    assert [entry["spiffe_id"] for entry in derive.entries(mesh, "one")] == [f"{TD}/node/one", f"{TD}/ns/default/sa/a"]
+    assert derive.published_bundles(mesh, "one") == []

@@ -168,6 +168,7 @@ def test_a_service_stands_for_all_its_workloads() -> None:
 
 
 QUOTE: Data = {"host": "one", "app": "quote"}
+GATEWAY: dict[str, Any] = {"host": "one", "namespace": "edge", "app": "gateway", "dns_names": ["g.example"]}
 SERVER_ONLY = {"clusters": ["one", "two"], "spire_server": ["one"], "spire_agent": ["one"], "mesh": ["one"]}
 TWO_MESHES = {**meshes.TWO, "mesh": ["one", "two"]}
 
@@ -274,6 +275,58 @@ TWO_MESHES = {**meshes.TWO, "mesh": ["one", "two"]}
             {"q": ["a", "anyone"]},
             None,
             "trustmesh_callers: q: an Envoy of ours admits identities only, not anyone.",
+        ),
+        (
+            {**a(), "g": GATEWAY, "q": QUOTE},
+            {"g": ["a"], "q": ["g"]},
+            None,
+            "trustmesh_callers: g: it is a gateway, and a has no certificate to show to it. Say files: true for a.",
+        ),
+        (
+            {**a(files=True), "g": {**GATEWAY, "dns_names": None}, "q": QUOTE},
+            {"g": ["a"], "q": ["g"]},
+            None,
+            "trustmesh_workloads: g: it is called, and dns_names are missing. Its callers ask for the first of them,"
+            " and verify it.",
+        ),
+        (
+            {**a(files=True), "g": GATEWAY},
+            {"g": ["a"]},
+            None,
+            "trustmesh_workloads: g: this gateway may call nobody, so it leads nowhere. Name it as a caller in"
+            " trustmesh_callers.",
+        ),
+        (
+            {**a(files=True), "g": GATEWAY, "q": QUOTE},
+            {"g": ["a", "anyone"], "q": ["g"]},
+            None,
+            "trustmesh_callers: g: a gateway takes either plain HTTP from anyone, or mutual TLS from those who are"
+            " listed. Take anyone out, or the others.",
+        ),
+        (
+            {**a(files=True), "g": GATEWAY, "q": QUOTE, "r": QUOTE},
+            {"g": ["a"], "q": ["g"], "r": ["g"]},
+            None,
+            "trustmesh_workloads: g: it leads to several, and not by paths that tell them apart. Give all but one of"
+            " them paths.",
+        ),
+        (
+            {"g": {**GATEWAY, "mesh": False}},
+            {},
+            None,
+            "trustmesh_workloads: g: a gateway belongs to a mesh. Put one into mesh, and take mesh and identity out.",
+        ),
+        (
+            {"g": {**GATEWAY, "files": True}},
+            {},
+            None,
+            "trustmesh_workloads: g: files is true, and a gateway has its certificate in its proxy. Take it out.",
+        ),
+        (
+            a(identity=False, mesh=False, files=True),
+            {},
+            None,
+            "trustmesh_workloads: a: files is true, and it has no identity to put into them. Take one of them out.",
         ),
         (
             {**a(identity=False, mesh=False), "q": QUOTE},
@@ -478,3 +531,13 @@ def test_the_first_path_is_the_one_that_is_tried() -> None:
 
 def test_nothing_at_all_is_a_mesh() -> None:
     assert meshes.mesh(None).workloads == {}
+
+
+def test_istiod_is_certified_only_where_there_is_somebody_who_does_it() -> None:
+    groups = {"clusters": ["one", "two"], "spire_server": ["one"], "spire_agent": ["one", "two"], "mesh": ["two"]}
+    with pytest.raises(InputError) as raised:
+        meshes.mesh({}, {}, groups, {"two": {"istio_control_plane_identity": "spire"}})
+    assert raised.value.message == (
+        "istio_control_plane_identity of two is spire, and it has not both a SPIRE server, which publishes its bundle"
+        " to the proxies, and agents. Put it into spire_server and spire_agent, or leave istiod its own CA."
+    )
