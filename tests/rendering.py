@@ -437,6 +437,6 @@ CASES = {
         },
     ),
     "careless": Case("packages", ("istio",), {"istio_enforce": "namespaces"}),
-    "endless": Case("packages", ("istio",), {"istio_connection_max_age": 0}),
+    "endless": Case("packages", ("istio",), {"istio_connection_max_age": 0, "istio_tcp_connection_max_age": 0}),
 }
 """What the tests look at."""

@@ -724,7 +724,8 @@ def test_the_mesh_is_strict_and_denies_by_default(rendered: Rendered, mode: str)
     assert socket == "spire-agent.sock"
     found = [item for item in rendered.objects(mode, "istio") if item["metadata"]["namespace"] == "istio-system"]
     specs = {item["kind"]: item["spec"] for item in found if item["kind"] != "NetworkPolicy"}
-    patches = specs.pop("EnvoyFilter")["configPatches"]
+    del specs["EnvoyFilter"]
+    patches = rendered.one(mode, "istio", "EnvoyFilter", "connection-max-age")["spec"]["configPatches"]
     assert specs == {"PeerAuthentication": {"mtls": {"mode": "STRICT"}}, "AuthorizationPolicy": {}}
     assert [patch["match"]["context"] for patch in patches] == ["SIDECAR_INBOUND", "GATEWAY"]
     for patch in patches:
@@ -734,7 +735,17 @@ def test_the_mesh_is_strict_and_denies_by_default(rendered: Rendered, mode: str)
 
 def test_connections_without_a_limit_have_no_filter(rendered: Rendered) -> None:
     assert "EnvoyFilter" not in {item["kind"] for item in rendered.objects("endless", "istio")}
-    assert [item["metadata"]["name"] for item in rendered.applied("endless", "absent")] == ["connection-max-age"]
+    absent = [item["metadata"]["name"] for item in rendered.applied("endless", "absent")]
+    assert absent == ["connection-max-age", "tcp-connection-max-age"]
+
+
+def test_connections_that_are_not_http_end_too(rendered: Rendered) -> None:
+    patches = rendered.one("packages", "istio", "EnvoyFilter", "tcp-connection-max-age")["spec"]["configPatches"]
+    ages = {
+        patch["match"]["context"]: patch["patch"]["value"]["typed_config"]["max_downstream_connection_duration"]
+        for patch in patches
+    }
+    assert ages == {"SIDECAR_INBOUND": "3600s", "GATEWAY": "3600s"}
 
 
 def test_callers_are_admitted_by_their_principals_and_old_policies_go(rendered: Rendered) -> None:
