@@ -184,6 +184,7 @@ def variables(name: str, case: Case) -> dict[str, Any]:
         "spire_agent_attestor": case.attestor,
         "spire_controller_manager_cluster_spiffe_ids": [],
         "spire_server_published_bundles": [],
+        "spire_server_upstream_ca_secret": "",
         "istio_authorization_policies": [],
         "istio_gateways": [],
         "istio_objects": [],

@@ -53,9 +53,9 @@ options:
   state:
     description:
       - V(rotated) takes all steps until the authority that O(authority_id) or O(older_than) names is revoked.
-      - V(prepared), V(activated), V(tainted) and V(revoked) take one step and do not wait, so that a playbook can put
-        its own checks in between. V(prepared) does nothing when an authority is prepared already. The others name
-        theirs by O(authority_id), and do nothing when it is there or further.
+      - V(prepared), V(activated), V(tainted) and V(revoked) take one step and do not wait, unless O(wait) is true, so
+        that a playbook can put its own checks in between. V(prepared) does nothing when an authority is prepared
+        already. The others name theirs by O(authority_id), and do nothing when it is there or further.
     type: str
     choices:
       - rotated
@@ -77,10 +77,37 @@ options:
         an old one whose rotation was interrupted after V(taint).
       - Only for O(type=x509), since the server does not tell when others were made.
     type: int
+  upstream_authority_id:
+    description:
+      - With O(type=x509) and O(state=prepared), the upstream authority that must sign what is prepared, by its subject
+        key id. Nothing else counts as prepared.
+      - It is prepared anew until it is so, for O(upstream_timeout), since the files of a new upstream CA may come to
+        the server a moment later. A server that already signs by this upstream authority is left alone, because one
+        more would take the old authority out of its slot, and then nobody could taint it.
+    type: str
+  upstream_timeout:
+    description:
+      - Seconds for which O(upstream_authority_id) is waited for.
+    type: int
+    default: 180
+  wait:
+    description:
+      - With O(state=prepared), wait O(propagation) before the task ends, as long as what is prepared is not active.
+      - With O(state=tainted), wait until each living agent uses a new SVID, for O(renewal_timeout), and then
+        O(propagation), as long as the authority is not revoked.
+      - So one task can take one step at several servers, and the next task begins when all of them are ready for it.
+    type: bool
+    default: false
+  renewal_file:
+    description:
+      - With O(state=tainted) and O(wait=true), a file where the module runs. It remembers the serial numbers of the
+        agents' SVIDs from before, so that a run after one that was interrupted knows who has renewed.
+      - Its folder must exist. It may be removed when the authority is revoked.
+    type: path
   propagation:
     description:
       - Seconds that O(state=rotated) waits after V(prepare), so that all agents and workloads know the new authority,
-        and again before V(revoke), so that all workloads have replaced their SVIDs.
+        and again before V(revoke), so that all workloads have replaced their SVIDs. With O(wait) single steps wait too.
       - The server cannot tell this. Agents ask it every 5 seconds by default and pass news on at once. Raise the value
         when agents have a longer C(sync_interval), when other trust domains federate with this one (above the refresh
         hint of the bundle, 300 by default), and for JWT-SVIDs to their lifetime when those in flight must stay good.
@@ -88,8 +115,8 @@ options:
     default: 30
   renewal_timeout:
     description:
-      - Seconds that O(state=rotated) waits at most, after V(taint), until each living agent uses a new SVID. Not for
-        O(type=jwt).
+      - Seconds that O(state=rotated), or O(state=tainted) with O(wait), waits at most, after V(taint), until each
+        living agent uses a new SVID. Not for O(type=jwt).
       - When an agent does not, such as one that is down, the task fails before V(revoke) and RV(agents_not_renewed)
         names it, since the server would refuse it from then on.
       - When the authority was tainted before the task, the module cannot know who renewed meanwhile. Each agent must
@@ -99,10 +126,13 @@ options:
 notes:
   - The module changes the server that it talks to. Servers that share a trust domain and a database each have their own
     authorities.
+  - Of an upstream authority that is replaced, take the certificate out of all files of the server before V(taint). A
+    root that stays in its C(bundle_file_path) comes back with the next CA.
   - An X.509 authority that an upstream authority has signed is not in the bundle and can be neither tainted nor
     revoked. Only V(prepared) and V(activated) go with it.
 seealso:
   - module: trustmesh.spiffe.spire_server_info
+  - module: trustmesh.spiffe.spire_upstream_ca
 """
 
 EXAMPLES = r"""
@@ -136,6 +166,13 @@ EXAMPLES = r"""
   trustmesh.spiffe.spire_authority:
     state: activated
     authority_id: "{{ next_ca.authorities.prepared.authority_id }}"
+
+- name: Prepare a CA that a new upstream authority has signed, and wait until everybody knows it
+  trustmesh.spiffe.spire_authority:
+    state: prepared
+    upstream_authority_id: 6e4ff0e9b5d1c7e1a3d2c8b7f0a9d8c7b6a59483
+    wait: true
+    propagation: 100
 """
 
 RETURN = r"""

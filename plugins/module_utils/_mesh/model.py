@@ -37,10 +37,12 @@ RESERVED = {ANYONE: "whoever calls", "here": "the control node, in the proof"}
 
 CLUSTERS, MACHINES = "clusters", "machines"
 SPIRE_SERVER, CONTROLLER_MANAGER, SPIRE_AGENT, MESH = "spire_server", "spire_controller_manager", "spire_agent", "mesh"
+UPSTREAM_CA = "upstream_ca"
 DUTIES: Mapping[str, str] = {
     CLUSTERS: "Kubernetes clusters",
     MACHINES: "machines outside Kubernetes",
     SPIRE_SERVER: "clusters with a SPIRE server",
+    UPSTREAM_CA: "those whose server stands under the CA that the control node keeps",
     CONTROLLER_MANAGER: "those whose server has the controller manager beside it",
     SPIRE_AGENT: "clusters and machines whose workloads get identities",
     MESH: "clusters with an Istio mesh",
@@ -549,6 +551,11 @@ def _judge_host(mesh: Mesh, host: Host, faults: Faults) -> None:
         faults.add(
             f"inventory: {host.name} is in {CONTROLLER_MANAGER} and not in {SPIRE_SERVER}. The controller manager runs"
             " beside a SPIRE server: take it out, or give the host a server."
+        )
+    if UPSTREAM_CA in host.duties and SPIRE_SERVER not in host.duties:
+        faults.add(
+            f"inventory: {host.name} is in {UPSTREAM_CA} and not in {SPIRE_SERVER}. The CA is for a SPIRE server: take it"
+            " out, or give the host a server."
         )
     if host.istiod_by_spire and not {SPIRE_SERVER, SPIRE_AGENT} <= host.duties:
         faults.add(

@@ -129,10 +129,13 @@ def plan_rotation(state: Authorities, authority_id: str, gone: list[str] | None 
     return plan
 
 
-def plan_step(state: Authorities, wanted: str, authority_id: str) -> Plan:
-    """Plan the one step that brings an authority to ``wanted``, if it is not there or further already."""
+def plan_step(state: Authorities, wanted: str, authority_id: str, upstream_id: str = "") -> Plan:
+    """Plan the one step that brings an authority to ``wanted``, if it is not there or further already.
+
+    With ``upstream_id`` only what that upstream authority has signed counts as prepared.
+    """
     if wanted == PREPARED:
-        return _plan_prepared(state)
+        return _plan_prepared_upstream(state, upstream_id) if upstream_id else _plan_prepared(state)
     if wanted == ACTIVE:
         return _plan_active(state, authority_id)
     _check_local(state)
@@ -157,6 +160,32 @@ def _plan_prepared(state: Authorities) -> Plan:
     if state.unfinished():
         raise _unfinished(state)
     return Plan("no authority is prepared", [Step(PREPARE)], {}, {NEW: PREPARED})
+
+
+def _plan_prepared_upstream(state: Authorities, upstream_id: str) -> Plan:
+    if state.active.upstream_id == upstream_id:
+        # One more would take the slot of the old authority, which then can be neither tainted nor revoked (SPIRE's
+        # issue 6198).
+        return Plan(f"the active authority {state.active.authority_id} is signed by {upstream_id} already")
+    if state.prepared and state.prepared.upstream_id == upstream_id:
+        return Plan(f"the authority {state.prepared.authority_id} is prepared, and signed by {upstream_id}")
+    left = state.old.upstream_id if state.old else ""
+    if left not in ("", upstream_id, state.active.upstream_id) and left in state.bundle:
+        raise TrustmeshError(
+            f"The upstream authority {left} signed the old authority and is still trusted. Preparing another one now "
+            f"would leave it trusted until it expires. Finish first, with type=upstream state=rotated and "
+            f"authority_id={left}.",
+            authorities=state.public(),
+        )
+    if not state.prepared:
+        return Plan(f"no authority is prepared that {upstream_id} has signed", [Step(PREPARE)], {}, {NEW: PREPARED})
+    other = state.prepared.authority_id
+    return Plan(
+        f"the prepared authority {other} is signed by {state.prepared.upstream_id or 'itself'}",
+        [Step(PREPARE)],
+        {other: PREPARED},
+        {NEW: PREPARED},
+    )
 
 
 def _plan_active(state: Authorities, authority_id: str) -> Plan:

@@ -10,15 +10,18 @@ rotation goes on beside ours.
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, TrustmeshError, WaitTimeout
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._files import replace
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._polling import poll
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.agent.client import list_agents
@@ -30,6 +33,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.authority.
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.authority.codec import authorities_from_server
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.authority.model import (
     JWT,
+    TAINTED,
     UPSTREAM,
     X509,
     Authorities,
@@ -61,6 +65,8 @@ STATUS = {"activated": "active"}
 
 DEFAULT_REFRESH_HINT = 300
 _POLL_S = 0.5
+_UPSTREAM_POLL_S = 4.0
+"""Each look makes the server make a new key."""
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}\Z")
 _KEY_ID = re.compile(r"[0-9a-f]{40}\Z")
 
@@ -73,6 +79,10 @@ def spec() -> ArgumentSpec:
             "state": {"type": "str", "choices": [ROTATED, *SINGLE], "required": True},
             "authority_id": {"type": "str"},
             "older_than": {"type": "int"},
+            "upstream_authority_id": {"type": "str"},
+            "upstream_timeout": {"type": "int", "default": 180},
+            "wait": {"type": "bool", "default": False},
+            "renewal_file": {"type": "path"},
             "propagation": {"type": "int", "default": 30},
             "renewal_timeout": {"type": "int", "default": 600},
         },
@@ -88,7 +98,16 @@ def run(params: Mapping[str, Any], check_mode: bool) -> Outcome:
     """Bring an authority where ``params`` want it."""
     _check_input(params)
     require_cryptography()
-    rotation = Rotation(connect(params), params["type"], params["propagation"], params["renewal_timeout"])
+    upstream_id = params["upstream_authority_id"] or ""
+    rotation = Rotation(
+        connect(params),
+        params["type"],
+        params["propagation"],
+        params["renewal_timeout"],
+        upstream_id,
+        params["upstream_timeout"],
+        Renewals.at(params["renewal_file"]),
+    )
     state = rotation.read()
     check_type(state)
     authority_id = params["authority_id"] or ""
@@ -99,13 +118,18 @@ def run(params: Mapping[str, Any], check_mode: bool) -> Outcome:
         work = [partial(plan_rotation, authority_id=tainted_id) for tainted_id in ids]
     else:
         wanted = STATUS.get(params["state"], params["state"])
-        plan = plan_step(state, wanted, authority_id)
-        work = [partial(plan_step, wanted=wanted, authority_id=authority_id)]
+        plan = plan_step(state, wanted, authority_id, upstream_id)
+        work = [partial(plan_step, wanted=wanted, authority_id=authority_id, upstream_id=upstream_id)]
     outcome = Outcome(changed=plan.changed, diff=plan.diff(), warnings=rotation.warnings(plan))
     outcome.result = {"reason": plan.reason, "actions": plan.actions(), "authorities": state.public()}
-    if plan.changed and not check_mode:
+    if check_mode:
+        return outcome
+    if plan.changed:
         for make_plan in work:
             rotation.carry_out(make_plan, one_step=params["state"] != ROTATED)
+    if params["wait"]:
+        rotation.wait_after(params["state"], authority_id)
+    if plan.changed:
         outcome.result["authorities"] = rotation.read().public()
     return outcome
 
@@ -118,6 +142,9 @@ class Rotation:
     kind: str
     propagation: int
     renewal_timeout: int
+    upstream_id: str = ""
+    upstream_timeout: int = 0
+    renewals: Renewals | None = None
     done: list[Step] = field(default_factory=list)
     serials: dict[str, str] | None = None
 
@@ -145,6 +172,25 @@ class Rotation:
             error.details.update(changed=bool(self.done), actions=[step.action() for step in self.done])
             raise
 
+    def wait_after(self, state: str, authority_id: str) -> None:
+        """Return when what a single step did is known everywhere: for what was done by an earlier run, too.
+
+        On failure tell which steps were taken.
+        """
+        now = self.read()
+        try:
+            if state == "prepared" and now.prepared:
+                time.sleep(self.propagation)
+            elif state == "tainted" and now.status(authority_id) == TAINTED:
+                if self.kind != JWT:
+                    if self.serials is None and self.renewals:
+                        self.serials = self.renewals.read(authority_id)
+                    self._wait_for_agents(authority_id)
+                time.sleep(self.propagation)
+        except TrustmeshError as error:
+            error.details.update(changed=bool(self.done), actions=[step.action() for step in self.done])
+            raise
+
     def warnings(self, plan: Plan) -> list[str]:
         """Say when partners may learn of the new authority too late."""
         verbs = [step.verb for step in plan.steps]
@@ -165,21 +211,38 @@ class Rotation:
             time.sleep(self.propagation)
         elif step.verb == REVOKE:
             if self.kind != JWT:
-                self._wait_for_agents(step)
+                self._wait_for_agents(step.authority_id)
             # The workloads' SVIDs are known to their agents only, which replace them within seconds once they know.
             time.sleep(self.propagation)
 
     def _take(self, step: Step) -> None:
         if step.verb == PREPARE:
-            prepare_authority(self.server, self.slots_kind)
-            self._check_prepared()
+            self._prepare()
         elif step.verb == ACTIVATE:
             change_authority(self.server, self.slots_kind, step.verb, step.authority_id)
         else:
             if step.verb == TAINT:
                 self.serials = self._living()
+                if self.renewals:
+                    # Before anybody is told to renew, so that a later run knows who has.
+                    self.renewals.write(step.authority_id, self.serials)
             change_authority(self.server, self.kind, step.verb, step.authority_id)
         self.done.append(step)
+
+    def _prepare(self) -> None:
+        """Prepare, and again until the wanted upstream authority has signed: its files may come a moment later."""
+        deadline = time.monotonic() + self.upstream_timeout
+        prepare_authority(self.server, self.slots_kind)
+        while self.upstream_id:
+            state = self.read()
+            # One more than is needed would be one too many.
+            if self.upstream_id in (state.active.upstream_id, state.prepared.upstream_id if state.prepared else ""):
+                return
+            if time.monotonic() >= deadline:
+                raise _not_signed(state, self.upstream_id, self.upstream_timeout)
+            time.sleep(min(_UPSTREAM_POLL_S, max(deadline - time.monotonic(), 0)))
+            prepare_authority(self.server, self.slots_kind)
+        self._check_prepared()
 
     def _check_prepared(self) -> None:
         state = self.read()
@@ -191,11 +254,12 @@ class Rotation:
             )
 
     def _living(self) -> dict[str, str]:
-        """The serial number of each agent that may renew its SVID."""
+        """The serial number of each agent that may renew its SVID, by its id as it may be shown."""
         now = time.time()
-        return {agent.spiffe_id: agent.serial_number for agent in list_agents(self.server) if agent.is_alive(now)}
+        agents = (agent for agent in list_agents(self.server) if agent.is_alive(now))
+        return {redact(agent.spiffe_id): agent.serial_number for agent in agents}
 
-    def _wait_for_agents(self, step: Step) -> None:
+    def _wait_for_agents(self, authority_id: str) -> None:
         """Wait until each agent that lived when the authority was tainted uses another SVID, or lives no more.
 
         An agent whose SVID is of a revoked authority is refused, and one that joined by token is then lost. When the
@@ -208,14 +272,54 @@ class Rotation:
 
         def all_are_renewed() -> bool:
             now = self._living()
-            waiting[:] = sorted(redact(agent) for agent, serial in before.items() if now.get(agent) == serial)
+            waiting[:] = sorted(agent for agent, serial in before.items() if now.get(agent) == serial)
             return not waiting
 
         if not poll(all_are_renewed, time.monotonic() + self.renewal_timeout, _POLL_S):
-            raise _not_renewed(step, waiting, self.renewal_timeout, resumed)
+            raise _not_renewed(authority_id, waiting, self.renewal_timeout, resumed)
 
 
-def _not_renewed(step: Step, waiting: list[str], seconds: int, resumed: bool) -> WaitTimeout:
+@dataclass(frozen=True)
+class Renewals:
+    """A file that remembers which SVIDs the agents had when an authority was tainted."""
+
+    path: Path
+
+    @classmethod
+    def at(cls, path: str | None) -> Renewals | None:
+        return cls(Path(path)) if path else None
+
+    def write(self, authority_id: str, serials: Mapping[str, str]) -> None:
+        """Remember them. Raises InputError when that cannot be, before anything is tainted."""
+        text = json.dumps({"authority_id": authority_id, "agents": dict(serials)})
+        try:
+            replace(self.path, text)
+        except OSError as error:
+            raise InputError(f"renewal_file: {self.path} cannot be written: {error.strerror}.") from error
+
+    def read(self, authority_id: str) -> dict[str, str] | None:
+        """Return what an earlier run has remembered of this authority, if it has."""
+        try:
+            kept = json.loads(self.path.read_text(encoding="utf-8"))
+            if kept["authority_id"] == authority_id:
+                return {str(agent): str(serial) for agent, serial in kept["agents"].items()}
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            pass  # nobody has remembered anything that can be read
+        return None
+
+
+def _not_signed(state: Authorities, upstream_id: str, seconds: int) -> WaitTimeout:
+    signed_by = (state.prepared.upstream_id if state.prepared else "") or "the server itself"
+    return WaitTimeout(
+        f"upstream_authority_id: after {seconds} s what the server prepares is still signed by {signed_by}, and not by "
+        f"{upstream_id}. Its files of the new CA may not be there yet (a kubelet takes up to two minutes), or key and "
+        "certificate do not fit, which the server does not tell. Nothing is signed with what is prepared. Look at the "
+        "files, and run again.",
+        authorities=state.public(),
+    )
+
+
+def _not_renewed(authority_id: str, waiting: list[str], seconds: int, resumed: bool) -> WaitTimeout:
     more = f" (and {len(waiting) - 1} more, see agents_not_renewed)" if len(waiting) > 1 else ""
     why = (
         "The authority was tainted before this task, so that each agent has to renew once more, which happens after "
@@ -224,10 +328,10 @@ def _not_renewed(step: Step, waiting: list[str], seconds: int, resumed: bool) ->
         else ""
     )
     return WaitTimeout(
-        f"The authority {step.authority_id} is tainted but was not revoked: within {seconds} s the agent {waiting[0]}"
+        f"The authority {authority_id} is tainted but was not revoked: within {seconds} s the agent {waiting[0]}"
         f"{more} did not use a new SVID. It may be down, and once the authority is revoked it cannot come back with "
         f"the SVID it has. {why}Run again to go on waiting, or evict it with spire_agent, or give it up with "
-        f"state=revoked and authority_id={step.authority_id}, which does not wait.",
+        f"state=revoked and authority_id={authority_id}, which does not wait.",
         agents_not_renewed=waiting,
     )
 
@@ -247,6 +351,7 @@ def _check_input(params: Mapping[str, Any]) -> None:
                 f"authority_id: {authority_id!r} is no id of an authority, which has {form}. spire_server_info shows "
                 "the ids."
             )
+    _check_waiting(params)
     if params["older_than"] is not None:
         if params["state"] != ROTATED:
             raise InputError("older_than: it goes with state=rotated only. Give authority_id.")
@@ -256,6 +361,22 @@ def _check_input(params: Mapping[str, Any]) -> None:
             )
         if params["older_than"] < 0:
             raise InputError(f"older_than: {params['older_than']} is negative. Give a number of seconds.")
-    for name in ("propagation", "renewal_timeout"):
+    for name in ("propagation", "renewal_timeout", "upstream_timeout"):
         if params[name] < 0:
             raise InputError(f"{name}: {params[name]} is negative. Give a number of seconds.")
+
+
+def _check_waiting(params: Mapping[str, Any]) -> None:
+    upstream_id = params["upstream_authority_id"]
+    if upstream_id is not None:
+        if params["type"] != X509 or params["state"] != "prepared":
+            raise InputError("upstream_authority_id: it goes with type=x509 and state=prepared only.")
+        if not _KEY_ID.match(upstream_id):
+            raise InputError(
+                f"upstream_authority_id: {upstream_id!r} is no id of an authority, which has 40 digits 0-9a-f. It is "
+                "the subject key id of the upstream CA that is to sign."
+            )
+    if params["wait"] and params["state"] not in ("prepared", "tainted"):
+        raise InputError("wait: it goes with state=prepared and state=tainted only.")
+    if params["renewal_file"] is not None and not (params["wait"] and params["state"] == "tainted"):
+        raise InputError("renewal_file: it goes with state=tainted and wait only.")

@@ -40,6 +40,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "spire_federation_info": {},
     "spire_join_token": {"spiffe_id": NODE},
     "spire_server_info": {},
+    "spire_upstream_ca": {"path": "/nonexistent/ca", "trust_domain": "example.org", "secret_name": "ca"},
 }
 
 LONG = "a" * 300
@@ -337,6 +338,38 @@ OWN: dict[str, tuple[Case, ...]] = {
         ({"state": "rotated", "older_than": 1, "type": "jwt"}, ("older_than:", "jwt", "Give authority_id")),
         ({"propagation": -1}, ("propagation: -1", "Give a number of seconds")),
         ({"renewal_timeout": -1}, ("renewal_timeout: -1", "Give a number of seconds")),
+        ({"upstream_timeout": -1}, ("upstream_timeout: -1", "Give a number of seconds")),
+        ({"upstream_authority_id": "x"}, ("upstream_authority_id:", "'x'", "40 digits", "subject key id")),
+        ({"upstream_authority_id": "a" * 40, "type": "jwt"}, ("upstream_authority_id:", "type=x509")),
+        (
+            {"state": "activated", "authority_id": "a" * 40, "upstream_authority_id": "b" * 40},
+            ("upstream_authority_id:", "state=prepared only"),
+        ),
+        ({"state": "revoked", "authority_id": "a" * 40, "wait": True}, ("wait:", "state=tainted only")),
+        ({"renewal_file": "/tmp/x"}, ("renewal_file:", "state=tainted and wait")),
+    ),
+    "spire_upstream_ca": (
+        ({"path": None}, ("path", "missing")),
+        ({"path": "ca"}, ("path:", "'ca'", "absolute")),
+        ({"path": "/"}, ("path:", "folder for a CA alone")),
+        ({"path": "/etc"}, ("path:", "folder for a CA alone")),
+        ({"trust_domain": "Example.org"}, ("trust_domain:", "lower case")),
+        ({"valid_days": 0}, ("valid_days: 0", "from 1")),
+        ({"valid_days": 36500}, ("valid_days: 36500", "3650")),
+        ({"valid_days": 10}, ("renew_before_days: 30", "valid_days")),
+        ({"key_type": "rsa-1024"}, ("key_type", "ec-p256, ec-p384")),
+        ({"certificate": "/nonexistent/a"}, ("certificate", "private_key")),
+        ({"bundle": "/nonexistent/a"}, ("bundle", "certificate")),
+        (
+            {"certificate": "/nonexistent/a", "private_key": "/nonexistent/b"},
+            ("certificate: /nonexistent/a cannot be read",),
+        ),
+        ({"certificate": "a", "private_key": "/nonexistent/b"}, ("certificate:", "no absolute path")),
+        ({"secret_name": "A_b"}, ("secret_name:", "'A_b'", "no name of a Secret")),
+        ({"secret_name": "-n"}, ("secret_name:", "no name of a Secret")),
+        ({"purge": True}, ("purge:", "state=absent only")),
+        ({"pair": "previous", "state": "rotating"}, ("pair:", "state=present")),
+        ({"scenario": "a\nb"}, ("scenario:", "line break")),
     ),
     "spire_bundle": (
         ({"bundles": None}, ("bundles", "missing")),
