@@ -40,6 +40,7 @@ class FilterModule:
             "unwanted_objects": batch.unwanted,
             "known_kinds": batch.known_kinds,
             "service_endpoints": batch.endpoints,
+            "balanced_services": batch.balanced_services,
             "foreign_namespaces": batch.foreign_namespaces,
             "unused_namespaces": batch.unused_namespaces,
         }

@@ -659,6 +659,7 @@ PURE = files(
     ),
     "plugins/module_utils/_mesh/*.py",
     "plugins/module_utils/_envoy/config.py",
+    "plugins/module_utils/_kind/addresses.py",
     *(f"plugins/module_utils/_kube/{name}.py" for name in ("batch", "renewal", "readiness")),
     *(f"plugins/module_utils/_spire/{name}.py" for name in ("configuration", "resources", "join_token/request")),
     *(
@@ -852,6 +853,7 @@ GO_MODULES = {
     "etcd": "go.etcd.io/etcd/server/v3",
     "kind": "sigs.k8s.io/kind",
     "kubernetes": "k8s.io/kubernetes",
+    "metallb": "go.universe.tf/metallb",
     "spire": "github.com/spiffe/spire",
     "spire_controller_manager": "github.com/spiffe/spire-controller-manager",
 }

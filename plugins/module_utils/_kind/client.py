@@ -21,14 +21,20 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import (
     WaitTimeout,
 )
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._files import replace
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind.addresses import (
+    Network,
+    choose,
+    lower_half,
+    read_networks,
+)
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind.plan import (
     CertificateRequest,
     Found,
     Node,
     Wanted,
-    lower_half,
     mark_of,
     plan_certificates,
+    shares_in,
 )
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kubectl import kubectl_argv
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._polling import poll
@@ -44,6 +50,7 @@ _LABEL = "io.x-k8s.kind.cluster"
 _ROLE = "io.x-k8s.kind.role"
 _CALL_S = 60.0
 _POLL_S = 0.3
+_ATTEMPTS = 20
 _SERVING_SIGNER = "kubernetes.io/kubelet-serving"
 
 
@@ -102,20 +109,31 @@ class KindClient:
                 timeout=timeout,
             ).check(f"creating the kind cluster {wanted.name}")
 
-    def mark(self, wanted: Wanted, found: Found) -> None:
-        """Write into the cluster what it is, whose and for what, then forget the intent."""
-        text = json.dumps(mark_of(wanted, found))
-        argv = [
-            self.engine,
-            "exec",
-            "-i",
-            found.nodes[0].name,
-            "sh",
-            "-c",
-            f"cat > {_MARK}.new && mv {_MARK}.new {_MARK}",
-        ]
-        self.process.run(argv, stdin=text, timeout=_CALL_S).check(f"marking the kind cluster {wanted.name}")
+    def mark(self, wanted: Wanted, found: Found) -> int | None:
+        """Write into the cluster what it is, whose and for what, then forget the intent. Return its share.
+
+        It says which share of the network's addresses it takes before it looks at the others: of two that take the same
+        one at the same time, one at least sees the other, and gives way.
+        """
+        share = found.share
+        if found.mark is None or "share" not in found.mark:
+            taken: set[int] = set()
+            for attempt in range(_ATTEMPTS):
+                share = choose(wanted.name, taken, attempt)
+                self._write_mark(wanted, found, taking=share)
+                taken = self._shares_of_others(found)
+                if share not in taken:
+                    break
+            else:
+                share = None
+        self._write_mark(wanted, found, share=share)
         self._intent(wanted.name).unlink(missing_ok=True)
+        return share
+
+    def network_of_balancers(self) -> Network | None:
+        """Return the first IPv4 network of the nodes' network, of whose upper half the balancers give addresses."""
+        answer = self.process.run([self.engine, "network", "inspect", self.network], timeout=_CALL_S)
+        return next(iter(read_networks(answer.stdout)), None) if answer.rc == 0 else None
 
     def start(self, found: Found) -> None:
         """Start nodes that do not run."""
@@ -220,6 +238,30 @@ class KindClient:
         except ValueError:
             return None
 
+    def _write_mark(self, wanted: Wanted, found: Found, **share: int | None) -> None:
+        script = f"cat > {_MARK}.new && mv {_MARK}.new {_MARK}"
+        argv = [self.engine, "exec", "-i", found.nodes[0].name, "sh", "-c", script]
+        text = json.dumps(mark_of(wanted, found, **share))
+        self.process.run(argv, stdin=text, timeout=_CALL_S).check(f"marking the kind cluster {wanted.name}")
+
+    def _shares_of_others(self, found: Found) -> set[int]:
+        """Which shares the other clusters on the network have, those that are stopped too."""
+        own = {node.name for node in found.nodes}
+        query = ("ps", "--all", "--format", "{{.Names}}", "--filter", f"network={self.network}")
+        names = self._engine(*query, "--filter", f"label={_ROLE}=control-plane").stdout.split()
+        return shares_in(self._mark_on_disk(name) for name in names if name not in own)
+
+    def _mark_on_disk(self, name: str) -> dict[str, Any]:
+        """Return the mark of a node, whether it runs or not. One that was not made here, or not yet, has none."""
+        with tempfile.TemporaryDirectory() as work:
+            target = Path(work) / "mark.json"
+            self.process.run([self.engine, "cp", f"{name}:{_MARK}", str(target)], timeout=_CALL_S)
+            try:
+                mark = json.loads(target.read_text())
+            except (OSError, ValueError):
+                return {}
+        return mark if isinstance(mark, dict) else {}
+
     def _network_exists(self) -> bool:
         return self.process.run([self.engine, "network", "inspect", self.network], timeout=_CALL_S).rc == 0
 
@@ -247,7 +289,8 @@ class KindClient:
             answer = self.process.run([self.engine, "network", "inspect", name], timeout=_CALL_S)
         finally:
             self.process.run([self.engine, "network", "rm", name], timeout=_CALL_S)
-        subnets = [subnet for subnet in _subnets(answer.stdout) if lower_half(subnet)] if answer.rc == 0 else []
+        told = read_networks(answer.stdout) if answer.rc == 0 else []
+        subnets = [str(network.subnet) for network in told if network.upper_half]
         return ["--subnet", subnets[0], "--ip-range", lower_half(subnets[0])] if subnets else []
 
     def _create_network(self, name: str, *words: str) -> Completed:
@@ -279,16 +322,6 @@ def _is_young(nodes: list[dict[str, Any]]) -> bool:
 def _is_serving(item: dict[str, Any]) -> bool:
     """Whether it is a kubelet's request for the certificate that it serves with."""
     return item["kind"] == "CertificateSigningRequest" and item["spec"]["signerName"] == _SERVING_SIGNER
-
-
-def _subnets(text: str) -> list[str]:
-    """Return the subnets in what Podman or Docker prints about a network."""
-    try:
-        (network,) = json.loads(text)
-        items = network.get("subnets") or (network.get("IPAM") or {}).get("Config") or []
-        return [str(item.get("subnet") or item.get("Subnet") or "") for item in items]
-    except (AttributeError, TypeError, ValueError):
-        return []
 
 
 def _request(item: dict[str, Any]) -> CertificateRequest:

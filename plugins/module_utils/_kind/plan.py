@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -89,10 +88,16 @@ class Found:
         """The scenario in the mark. Clusters that were made without one, or before there was any, have none."""
         return str((self.mark or {}).get("scenario") or "")
 
+    @property
+    def share(self) -> int | None:
+        """Its share of the network's addresses for load balancers. None: it has none, or all were taken."""
+        share = (self.mark or {}).get("share")
+        return share if isinstance(share, int) else None
+
 
 @dataclass
 class Plan:
-    """The actions, in order: ``delete``, ``create``, ``start``, ``adopt``."""
+    """The actions, in order: ``delete``, ``create``, ``start``, ``adopt``, ``share``."""
 
     actions: list[str] = field(default_factory=list)
     before: str = ""
@@ -150,14 +155,26 @@ def plan_present(wanted: Wanted, found: Found, owner_is_alive: bool) -> Plan:
     if other_scenario:
         plan.before += f"it is of {f'the scenario {found.scenario}' if found.scenario else 'no scenario'}\n"
         plan.after += f"it is of the scenario {wanted.scenario}\n"
+    if "share" not in found.mark:
+        plan.actions.append("share")
+        plan.after += "it has addresses for load balancers\n"
     return plan
 
 
-def mark_of(wanted: Wanted, found: Found) -> dict[str, str]:
-    """Return what is to be written into the cluster about itself. A scenario that is not looked at stays."""
-    mark = {"fingerprint": wanted.fingerprint, "owner": wanted.owner}
+def mark_of(wanted: Wanted, found: Found, **share: int | None) -> dict[str, Any]:
+    """Return what is to be written into the cluster about itself. A scenario that is not looked at stays.
+
+    Its ``share`` of the network's addresses, or the one that it is about to take (``taking``), is added as it is.
+    """
+    mark = {"fingerprint": wanted.fingerprint, "owner": wanted.owner, **share}
     scenario = wanted.scenario or found.scenario
     return {**mark, "scenario": scenario} if scenario else mark
+
+
+def shares_in(marks: Iterable[Mapping[str, Any]]) -> set[int]:
+    """Return the shares that clusters with these marks have, or are about to take."""
+    found = [mark.get(key) for mark in marks for key in ("share", "taking")]
+    return {share for share in found if isinstance(share, int)}
 
 
 def _refuse_other_scenario(wanted: Wanted, found: Found, what: str) -> None:
@@ -234,15 +251,3 @@ def plan_certificates(nodes: Iterable[Node], requests: Iterable[CertificateReque
             )
         approved.append(request.name)
     return approved
-
-
-def lower_half(subnet: str) -> str:
-    """Return the half of an IPv4 network that containers get addresses from; empty where there are too few to halve.
-
-    The upper half stays free for load balancers, which give addresses of the same network to Services.
-    """
-    try:
-        network = ipaddress.IPv4Network(subnet)
-    except ValueError:
-        return ""
-    return str(next(network.subnets())) if network.prefixlen <= 26 else ""

@@ -16,6 +16,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import A
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import TrustmeshError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._files import replace
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind import client as _client
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind.addresses import Network, addresses
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind.client import KindClient
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind.plan import (
     Found,
@@ -109,6 +110,7 @@ def _present(
 ) -> Outcome:
     plan = plan_present(wanted, found, _is_alive(found))
     actions = list(plan.actions)
+    share = found.share
     needs_kubeconfig = "create" in actions or not _kubeconfig_is_current(kubeconfig, found)
     if needs_kubeconfig:
         actions.append("write_kubeconfig")
@@ -124,11 +126,14 @@ def _present(
         only_certify = "create" in actions and not wait
         if client.wait_ready(wanted, found, kubeconfig, timeout, only_certify) and "create" not in actions:
             actions.append("approve_certificates")
-        if "create" in actions or "adopt" in actions:
-            client.mark(wanted, found)
+        if {"create", "adopt", "share"} & set(actions):
+            share = client.mark(wanted, found)
+    network = client.network_of_balancers() if found.exists else None
+    balanced = addresses(network, share) if network else ""
     return Outcome(
         changed=bool(actions),
         diff={"before": plan.before, "after": plan.after},
+        warnings=_balancing_warnings(client.network, network) if balanced else [],
         result={
             "actions": actions,
             "cluster": {
@@ -137,9 +142,20 @@ def _present(
                 "kubeconfig": str(kubeconfig),
                 "context": f"kind-{wanted.name}",
                 "nodes": [asdict(node) for node in found.nodes],
+                "balancer_addresses": balanced,
             },
         },
     )
+
+
+def _balancing_warnings(name: str, network: Network | None) -> list[str]:
+    if network is None or network.keeps_upper_half:
+        return []
+    return [
+        f"The network {name} was made without a range, so that its engine may give a node an address that a load "
+        "balancer has given to a Service, after some hundred starts of nodes. When no cluster uses the network, it goes, "
+        "and the next cluster makes it anew with a range; or name another one with kubernetes_cluster_network."
+    ]
 
 
 def _absent(client: KindClient, wanted: Wanted, found: Found, kubeconfig: Path, check_mode: bool) -> Outcome:

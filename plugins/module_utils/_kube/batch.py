@@ -214,6 +214,17 @@ def endpoints(services: Iterable[KubeObject], address: str | None) -> dict[str, 
     return found
 
 
+def balanced_services(pending: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Of what is to be applied (see :func:`batch`), the Services whose address a balancer gives, ``namespace/name``."""
+    return [
+        f"{given['metadata'].get('namespace', 'default')}/{given['metadata']['name']}"
+        for item in pending
+        if item.get("objects") or "LoadBalancer" in (item.get("text") or "")
+        for given in _objects(item)
+        if given["kind"] == "Service" and (given.get("spec") or {}).get("type") == "LoadBalancer"
+    ]
+
+
 def _ingress(service: KubeObject) -> list[Mapping[str, Any]]:
     return ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []
 

@@ -74,7 +74,7 @@ def _host(
         istio_namespace=str(variables.get("istio_namespace") or "istio-system"),
         istio_revision=_revision(variables),
         istiod_by_spire=MESH in own and variables.get("istio_control_plane_identity") == "spire",
-        exposed_as=_exposed_as(variables),
+        exposed_as=str(variables.get("kubernetes_cluster_exposes_by") or "LoadBalancer"),
     )
 
 
@@ -91,10 +91,3 @@ def _revision(variables: Mapping[str, Any]) -> str:
     """The revision of its istiod, which an overlay may name in two places."""
     spec: Mapping[str, Any] = (variables.get("istio_overlay") or {}).get("spec") or {}
     return str(spec.get("revision") or (spec.get("values") or {}).get("revision") or "")
-
-
-def _exposed_as(variables: Mapping[str, Any]) -> str:
-    """kind has nothing that balances, so there a node's address and a node port take its place."""
-    said = variables.get("kubernetes_cluster_exposes_by")
-    made_here = (variables.get("kubernetes_cluster_provider") or "kind") == "kind"
-    return str(said or ("NodePort" if made_here else "LoadBalancer"))

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import ProcessError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind.addresses import SHARES, choose
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind.client import KindClient, _request
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind.plan import Wanted
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind.plan import Found, Node, Wanted
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import Completed
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -147,3 +148,67 @@ def test_what_a_kubelet_asks_for_is_read_from_its_request() -> None:
     assert (read.name, read.username, read.subject) == ("csr-1", *[spec["username"]] * 2)
     with pytest.raises(ProcessError, match="cannot be read"):
         _request({"metadata": {"name": "csr-1"}, "spec": {**spec, "request": "AAAA"}})
+
+
+# Addresses for load balancers
+
+
+class Marked:
+    """An engine with clusters on a network, each with a mark. ``racing`` writes its own when ours is written first."""
+
+    def __init__(self, marks: dict[str, object], racing: tuple[str, int] | None = None) -> None:
+        self.marks = marks
+        self.racing = racing
+        self.written: list[dict[str, object]] = []
+
+    def run(self, argv: Sequence[str], stdin: str | None = None, timeout: float | None = None) -> Completed:
+        del timeout
+        if argv[1] == "exec":
+            self.written.append(json.loads(str(stdin)))
+            if self.racing:
+                self.marks[self.racing[0]] = {"taking": self.racing[1]}
+                self.racing = None
+        elif argv[1] == "cp":
+            name = argv[2].partition(":")[0]
+            if self.marks.get(name) is None:
+                return Completed(tuple(argv), 125, "", "no such file")
+            Path(argv[3]).write_text(json.dumps(self.marks[name]))
+        return Completed(tuple(argv), 0, "\n".join(self.marks) if argv[1] == "ps" else "", "")
+
+
+BLUE = Wanted("blue", "localhost/trustmesh/node:1", {}, 0, "/here")
+OURS = Node("blue-control-plane", "control-plane", True, "localhost/trustmesh/node:1", "192.0.2.1")
+
+
+def marked(engine: Marked, folder: Path, mark: dict[str, object] | None = None) -> int | None:
+    return client(engine, folder).mark(BLUE, Found((OURS,), mark))  # type: ignore[arg-type]
+
+
+def test_a_new_cluster_takes_a_share_that_no_other_on_the_network_has(tmp_path: Path) -> None:
+    first = choose("blue", ())
+    others = {"green-control-plane": {"share": first}, "half-made-control-plane": None, "blue-control-plane": None}
+    engine = Marked(others)
+    share = marked(engine, tmp_path)
+    assert share is not None
+    assert share != first
+    assert engine.written[-1] == {"fingerprint": BLUE.fingerprint, "owner": "/here", "share": share}
+
+
+def test_of_two_that_take_the_same_share_at_the_same_time_this_one_gives_way(tmp_path: Path) -> None:
+    first = choose("blue", ())
+    assert first is not None
+    engine = Marked({"blue-control-plane": None}, racing=("green-control-plane", first))
+    assert marked(engine, tmp_path) not in (None, first)
+    assert "share" not in engine.written[0], "it was not ours yet"
+
+
+def test_a_cluster_keeps_its_share(tmp_path: Path) -> None:
+    engine = Marked({"green-control-plane": {"share": 5}})
+    assert marked(engine, tmp_path, {"share": 7}) == 7
+    assert [mark["share"] for mark in engine.written] == [7]
+
+
+def test_a_cluster_too_many_gets_no_share_and_is_not_asked_for_one_again(tmp_path: Path) -> None:
+    engine = Marked({f"c{share}-control-plane": {"share": share} for share in range(SHARES)})
+    assert marked(engine, tmp_path) is None
+    assert engine.written[-1]["share"] is None

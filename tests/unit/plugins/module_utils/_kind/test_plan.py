@@ -15,12 +15,12 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind.plan import
     Found,
     Node,
     Wanted,
-    lower_half,
     mark_of,
     plan_absent,
     plan_certificates,
     plan_present,
     plan_start,
+    shares_in,
 )
 
 WANTED = Wanted("blue", "node:v1", {"networking": {"disableDefaultCNI": True}}, 1, "/home/me/checkout")
@@ -31,13 +31,13 @@ NODES = (
 
 
 def found(nodes: tuple[Node, ...] = NODES, **more: Any) -> Found:
-    mark = {"fingerprint": WANTED.fingerprint, "owner": WANTED.owner}
+    mark = {"fingerprint": WANTED.fingerprint, "owner": WANTED.owner, "share": 3}
     return Found(nodes, **{"mark": mark, **more})
 
 
 HALF_MADE = found(mark=None, begun_here=True)
 STRANGER = found(mark=None)
-OF_ANOTHER = found(mark={"fingerprint": WANTED.fingerprint, "owner": "/home/you/checkout"})
+OF_ANOTHER = found(mark={"fingerprint": WANTED.fingerprint, "owner": "/home/you/checkout", "share": 3})
 OTHER_CONFIG = found(mark={"fingerprint": "0", "owner": WANTED.owner})
 STOPPED = found((NODES[0], replace(NODES[1], running=False)))
 
@@ -176,7 +176,7 @@ MINE = replace(WANTED, scenario="blue_green")
 
 
 def marked(scenario: str | None, owner: str = WANTED.owner) -> Found:
-    mark = {"fingerprint": WANTED.fingerprint, "owner": owner}
+    mark = {"fingerprint": WANTED.fingerprint, "owner": owner, "share": 3}
     return found(mark=mark if scenario is None else {**mark, "scenario": scenario})
 
 
@@ -217,6 +217,26 @@ def test_without_a_scenario_it_is_not_looked_at_and_stays() -> None:
     assert mark_of(WANTED, marked("federation"))["scenario"] == "federation"
     assert mark_of(MINE, marked("federation"))["scenario"] == "blue_green"
     assert "scenario" not in mark_of(WANTED, marked(None))
+
+
+# Addresses for load balancers
+
+
+def test_a_cluster_that_was_made_before_there_were_balancers_gets_addresses() -> None:
+    earlier = found(mark={"fingerprint": WANTED.fingerprint, "owner": WANTED.owner})
+    plan = plan_present(WANTED, earlier, True)
+    assert plan.actions == ["share"]
+    assert "it has addresses for load balancers" in plan.after
+
+
+def test_a_cluster_for_which_none_were_left_is_not_changed_again_and_again() -> None:
+    without = found(mark={"fingerprint": WANTED.fingerprint, "owner": WANTED.owner, "share": None})
+    assert plan_present(WANTED, without, True).actions == []
+    assert without.share is None
+
+
+def test_shares_that_clusters_have_or_are_about_to_take() -> None:
+    assert shares_in([{"share": 1}, {"taking": 2}, {"share": None}, {"share": "3"}, {}]) == {1, 2}
 
 
 # Certificates of kubelets
@@ -266,18 +286,3 @@ def test_a_node_whose_address_the_engine_does_not_know_may_claim_its_name_only()
     assert plan_certificates(unknown, [request(claims={"blue-control-plane"})]) == ["csr-1"]
     with pytest.raises(TrustmeshError, match=r"10\.89\.0\.2, which is not its own"):
         plan_certificates(unknown, [request()])
-
-
-@pytest.mark.parametrize(
-    ("subnet", "half"),
-    [
-        ("10.89.2.0/24", "10.89.2.0/25"),
-        ("172.18.0.0/16", "172.18.0.0/17"),
-        ("10.0.0.0/27", ""),
-        ("fc00::/64", ""),
-        ("", ""),
-        ("10.89.2.1/24", ""),
-    ],
-)
-def test_the_lower_half_of_a_network(subnet: str, half: str) -> None:
-    assert lower_half(subnet) == half

@@ -266,6 +266,19 @@ def test_where_a_service_is_reached(item: Data, address: str | None, at: str | N
     assert batch.endpoints([item], address) == wanted
 
 
+def test_services_that_need_a_balancer_are_found_in_all_that_is_to_be_applied() -> None:
+    text = json.dumps(service("told", "LoadBalancer")) + "\n---\n" + json.dumps(service("inside", "ClusterIP"))
+    pending = [
+        {"owner": "a", "text": text},
+        {"owner": "b", "objects": [service("by-hand", "LoadBalancer"), service("node", "NodePort")]},
+        {"owner": "c", "text": json.dumps(made("ConfigMap", "words", data={"type": "LoadBalancer"}))},
+        {"owner": "d", "absent": [service("gone", "LoadBalancer")]},
+        {"owner": "e", "objects": [{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "bare"}}]},
+    ]
+    assert batch.balanced_services(pending) == ["demo/told", "demo/by-hand"]
+    assert batch.balanced_services([]) == []
+
+
 EVIL = (
     '6.6.6.6", port_value: 80}}}',
     "a b",
