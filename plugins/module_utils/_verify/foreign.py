@@ -67,6 +67,7 @@ class Authority:
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .add_extension(_usage(ca=True), critical=True)
             .add_extension(_uri(f"spiffe://{trust_domain}"), critical=False)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .sign(key, hashes.SHA256())
         )
         return cls(certificate, key)
@@ -92,6 +93,7 @@ def foreign_identity(
             x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
         )
         .add_extension(_uri(spiffe_id), critical=False)
+        .add_extension(_signed_by(signer.certificate), critical=False)
         .sign(signer.key, hashes.SHA256())
     )
     return ForeignIdentity(
@@ -128,6 +130,15 @@ def _builder(
         .not_valid_before(now - datetime.timedelta(minutes=5))
         .not_valid_after(until)
     )
+
+
+def _signed_by(authority: x509.Certificate) -> x509.AuthorityKeyIdentifier:
+    """By this a certificate is told from one of a CA of the same name, as SPIRE's and istiod's are."""
+    try:
+        own = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    except (x509.ExtensionNotFound, ValueError):
+        own = x509.SubjectKeyIdentifier.from_public_key(authority.public_key())
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own)
 
 
 def _uri(spiffe_id: str) -> x509.SubjectAlternativeName:

@@ -32,6 +32,7 @@ _CURL_KINDS = {
     52: (probe.RESET, "closed without a reply"),
     55: (probe.RESET, "connection reset"),
     56: (probe.RESET, "connection reset"),
+    98: (probe.PROTOCOL, "the TLS handshake failed"),
     60: (UNTRUSTED, "curl does not believe the server's certificate"),
     # HTTP/2 that was cut off, however curl calls it.
     16: (probe.RESET, "closed without a reply"),
