@@ -145,7 +145,7 @@ def _judge_fields(where: str, given: Mapping[str, Any], fields: dict[str, Any]) 
         fields["refusal"] = tuple(fields["refusal"])
         if CLOSED in fields["refusal"] and given["type"] != "closed_port":
             raise InputError(f"{where}: refusal is {CLOSED}. Where nothing listens nobody refuses: take it out.")
-    if fields.get("certificate"):
+    if fields.get("certificate") is not None:
         fields["certificate"] = _files(where, fields["certificate"])
     if given["type"] == "certificate_chain":
         _judge_held(where, given, fields)
