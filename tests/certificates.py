@@ -47,7 +47,7 @@ def issue(
     usage: Sequence[str] | None = None,
     more: Sequence[tuple[x509.ExtensionType, bool]] = (),
 ) -> Identity:
-    """Make a certificate, signed by ``by`` or by itself, for SPIFFE IDs and for IP addresses.
+    """Make a certificate, signed by ``by`` or by itself, for SPIFFE IDs, and for IP addresses and names.
 
     ``usage`` says what its key is for, instead of what is usual; with none it does not say so at all. ``more`` are
     further extensions, and whether each is critical.
@@ -70,10 +70,17 @@ def issue(
     for extension, critical in more:
         builder = builder.add_extension(extension, critical)
     names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(uri) for uri in uris]
-    names += [x509.IPAddress(ip_address(host)) for host in hosts]
+    names += [_host(host) for host in hosts]
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     return Identity(builder.sign(by.key if by else key, hashes.SHA256()), key)
+
+
+def _host(text: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(text))
+    except ValueError:
+        return x509.DNSName(text)
 
 
 _USUAL = {True: ("key_cert_sign", "crl_sign"), False: ("digital_signature",)}

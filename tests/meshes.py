@@ -80,6 +80,9 @@ def of_inventory(folder: Path, up: bool = True) -> model.Mesh:
 def _facts(planned: model.Mesh, host: model.Host, number: int) -> Data:
     exposed = [f"{item.namespace}/{item.envoy_name}" for item in planned.on(host.name) if planned.is_exposed(item)]
     endpoints = {name: f"192.0.2.{number}:{30000 + port}" for port, name in enumerate([host.server_service, *exposed])}
+    # What a balancer gives: an address of its own, and the Service's port.
+    balanced = [item for item in planned.on(host.name) if item.is_gateway and planned.is_exposed(item)]
+    endpoints |= {f"{item.namespace}/{item.name}": f"192.0.2.{100 + number}:{item.port}" for item in balanced}
     return {
         "kubernetes_cluster": {**node(number), "name": host.cluster, "kubectl": "kubectl", "context": host.name},
         "kubernetes_objects_endpoints": endpoints,

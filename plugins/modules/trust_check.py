@@ -258,28 +258,46 @@ options:
   checks:
     description:
       - What is to be proven. Which fields a check takes is a matter of its C(type); any other is refused.
-      - C(request) (positive) sends a GET with curl and is answered. It needs C(to), and takes C(from), C(url), C(path),
-        C(status), C(json_key) and C(contains).
+      - C(request) (positive) sends a GET with curl and is answered, in plain HTTP, or by TLS with a C(certificate). It
+        needs C(to), and takes C(from), C(url), C(path), C(status), C(json_key), C(contains), C(certificate), C(address)
+        and C(spiffe_id).
       - C(peer_certificate) (positive) judges what C(to) presents in a TLS handshake. It needs C(to), and takes C(from),
-        C(spiffe_id), C(min_remaining), C(client_spiffe_id) and C(server_name).
+        C(spiffe_id), C(min_remaining), C(client_spiffe_id), C(server_name), C(dns_names) and C(address).
+      - C(certificate_chain) (positive) judges the same, and the chain as a whole. Each certificate must be signed by
+        the one that follows, and the last one be an authority of the trust bundle, or be signed by one. With C(secret)
+        it is what the proxy of C(to) holds. It needs C(to), and takes C(from), C(spiffe_id), C(min_remaining),
+        C(client_spiffe_id), C(server_name), C(length), C(issuers), C(secret) and C(container).
       - C(forwarded_certificate) (positive) judges the client certificate of C(from) that the proxy C(to) saw, from the
         answer to a check of type C(request). It needs C(from), C(to) and C(request), and takes C(spiffe_id),
         C(min_remaining), C(hops) and C(header_key).
       - C(sidecar_certificate) (positive) judges the certificate that the Istio sidecar of C(to) holds; with C(request)
         the next hop must have seen the same one. It needs C(to), and takes C(spiffe_id), C(min_remaining),
         C(container), C(secret), C(request) and C(header_key).
+      - C(same_authorities) (positive) compares the X.509 authorities that several servers of one trust domain show.
+        Their JWT authorities differ by nature. It needs C(servers), and takes C(from) and C(to), the two endpoints
+        between which the picture shows it.
+      - C(published_authorities) (positive) compares a ConfigMap of each of C(namespaces), in the cluster of C(to), with
+        the X.509 authorities of the server of C(to). It must hold those, and nothing else. It needs C(to) and
+        C(namespaces), and takes C(config_map) and C(config_map_key).
+      - C(webhook_authorities) (positive) does the same with what the API server verifies C(service) by, in every
+        webhook configuration that leads to it. It is in the namespace of C(to). It needs C(to) and C(service).
       - C(accepted_handshake) (positive) shows a minted identity from here and must be let in. It needs C(to) and
         C(client_spiffe_id), and takes C(spiffe_id), C(server_name), C(path), C(status) and C(json_key).
       - C(refused_handshake) (negative) shows a client without the permitted identity, which must be refused. It needs
-        C(to), C(client) and C(control), and takes C(from), C(client_spiffe_id), C(spiffe_id), C(server_name), C(path)
-        and C(refusal).
-      - C(refused_request) (negative) sends plain HTTP with curl, which must be refused. It needs C(to) and C(control),
-        and takes C(from), C(url), C(path), C(refusal) and C(contains).
+        C(to), C(client) and C(control), and takes C(from), C(client_spiffe_id), C(spiffe_id), C(server_name), C(path),
+        C(refusal) and C(contains).
+      - C(refused_request) (negative) sends a GET with curl, which must be refused, in plain HTTP, or by TLS with a
+        C(certificate). It needs C(to) and C(control), and takes C(from), C(url), C(path), C(refusal), C(contains),
+        C(certificate), C(address) and C(spiffe_id).
       - C(closed_port) (negative) sends plain HTTP straight to the address of each running pod of C(to), around its
         Service and its proxy, from a pod of the same cluster. Nothing may answer there but a proxy that cuts it off. It
         needs C(from), C(to), C(port) and C(control), and takes C(path), C(guard_port) and C(refusal).
       - C(token_reuse) (negative) starts a spire-agent with the token of an agent that joined; the SPIRE server at the
         C(address) of C(to) must refuse it in its own words. It needs C(to).
+      - C(no_certificate_service) (negative) asks istiod, at the C(address) of C(to), for a certificate as a proxy does,
+        with the curl of the pod of C(from). istiod is verified by the bundle of its server, and must answer that it has
+        no such service; and its namespace must have no Secret C(istio-ca-secret). It needs C(from) and C(to), and takes
+        C(spiffe_id).
     type: list
     elements: dict
     required: true
@@ -295,13 +313,18 @@ options:
         choices:
           - request
           - peer_certificate
+          - certificate_chain
           - forwarded_certificate
           - sidecar_certificate
+          - same_authorities
+          - published_authorities
+          - webhook_authorities
           - accepted_handshake
           - refused_handshake
           - refused_request
           - closed_port
           - token_reuse
+          - no_certificate_service
       kind:
         description: Whether it is positive or negative, for readers. It follows from C(type), and is compared with it.
         type: str
@@ -323,6 +346,33 @@ options:
           - Where the request goes, when that is another place for C(from) than the C(url) of C(to), such as the port at
             which an Envoy beside it takes requests for C(to).
         type: str
+      address:
+        description:
+          - Where the connection of a request goes, as C(host:port), whatever the URL says. The name in the URL is asked
+            for, and verified. So a gateway is reached whose name no DNS knows.
+          - Of C(peer_certificate) it is where the handshake is made, when that is another port than the C(address) of
+            C(to).
+        type: str
+      certificate:
+        description:
+          - The files whose certificate a request shows, where C(from) runs. The URL starts with C(https://) then. curl
+            verifies the server by C(authorities), and its name; and what the server presented is judged by
+            C(spiffe_id). That is told by curl 7.88 or later, and older ones say less.
+          - Give C(folder), or the three others.
+        type: dict
+        suboptions:
+          folder:
+            description: The folder that the program svid_files fills, with svid.pem, svid.key and bundle.pem.
+            type: str
+          certificate:
+            description: The file with the certificate and its chain.
+            type: str
+          key:
+            description: The file with the key.
+            type: str
+          authorities:
+            description: The file with the authorities by which the server is verified.
+            type: str
       path:
         description: The path of the request. The default is V(/).
         type: str
@@ -336,7 +386,9 @@ options:
         description: A text that must be in the answer.
         type: str
       spiffe_id:
-        description: The SPIFFE ID that is expected. The default is that of the endpoint that is judged.
+        description:
+          - The SPIFFE ID that is expected. The default is that of the endpoint that is judged. Of a request it is that
+            of the server that C(certificate) is shown to.
         type: str
       min_remaining:
         description: Seconds of life that a certificate must have left. The default is V(60).
@@ -347,7 +399,8 @@ options:
             permitted one, of the same trust domain unless C(client_spiffe_id) says another. V(foreign_ca) shows the
             permitted ID, signed by a CA made on the spot.
           - V(istiod) shows the permitted ID, signed by the CA of the first of O(istio_roots) that has one. Its Secret
-            is read for that, and its key stays in the memory of this module.
+            is read for that, and its key stays in the memory of this module. Where none has one, by a CA made on the
+            spot, of the name that istiod gives to its own.
           - V(expired) shows a minted identity that is permitted, a second after its time is over.
         type: str
         choices: [none, other_identity, foreign_ca, istiod, expired]
@@ -357,7 +410,7 @@ options:
             it cannot be shown from a pod. With V(foreign_ca) and V(istiod) it can, for what they sign is worth nothing.
         type: str
       server_name:
-        description: The name to ask for in the handshake (SNI).
+        description: The name to ask for in the handshake (SNI), and in the request behind it.
         type: str
       port:
         description: The port of the pods of C(to) that must not answer, from 1 to 65535.
@@ -375,9 +428,11 @@ options:
         description:
           - What counts as refused. The default is V(tls_alert) of handshakes, V(reset) of requests, and
             V(nothing_listens) of C(closed_port), which alone takes it.
+          - With V(name_mismatch) it is the client that refuses, for the name is none of the certificate. It goes with
+            C(certificate).
         type: list
         elements: str
-        choices: [tls_alert, reset, http_403, nothing_listens]
+        choices: [tls_alert, reset, http_403, name_mismatch, nothing_listens]
       request:
         description: The name of a check of type C(request), whose answer is looked at.
         type: str
@@ -396,7 +451,39 @@ options:
         description: The container of the sidecar. The default is V(istio-proxy).
         type: str
       secret:
-        description: The name of the sidecar's certificate in Envoy. The default is V(default).
+        description:
+          - The name of the sidecar's certificate in Envoy. The default is V(default). A C(certificate_chain) has no
+            default, and makes a handshake without it.
+        type: str
+      dns_names:
+        description: The DNS names that the certificate must carry, beside its SPIFFE ID.
+        type: list
+        elements: str
+      length:
+        description: How many certificates are presented, the leaf and perhaps the root among them, at most 8.
+        type: int
+      issuers:
+        description:
+          - The names of who signed what, that of the leaf's issuer first and the root's last, whether the root is
+            presented or not. A name is given whole (RFC 4514), or its common name, or its organization.
+        type: list
+        elements: str
+      servers:
+        description: The names of two or more of O(servers), of one trust domain.
+        type: list
+        elements: str
+      namespaces:
+        description: The namespaces of the ConfigMap.
+        type: list
+        elements: str
+      config_map:
+        description: The name of the ConfigMap. The default is V(istio-ca-root-cert).
+        type: str
+      config_map_key:
+        description: The key of the ConfigMap that holds certificates. The default is V(root-cert.pem).
+        type: str
+      service:
+        description: The name of the Service that webhooks lead to, such as V(istiod).
         type: str
   versions:
     description:

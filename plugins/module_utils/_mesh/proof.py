@@ -14,16 +14,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._input import is_ip
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.apps import EXISTING
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.derive import (
+    UNKNOWN,
     envoy_address,
+    gateway_address,
     joins_by_token,
+    published_bundles,
     way_to,
 )
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.model import (
+    ANYONE,
     CLUSTERS,
     ENVOY_PORT,
     MACHINES,
     MESH,
+    UPSTREAM_CA,
+    Host,
     Mesh,
     Workload,
 )
@@ -34,6 +42,17 @@ DENIED = "RBAC: access denied"
 """What Envoy says when a policy refuses. A 403 of the application is no refusal of ours."""
 FORGED = (("foreign_ca", "from another CA"), ("istiod", "signed by istiod"))
 """Clients that show the name of one who may, by an authority that nobody should believe."""
+EXPIRED = ("expired", "by a certificate whose time is over")
+HERE = "here"
+"""The control node, as the proof calls it."""
+FILES = {"folder": "/run/files/svid"}
+"""Where svid_files writes in the pods that have their certificate in files."""
+OTHER_NAME = "other.invalid"
+"""A name that no certificate carries (RFC 2606)."""
+PROXY_SECRET = "default"  # noqa: S105 - a name
+"""What Istio's proxies call their own certificate."""
+XDS_PORT, WEBHOOK_PORT = 15012, 443
+"""Where istiod's Service takes proxies, and the API server."""
 
 
 @dataclass
@@ -75,9 +94,14 @@ def proof(mesh: Mesh) -> Proof:
         for host in mesh.servers()
     ]
     made.istio_roots = [
-        {"cluster": host.name, "namespace": host.istio_namespace} for host in mesh.hosts.values() if MESH in host.duties
+        {"cluster": host.name, "namespace": host.istio_namespace}
+        for host in mesh.hosts.values()
+        if MESH in host.duties and not host.istiod_by_spire
     ]
     made.endpoints = [_endpoint(mesh, workload) for workload in mesh.workloads.values()]
+    for workload in mesh.workloads.values():
+        if workload.is_gateway:
+            _prove_gateway(mesh, workload, made)
     for workload in mesh.workloads.values():
         if workload.guard == "mesh" and workload.name in mesh.callers:
             _prove_mesh(mesh, workload, made)
@@ -85,6 +109,9 @@ def proof(mesh: Mesh) -> Proof:
         if workload.guard == "envoy" and workload.name in mesh.callers:
             _prove_envoy(mesh, workload, made)
     _tell_what_is_left(mesh, made)
+    for host in mesh.hosts.values():
+        _prove_control_plane(mesh, host, made)
+    _prove_upstream(mesh, made)
     _prove_tokens(mesh, made)
     return made
 
@@ -106,20 +133,37 @@ def _endpoint(mesh: Mesh, workload: Workload) -> Data:
             # From outside its cluster where it is exposed, else from the pods of its own.
             where = None if mesh.is_exposed(workload) else workload.host
             endpoint["address"] = envoy_address(mesh, where, workload)
+        elif workload.is_gateway:
+            endpoint["address"] = gateway_address(mesh, workload)
+            endpoint["url"] = _plain_way(mesh, workload) if mesh.is_open(workload) else f"{way_to(workload)}/"
     return {key: value for key, value in endpoint.items() if value is not None}
 
 
 def _chain(mesh: Mesh, caller: Workload, callee: Workload) -> list[_Hop]:
-    """The hops of a request: an Envoy with one callee goes on to it."""
+    """The hops of a request: an Envoy with one callee goes on to it, and a gateway to whom the path leads."""
     hops, seen = [_Hop(caller, callee)], {caller.name, callee.name}
-    while callee.is_envoy and len(mesh.callees_of(callee)) == 1:
-        following = mesh.callees_of(callee)[0]
+    while following := _next(mesh, callee):
         if following.name in seen:
             break
         seen.add(following.name)
         hops.append(_Hop(callee, following))
         callee = following
     return hops
+
+
+def _next(mesh: Mesh, workload: Workload) -> Workload | None:
+    """Whom a request goes on to that is made as the proof makes it."""
+    callees = mesh.callees_of(workload)
+    if workload.is_gateway:
+        return next((callee for callee in callees if _permits(workload, callee.probe_path)), None)
+    return callees[0] if workload.is_envoy and len(callees) == 1 else None
+
+
+def _permits(gateway: Workload, path: str) -> bool:
+    """Whether the policy of a gateway lets in requests for a path."""
+    return not gateway.paths or any(
+        path.startswith(one[:-1]) if one.endswith("*") else path == one for one in gateway.paths
+    )
 
 
 def _has(mesh: Mesh, workload: Workload, program: str) -> bool:
@@ -181,11 +225,192 @@ def _sidecar(mesh: Mesh, workload: Workload, made: Proof, request: str | None = 
         seen = request if end.shows_callers else None
     _once(
         made,
-        f"{workload.name}'s sidecar is certified by SPIRE",
+        f"{workload.name}'s {_proxy(workload)} is certified by SPIRE",
         "sidecar_certificate",
         to=workload.name,
         request=seen,
     )
+
+
+def _proxy(workload: Workload) -> str:
+    """What keeps others out of a workload of a mesh."""
+    return "proxy" if workload.is_gateway else "sidecar"
+
+
+def _plain_way(mesh: Mesh, gateway: Workload) -> str:
+    """Where anybody asks an open gateway, in plain HTTP."""
+    if gateway.dns_names:
+        return f"http://{gateway.dns_names[0]}:{gateway.port}/"
+    return f"http://{gateway_address(mesh, gateway)}/"
+
+
+def _knows_its_name(mesh: Mesh, caller: Workload, gateway: Workload) -> bool:
+    """Whether a pod finds a gateway by its name: where that is an alias in the pod, as callers of ours have it."""
+    host, _colon, port = gateway_address(mesh, gateway).rpartition(":")
+    return (
+        gateway in mesh.callees_of(caller)
+        and caller.app != EXISTING
+        and (host == UNKNOWN or is_ip(host.strip("[]")))
+        and port == str(gateway.port)
+    )
+
+
+def _by_files(mesh: Mesh, caller: Workload, gateway: Workload) -> Data:
+    """How a pod asks a gateway by its own certificate. The name is verified, wherever the connection goes."""
+    address = None if _knows_its_name(mesh, caller, gateway) else gateway_address(mesh, gateway)
+    return {"from": caller.name, "url": f"{way_to(gateway)}/", "certificate": FILES, "address": address}
+
+
+def _can_show_files(mesh: Mesh, workload: Workload) -> bool:
+    return workload.files and _has(mesh, workload, "curl")
+
+
+def _length(mesh: Mesh, workload: Workload) -> int | None:
+    """Leaf, SPIRE's intermediate and the root, where the CA of the control node is above the server."""
+    server = mesh.hosts[workload.host].server
+    return 3 if server and UPSTREAM_CA in mesh.hosts[server].duties else None
+
+
+def _prove_gateway(mesh: Mesh, gateway: Workload, made: Proof) -> None:
+    """The proxy of a gateway, and who gets in from outside of its mesh."""
+    _sidecar(mesh, gateway, made)
+    if gateway.name not in mesh.callers or _takes_no_get(mesh, gateway, made):
+        return
+    end = _chain(mesh, gateway, gateway)
+    if len(end) == 1:
+        made.untried.append(
+            f"who may call {gateway.name}, and who may not: none of its paths is one at which the proof asks whom it"
+            " leads to"
+        )
+        return
+    answer = _answer(end)
+    if mesh.is_open(gateway):
+        made.add(
+            f"anyone may call {gateway.name}",
+            "request",
+            **{"to": gateway.name, "address": gateway_address(mesh, gateway), **answer},
+        )
+        return
+    callers, name = mesh.callers_of(gateway), gateway.dns_names[0]
+    requests = {
+        caller.name: made.add(
+            f"{caller.name} may call {gateway.name}",
+            "request",
+            **{"to": gateway.name, **_by_files(mesh, caller, gateway), **answer},
+        )
+        for caller in callers
+        if _can_show_files(mesh, caller)
+    }
+    shown: Data = {"to": gateway.name, "server_name": name}
+    names = list(gateway.dns_names)
+    made.add(f"{gateway.name} presents its SPIFFE ID", "peer_certificate", dns_names=names, **shown)
+    made.add(f"{gateway.name} presents its whole chain", "certificate_chain", length=_length(mesh, gateway), **shown)
+    controls = [
+        made.add(
+            f"{caller.name} may call {gateway.name}" + (", by its SPIFFE ID" if caller.name in requests else ""),
+            "accepted_handshake",
+            client_spiffe_id=mesh.spiffe_id(caller),
+            **shown,
+            **answer,
+        )
+        for caller in callers
+    ]
+    refused: Data = {"control": controls[0], "path": answer["path"]}
+    _refuse_forged(mesh, gateway, made, {**shown, **refused})
+    for caller in callers[:1]:
+        if caller.name in requests:
+            asked = {**_by_files(mesh, caller, gateway), "address": gateway_address(mesh, gateway)}
+            made.add(
+                f"{caller.name} does not believe {gateway.name} under another name",
+                "refused_request",
+                **{"to": gateway.name, **asked, "url": f"https://{OTHER_NAME}:{gateway.port}/", **refused},
+                refusal=["name_mismatch"],
+            )
+        else:
+            made.untried.append(
+                f"that callers verify the name of {gateway.name}: {caller.name} has no curl with its certificate in"
+                " files"
+            )
+    _prove_no_way_around(mesh, gateway, made, controls[0])
+    for other in _not_allowed(mesh, gateway):
+        _refuse_at_gateway(mesh, other, gateway, made, refused)
+
+
+def _forged(mesh: Mesh, callee: Workload) -> list[tuple[str, str]]:
+    """The clients of ``FORGED``, and what they show: an istiod that SPIRE certifies has nothing to sign with."""
+    by_spire = mesh.hosts[callee.host].istiod_by_spire
+    return [
+        (client, "from a CA named as istiod's would be" if by_spire and client == "istiod" else words)
+        for client, words in FORGED
+    ]
+
+
+def _refuse_forged(mesh: Mesh, gateway: Workload, made: Proof, refused: Data) -> None:
+    """Those without a certificate, with one of somebody else, and with one that nobody should believe."""
+    made.add(f"nobody may call {gateway.name} without a certificate", "refused_handshake", client="none", **refused)
+    made.add(
+        f"an identity that is not listed may not call {gateway.name}",
+        "refused_handshake",
+        client="other_identity",
+        refusal=["http_403"],
+        contains=DENIED,
+        **refused,
+    )
+    caller = mesh.callers_of(gateway)[0]
+    for client, words in (*_forged(mesh, gateway), EXPIRED):
+        made.add(
+            f"{caller.name}'s SPIFFE ID {words} may not call {gateway.name}",
+            "refused_handshake",
+            client=client,
+            **refused,
+        )
+
+
+def _refuse_at_gateway(mesh: Mesh, other: Workload, gateway: Workload, made: Proof, refused: Data) -> None:
+    """One who may not: by its own certificate, by one that is minted for it, or without any."""
+    name = f"{other.name} may not call {gateway.name}"
+    shown: Data = {"to": gateway.name, "server_name": gateway.dns_names[0], **refused}
+    denied = {"refusal": ["http_403"], "contains": DENIED}
+    known = mesh.trust_domain(other) == mesh.trust_domain(gateway)
+    if other.identity and known and _can_show_files(mesh, other):
+        made.add(
+            name, "refused_request", **{"to": gateway.name, **_by_files(mesh, other, gateway), **refused, **denied}
+        )
+    elif other.identity:
+        # Who is of another trust domain is no client of this mesh at all.
+        made.add(
+            name,
+            "refused_handshake",
+            client="other_identity",
+            client_spiffe_id=mesh.spiffe_id(other),
+            **shown,
+            **(denied if known else {}),
+        )
+    else:
+        _refuse_nobody(mesh, other, gateway, made, shown)
+
+
+def _request_through(mesh: Mesh, gateway: Workload, callee: Workload, made: Proof) -> str | None:
+    """The way of a gateway to one that it may call: it asks nobody by itself, so somebody asks through it."""
+    name = f"{gateway.name} may call {callee.name}"
+    fields: Data = {"to": callee.name, "spiffe_id": mesh.spiffe_id(gateway)}
+    if gateway.name not in mesh.callers or (gateway.methods and "GET" not in gateway.methods):
+        made.untried.append(f"{name}: nobody may ask through it by GET")
+        return None
+    if not _permits(gateway, callee.probe_path):
+        made.untried.append(f"{name}: {gateway.name} takes no request for {callee.probe_path}")
+        return None
+    if mesh.is_open(gateway):
+        who = ANYONE
+        fields |= {"url": _plain_way(mesh, gateway), "address": gateway_address(mesh, gateway), "spiffe_id": None}
+    else:
+        able = [caller for caller in mesh.callers_of(gateway) if _can_show_files(mesh, caller)]
+        if not able:
+            made.untried.append(f"{name}: none of its callers has curl and its certificate in files")
+            return None
+        who = able[0].name
+        fields |= _by_files(mesh, able[0], gateway)
+    return made.add(f"{name}, for {who}", "request", **fields, **_answer([_Hop(gateway, callee)]))
 
 
 def _prove_mesh(mesh: Mesh, callee: Workload, made: Proof) -> None:
@@ -194,9 +419,9 @@ def _prove_mesh(mesh: Mesh, callee: Workload, made: Proof) -> None:
         return
     control: str | None = None
     for caller in mesh.callers_of(callee):
-        request = _request(mesh, caller, callee, made)
+        request = (_request_through if caller.is_gateway else _request)(mesh, caller, callee, made)
         control = control or request
-        if request is None:
+        if request is None and not caller.is_gateway:
             made.untried.append(f"{caller.name} may call {callee.name}: nothing in its container can send a request")
         if caller.mesh:
             _sidecar(mesh, caller, made, request)
@@ -218,7 +443,7 @@ def _prove_mesh(mesh: Mesh, callee: Workload, made: Proof) -> None:
     callers = [caller for caller in mesh.callers_of(callee) if caller.identity]
     if watcher and callers and not mesh.is_open(callee):
         shown_id = mesh.spiffe_id(callers[0])
-        for client, words in FORGED:
+        for client, words in _forged(mesh, callee):
             made.add(
                 f"{callers[0].name}'s SPIFFE ID {words} may not call {callee.name}",
                 "refused_handshake",
@@ -255,7 +480,7 @@ def _prove_no_way_around(mesh: Mesh, callee: Workload, made: Proof, control: str
     """Nothing answers at the pod itself but what keeps out those who are not listed."""
     if mesh.is_open(callee) or MACHINES in mesh.hosts[callee.host].duties or (callee.is_envoy and not callee.mesh):
         return
-    guard = "sidecar" if callee.mesh else "Envoy"
+    guard = _proxy(callee) if callee.mesh else "Envoy"
     watcher = _outsider(mesh, callee, "curl")
     if watcher is None:
         made.untried.append(
@@ -333,7 +558,8 @@ def _prove_envoy(mesh: Mesh, callee: Workload, made: Proof) -> None:
         client="other_identity",
         **refused,
     )
-    for client, words in (*FORGED[: 2 if made.istio_roots else 1], ("expired", "by a certificate whose time is over")):
+    has_mesh = any(MESH in host.duties for host in mesh.hosts.values())
+    for client, words in (*FORGED[: 2 if has_mesh else 1], EXPIRED):
         made.add(
             f"{callers[0].name}'s SPIFFE ID {words} may not call {callee.name}",
             "refused_handshake",
@@ -354,9 +580,13 @@ def _refuse_nobody(mesh: Mesh, other: Workload, callee: Workload, made: Proof, r
     """A pod that has no identity has no certificate to show."""
     name = f"{other.name} may not call {callee.name}"
     if _has(mesh, other, "curl"):
-        where = None if mesh.is_exposed(callee) else callee.host
-        plain = {"from": other.name, "url": f"http://{envoy_address(mesh, where, callee)}/"}
-        made.add(f"{name} in plain text", "refused_request", **plain, **refused)
+        if callee.is_gateway:
+            address = gateway_address(mesh, callee)
+        else:
+            address = envoy_address(mesh, None if mesh.is_exposed(callee) else callee.host, callee)
+        plain = {key: value for key, value in refused.items() if key != "server_name"}
+        plain |= {"from": other.name, "url": f"http://{address}/"}
+        made.add(f"{name} in plain text", "refused_request", **plain)
     if not _has(mesh, other, "python3"):
         made.untried.append(f"{name}: nothing in its container can try it")
     else:
@@ -390,8 +620,91 @@ def _tell_what_is_left(mesh: Mesh, made: Proof) -> None:
             name = f"{caller.name} may call {callee.name}"
             told = (f"{name}:", f"who may call {callee.name},")
             tried = {(caller.name, callee.name), (mesh.spiffe_id(caller), callee.name)} & shown
+            tried |= {check["name"] for check in made.checks if check["name"].startswith(f"{name}, for ")}
             if not tried and not any(text.startswith(told) for text in made.untried):
                 made.untried.append(f"{name}: nothing in its container can send a request")
+
+
+def _asker(mesh: Mesh, host: Host, program: str) -> Workload | None:
+    """Somebody on a host with a program to try something. Best one without a sidecar, and without an identity."""
+    able = [one for one in mesh.on(host.name) if _has(mesh, one, program) and not one.is_gateway]
+    return min(able, key=lambda one: (one.mesh, one.identity), default=None)
+
+
+def _prove_control_plane(mesh: Mesh, host: Host, made: Proof) -> None:
+    """An istiod that SPIRE certifies: what it shows, that it issues nothing, and whom others believe it to be."""
+    istiod = mesh.control_plane(host.name)
+    if istiod is None:
+        return
+    name, asked = f"istiod of {host.name}", istiod.dns_names[0]
+    place: Data = {
+        "name": name,
+        "title": istiod.name,
+        "cluster": host.name,
+        "server": host.server,
+        "namespace": istiod.namespace,
+        "pod": istiod.pod,
+        "spiffe_id": mesh.spiffe_id(istiod),
+        "address": f"{asked}:{XDS_PORT}",
+    }
+    made.endpoints.append({key: value for key, value in place.items() if value is not None})
+    if asker := _asker(mesh, host, "python3"):
+        shown: Data = {"from": asker.name, "to": name, "server_name": asked}
+        names = list(istiod.dns_names)
+        made.add(f"{name} is certified by SPIRE", "peer_certificate", dns_names=names, **shown)
+        made.add(
+            f"{name} is certified by SPIRE for webhooks",
+            "peer_certificate",
+            dns_names=names,
+            address=f"{asked}:{WEBHOOK_PORT}",
+            **shown,
+        )
+        made.add(f"{name} presents its whole chain", "certificate_chain", length=_length(mesh, istiod), **shown)
+    else:
+        made.untried.append(f"what {name} presents: no workload of {host.name} has python3 to ask it")
+    if asker := _asker(mesh, host, "curl"):
+        made.add(f"{name} issues no certificates", "no_certificate_service", **{"from": asker.name, "to": name})
+    else:
+        made.untried.append(f"whether {name} issues certificates: no workload of {host.name} has curl to ask it")
+    made.add(
+        f"the API server of {host.name} knows istiod by SPIRE's authorities",
+        "webhook_authorities",
+        to=name,
+        service=asked.partition(".")[0],
+    )
+    if published := published_bundles(mesh, host.name):
+        made.add(
+            f"the proxies of {host.name} know istiod by SPIRE's authorities",
+            "published_authorities",
+            to=name,
+            namespaces=[bundle["namespace"] for bundle in published],
+        )
+
+
+def _prove_upstream(mesh: Mesh, made: Proof) -> None:
+    """Servers of one trust domain under one CA show the same authorities, and the CA is in the chains."""
+    first: dict[str, Host] = {}
+    for server in mesh.servers():
+        if UPSTREAM_CA not in server.duties:
+            continue
+        one = first.setdefault(server.trust_domain, server)
+        if one is not server:
+            made.add(
+                f"the SPIRE servers of {one.name} and {server.name} show the same X.509 authorities",
+                "same_authorities",
+                **{"from": _server_endpoint(one, made), "to": _server_endpoint(server, made)},
+                servers=[one.name, server.name],
+            )
+    for host in mesh.hosts.values():
+        held = next((one for one in mesh.on(host.name) if one.mesh and not one.is_gateway), None)
+        if held is not None and _length(mesh, held) is not None:
+            made.add(
+                f"{held.name}'s sidecar holds its whole chain",
+                "certificate_chain",
+                to=held.name,
+                secret=PROXY_SECRET,
+                length=_length(mesh, held),
+            )
 
 
 def _prove_tokens(mesh: Mesh, made: Proof) -> None:
@@ -400,13 +713,15 @@ def _prove_tokens(mesh: Mesh, made: Proof) -> None:
         joined = joins_by_token(mesh, server.name)
         if not joined:
             continue
-        name = f"SPIRE server of {server.name}"
-        made.endpoints.append(
-            {
-                "name": name,
-                "cluster": server.name,
-                "server": server.name,
-                "address": server.endpoints.get(server.server_service, "?:8081"),
-            }
-        )
+        name = _server_endpoint(server, made)
+        address = server.endpoints.get(server.server_service, f"{UNKNOWN}:8081")
+        next(place for place in made.endpoints if place["name"] == name)["address"] = address
         made.add(f"the join token of {' and '.join(joined)} works once", "token_reuse", to=name)
+
+
+def _server_endpoint(server: Host, made: Proof) -> str:
+    """The name of a SPIRE server as a place of the picture."""
+    name = f"SPIRE server of {server.name}"
+    if not any(place["name"] == name for place in made.endpoints):
+        made.endpoints.append({"name": name, "cluster": server.name, "server": server.name})
+    return name

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,13 +18,14 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import Tr
 try:
     import cryptography
     from cryptography import x509
-    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import Encoding
     from cryptography.x509 import verification
-    from cryptography.x509.oid import ExtendedKeyUsageOID
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 except ImportError as error:
     MISSING: str | None = str(error)
     UNREADABLE: tuple[type[Exception], ...] = (ValueError,)
+    UNSIGNED: tuple[type[Exception], ...] = (ValueError,)
 else:
     # How the library says that a certificate is none, or one of its parts.
     UNREADABLE = (
@@ -33,6 +35,8 @@ else:
         x509.DuplicateExtension,
         x509.UnsupportedGeneralNameType,
     )
+    # How it says that one certificate was not signed by another.
+    UNSIGNED = (*UNREADABLE, TypeError, InvalidSignature)
     MISSING = None if hasattr(verification, "ExtensionPolicy") else f"it is {cryptography.__version__}"
 
 MAX_CERTIFICATES = 8
@@ -51,6 +55,8 @@ class Expectation:
     foreign: Sequence[x509.Certificate] = ()
     """Roots that must not have signed it: istiod's."""
     foreign_name: str = "istiod"
+    dns_names: Sequence[str] = ()
+    """Names that it must carry, beside its SPIFFE ID."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +97,15 @@ def spiffe_ids(certificate: x509.Certificate) -> list[str]:
     return names.get_values_for_type(x509.UniformResourceIdentifier) if names is not None else []
 
 
+def dns_names(certificate: x509.Certificate) -> list[str]:
+    """The DNS names of a certificate, as it carries them beside its SPIFFE ID."""
+    try:
+        names = _extension(certificate, x509.SubjectAlternativeName)
+    except UNREADABLE:
+        return []
+    return names.get_values_for_type(x509.DNSName) if names is not None else []
+
+
 def sha256(certificate: x509.Certificate) -> str:
     """Digest over the DER form, as Envoy writes it into Hash= of x-forwarded-client-cert."""
     return hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest()
@@ -118,6 +133,7 @@ def _judge(chain: Sequence[x509.Certificate], expected: Expectation, now: dateti
         problems.append(f"it carries {len(ids)} URI SANs, an X509-SVID carries exactly one")
     elif ids[0] != expected.spiffe_id:
         problems.append(f"it is {ids[0]}, expected {expected.spiffe_id}")
+    problems += [f"it does not carry the name {name}" for name in expected.dns_names if name not in dns_names(leaf)]
     problems += _no_leaf(leaf)
     remaining = (leaf.not_valid_after_utc - now).total_seconds()
     if now < leaf.not_valid_before_utc:
@@ -152,6 +168,62 @@ def _judge(chain: Sequence[x509.Certificate], expected: Expectation, now: dateti
             "sha256": sha256(leaf),
         },
     )
+
+
+@dataclass(frozen=True)
+class Presented:
+    """A chain as a whole: what is wrong with its order (nothing, when it is right), and who signed what."""
+
+    problem: str
+    issuers: tuple[str, ...] = ()
+    """The name of who signed each certificate, the leaf's first. The last one is the root."""
+    root: x509.Certificate | None = None
+    """The authority of the trust bundle that it ends in. A peer may present it, or leave it out."""
+
+
+def presented(chain: Sequence[x509.Certificate], authorities: Sequence[x509.Certificate]) -> Presented:
+    """Whether each certificate was signed by the one that follows it, and the last one is, or is signed by, a root."""
+    if len(chain) > MAX_CERTIFICATES:
+        return Presented(f"it has {len(chain)} certificates, more than {MAX_CERTIFICATES}")
+    try:
+        return _presented(chain, authorities)
+    except UNREADABLE as error:
+        return Presented(f"it cannot be read: {str(error)[:200]}")
+
+
+def _presented(chain: Sequence[x509.Certificate], authorities: Sequence[x509.Certificate]) -> Presented:
+    issuers: list[str] = []
+    for number, (one, following) in enumerate(itertools.pairwise(chain), 1):
+        if not _signed_by(one, following):
+            return Presented(f"its certificate {number} ({_name(one.subject)}) was not signed by the one that follows")
+        issuers.append(_name(one.issuer))
+    last = chain[-1]
+    roots = [root for root in authorities if sha256(root) == sha256(last)]
+    if not roots:
+        roots = [root for root in authorities if _signed_by(last, root)]
+        issuers.append(_name(last.issuer))
+    if not roots:
+        return Presented(f"it ends in {_name(last.subject)}, signed by {_name(last.issuer)}: not in the trust bundle")
+    return Presented("", tuple(issuers), roots[0])
+
+
+def _signed_by(one: x509.Certificate, other: x509.Certificate) -> bool:
+    try:
+        one.verify_directly_issued_by(other)
+    except UNSIGNED:
+        return False
+    return True
+
+
+def has_name(certificate_name: str, wanted: str) -> bool:
+    """Whether a name as ``issuers`` has it is the wanted one: the whole of it, or its common name or organization."""
+    if certificate_name == wanted:
+        return True
+    try:
+        parts = x509.Name.from_rfc4514_string(certificate_name)
+    except ValueError:
+        return False
+    return any(part.value == wanted for part in parts if part.oid in (NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME))
 
 
 def _no_leaf(leaf: x509.Certificate) -> list[str]:
@@ -246,6 +318,14 @@ def _extension(certificate: x509.Certificate, kind: type[Any]) -> Any:
         return certificate.extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
         return None
+
+
+def subject(certificate: x509.Certificate) -> str:
+    """The name of a certificate."""
+    try:
+        return _name(certificate.subject)
+    except UNREADABLE:
+        return "(unreadable)"
 
 
 def is_authority(certificate: x509.Certificate) -> bool:

@@ -68,6 +68,8 @@ def probe(
 ) -> dict:
     """Connect with TLS, show ``certificate`` (PEM) when given, send one HTTP request and tell how it ended.
 
+    ``server_name`` is asked for in the handshake and in the request.
+
     Returns ``kind`` (one of the words above), ``words`` (what was said), ``alert``, ``status`` and ``body`` of the HTTP
     reply, ``chain`` (PEM, leaf first, as presented) and ``tls_version``. Never raises for what the peer does.
     """
@@ -88,7 +90,8 @@ def probe(
                 early = _listen(tls, min(LISTEN_FIRST, _left(deadline)))
                 tls.settimeout(_left(deadline))
                 if not early:
-                    request = f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\nAccept: */*\r\n\r\n"
+                    name = server_name or host
+                    request = f"GET {path} HTTP/1.1\r\nHost: {name}:{port}\r\nConnection: close\r\nAccept: */*\r\n\r\n"
                     tls.sendall(request.encode())
                 seen.update(_reply(early + _read_all(tls, deadline)))
     except (OSError, ValueError) as error:

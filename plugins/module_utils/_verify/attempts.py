@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify import (
+    authorities,
     certificates,
     doors,
     handshakes,
+    issuance,
     requests,
     tokens,
 )
@@ -26,9 +28,14 @@ MAKERS: dict[str, Callable[[World, Check, Mapping[str, Verdict], int], Attempt]]
     "accepted_handshake": handshakes.accepted_handshake,
     "refused_handshake": handshakes.refused_handshake,
     "peer_certificate": certificates.peer_certificate,
+    "certificate_chain": certificates.certificate_chain,
     "forwarded_certificate": certificates.forwarded_certificate,
     "sidecar_certificate": certificates.sidecar_certificate,
+    "same_authorities": authorities.same_authorities,
+    "published_authorities": authorities.published_authorities,
+    "webhook_authorities": authorities.webhook_authorities,
     "token_reuse": tokens.token_reuse,
+    "no_certificate_service": issuance.no_certificate_service,
 }
 
 

@@ -36,6 +36,43 @@ def peer_certificate(world: World, check: Check, _needed: Mapping[str, Verdict],
     return _judged(world, check, "".join(seen["chain"]), {"tls_version": seen["tls_version"]})
 
 
+def certificate_chain(world: World, check: Check, _needed: Mapping[str, Verdict], _number: int) -> Attempt:
+    """The whole of what a server presents, or of what a proxy holds: leaf, what signed it, and the root it ends in."""
+    if check["secret"]:
+        pem = _held(world, check, check["container"])
+        if isinstance(pem, Attempt):
+            return pem
+    else:
+        svid = world.svid(check["client_spiffe_id"]) if check["client_spiffe_id"] else None
+        seen = handshake(world, check, svid)
+        if not seen["chain"]:
+            return Attempt(False, _wanted(check), seen["words"], hints.of_handshake(seen["kind"]))
+        pem = "".join(seen["chain"])
+    attempt = _judged(world, check, pem, {})
+    if not attempt.ok:
+        return attempt
+    certificates = chain.load_pem(pem)
+    expected = f"{_number_of(check['length'])}, each signed by the next, to the trust bundle of {check['spiffe_id']}"
+    if check["issuers"]:
+        expected += f", signed by {' and '.join(check['issuers'])}"
+    whole = chain.presented(certificates, world.authorities(check))
+    details = {**attempt.details, "length": len(certificates), "issuers": list(whole.issuers)}
+    count = _number_of(len(certificates))
+    if whole.problem or whole.root is None:
+        return Attempt(False, expected, f"{count}: {whole.problem}", hints.CHAIN, details)
+    details["root_sha256"] = chain.sha256(whole.root)
+    observed = f"{count}: leaf, signed by {', signed by '.join(whole.issuers)}"
+    names = check["issuers"]
+    named = names is None or (len(names) == len(whole.issuers) and all(map(chain.has_name, whole.issuers, names)))
+    if check["length"] not in (None, len(certificates)) or not named:
+        return Attempt(False, expected, observed, hints.CHAIN, details)
+    return Attempt(True, expected, f"{observed}, which is in the trust bundle", "", details)
+
+
+def _number_of(certificates: int | None) -> str:
+    return {None: "certificates", 1: "1 certificate"}.get(certificates, f"{certificates} certificates")
+
+
 def forwarded_certificate(world: World, check: Check, needed: Mapping[str, Verdict], number: int) -> Attempt:
     """What the nearest proxy in front of the service saw of its client."""
     hops = _hops(world, check, needed, number)
@@ -68,16 +105,9 @@ def forwarded_certificate(world: World, check: Check, needed: Mapping[str, Verdi
 
 def sidecar_certificate(world: World, check: Check, needed: Mapping[str, Verdict], number: int) -> Attempt:
     """What an Istio sidecar holds, and whether the next hop saw the same."""
-    done = world.process(check["to"], check["container"]).run(_SECRETS, None, EXEC_TIMEOUT)
-    done.check(f"Reading the secrets of the sidecar of {check['to']}")
-    pem = active_certificate(done.stdout, check["secret"])
-    if pem is None:
-        return Attempt(
-            False,
-            _wanted(check),
-            f"the sidecar holds no certificate named {check['secret']!r} yet",
-            "Is there a registration entry for this workload, and did the agent attest it?",
-        )
+    pem = _held(world, check, check["container"])
+    if isinstance(pem, Attempt):
+        return pem
     attempt = _judged(world, check, pem, {})
     if not attempt.ok or not check["request"]:
         return attempt
@@ -98,6 +128,21 @@ def sidecar_certificate(world: World, check: Check, needed: Mapping[str, Verdict
         )
     details = {**attempt.details, "seen_on_the_wire": True}
     return Attempt(True, attempt.expected, f"{attempt.observed}, seen by the next hop", "", details)
+
+
+def _held(world: World, check: Check, container: str) -> str | Attempt:
+    """The chain that a proxy holds under the name that the check says, as PEM."""
+    done = world.process(check["to"], container).run(_SECRETS, None, EXEC_TIMEOUT)
+    done.check(f"Reading the secrets of the sidecar of {check['to']}")
+    pem = active_certificate(done.stdout, check["secret"])
+    if pem is not None:
+        return pem
+    return Attempt(
+        False,
+        _wanted(check),
+        f"the sidecar holds no certificate named {check['secret']!r} yet",
+        "Is there a registration entry for this workload, and did the agent attest it?",
+    )
 
 
 def active_certificate(text: str, name: str) -> str | None:
@@ -143,7 +188,9 @@ def _hops(world: World, check: Check, needed: Mapping[str, Verdict], number: int
 
 
 def _wanted(check: Check) -> str:
-    return f"{check['spiffe_id']}, by SPIRE, at least {check['min_remaining']} s left"
+    names = check.fields.get("dns_names") or ()
+    named = f", named {' and '.join(names)}" if names else ""
+    return f"{check['spiffe_id']}{named}, by SPIRE, at least {check['min_remaining']} s left"
 
 
 def _judged(world: World, check: Check, pem: str, details: Mapping[str, Any]) -> Attempt:
@@ -152,13 +199,19 @@ def _judged(world: World, check: Check, pem: str, details: Mapping[str, Any]) ->
         certificates = chain.load_pem(pem)
     except ValueError as error:
         return Attempt(False, expected, f"a certificate that cannot be read: {error}", "", details)
+    names = tuple(check.fields.get("dns_names") or ())
     wanted = chain.Expectation(
-        check["spiffe_id"], world.authorities(check), check["min_remaining"], world.foreign_roots()
+        check["spiffe_id"],
+        world.authorities(check),
+        check["min_remaining"],
+        world.foreign_roots(),
+        dns_names=names,
     )
     judgement = chain.judge(certificates, wanted, datetime.datetime.now(datetime.timezone.utc))
     details = {**judgement.details, **details}
     if not judgement.ok:
         hint = hints.of_certificate(judgement.problems)
         return Attempt(False, expected, "; ".join(judgement.problems), hint, details)
-    observed = f"{judgement.details['spiffe_id']}, by SPIRE, {judgement.details['remaining_s']} s left"
+    named = f", named {' and '.join(names)}" if names else ""
+    observed = f"{judgement.details['spiffe_id']}{named}, by SPIRE, {judgement.details['remaining_s']} s left"
     return Attempt(True, expected, observed, "", details)

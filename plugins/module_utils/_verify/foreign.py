@@ -33,6 +33,8 @@ class ForeignIdentity:
 
     chain_pem: str
     key_pem: str
+    signer: str = ""
+    """Who signed it, in words."""
 
     def __repr__(self) -> str:
         return "ForeignIdentity(key_pem='***')"
@@ -54,21 +56,26 @@ class Authority:
         return cls(x509.load_pem_x509_certificates(certificate_pem)[0], key)
 
     @classmethod
-    def make(cls, trust_domain: str, now: datetime.datetime, until: datetime.datetime) -> Authority:
+    def make(
+        cls, trust_domain: str, now: datetime.datetime, until: datetime.datetime, organization: str = "not SPIRE"
+    ) -> Authority:
         """Make a CA that nobody knows."""
         key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "not SPIRE")])
+        name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization)])
         certificate = (
             _builder(name, name, key.public_key(), now, until)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .add_extension(_usage(ca=True), critical=True)
             .add_extension(_uri(f"spiffe://{trust_domain}"), critical=False)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .sign(key, hashes.SHA256())
         )
         return cls(certificate, key)
 
 
-def foreign_identity(spiffe_id: str, seconds: int = 600, authority: Authority | None = None) -> ForeignIdentity:
+def foreign_identity(
+    spiffe_id: str, seconds: int = 600, authority: Authority | None = None, signer_name: str = "a CA made for this"
+) -> ForeignIdentity:
     """Make a leaf with ``spiffe_id``, by ``authority`` or by a CA made here and now.
 
     Besides its signer the leaf is like one of SPIRE's.
@@ -86,12 +93,25 @@ def foreign_identity(spiffe_id: str, seconds: int = 600, authority: Authority | 
             x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
         )
         .add_extension(_uri(spiffe_id), critical=False)
+        .add_extension(_signed_by(signer.certificate), critical=False)
         .sign(signer.key, hashes.SHA256())
     )
     return ForeignIdentity(
         "".join(certificate.public_bytes(Encoding.PEM).decode() for certificate in (leaf, signer.certificate)),
         key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
+        signer_name,
     )
+
+
+def as_istiod_would(spiffe_id: str, seconds: int) -> ForeignIdentity:
+    """Make a leaf by a CA made here and now, which has the name that istiod gives to its own.
+
+    istiod names it by the trust domain alone (pkg/pki/ca of Istio), and a SPIRE server may have the same name.
+    """
+    now = datetime.datetime.now(datetime.timezone.utc)
+    domain = domain_of(spiffe_id)
+    authority = Authority.make(domain, now, now + datetime.timedelta(seconds=seconds), domain)
+    return foreign_identity(spiffe_id, seconds, authority, "a CA made for this, of the name that istiod's would have")
 
 
 def _builder(
@@ -110,6 +130,15 @@ def _builder(
         .not_valid_before(now - datetime.timedelta(minutes=5))
         .not_valid_after(until)
     )
+
+
+def _signed_by(authority: x509.Certificate) -> x509.AuthorityKeyIdentifier:
+    """By this a certificate is told from one of a CA of the same name, as SPIRE's and istiod's are."""
+    try:
+        own = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    except (x509.ExtensionNotFound, ValueError):
+        own = x509.SubjectKeyIdentifier.from_public_key(authority.public_key())
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own)
 
 
 def _uri(spiffe_id: str) -> x509.SubjectAlternativeName:

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import datetime
 import inspect
 import json
 from collections.abc import Callable, Mapping
@@ -14,12 +13,13 @@ from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import ProcessError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._json import loads
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls import chain, probe
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls import probe
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify import hints, replies
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.engine import Attempt, Verdict
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.foreign import foreign_identity
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import HERE, Check
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import HERE, WORTHLESS, Check, host_port
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.requests import TRY_TIMEOUT
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.servers import leaf_id, wrong_server
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.spire import Identity
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.world import EXEC_TIMEOUT, World
 
@@ -32,7 +32,7 @@ def accepted_handshake(world: World, check: Check, _needed: Mapping[str, Verdict
     details = {"client_spiffe_id": check["client_spiffe_id"], "tls_version": seen["tls_version"]}
     if reply.kind != probe.HTTP:
         return Attempt(False, expected, reply.words, hints.of_handshake(reply.kind), details)
-    wrong = _wrong_server(world, check, seen["chain"])
+    wrong = wrong_server(world, check, "".join(seen["chain"]))
     if wrong:
         return Attempt(False, expected, f"let in by the wrong server: {wrong}", "", details)
     if reply.status != check["status"]:
@@ -46,16 +46,16 @@ def refused_handshake(world: World, check: Check, _needed: Mapping[str, Verdict]
     """A client without the permitted identity is refused, by the right server, for who it is."""
     client = check["client"]
     identity = shown_identity(world, check)
-    if identity is None and client == "istiod":
-        return Attempt(True, "refused: TLS alert", "istiod has no CA of its own: nobody has what it could have signed")
     seen = handshake(world, check, identity)
     details: dict[str, Any] = {
         "client": client,
         "client_spiffe_id": check["client_spiffe_id"],
         "tls_version": seen["tls_version"],
     }
+    if client in WORTHLESS:
+        details["signed_by"] = getattr(identity, "signer", None)
     if seen["chain"]:
-        details["refused_by"] = _leaf_id(seen["chain"])
+        details["refused_by"] = leaf_id(seen["chain"][0])
     attempt = replies.refusal(check, replies.of_handshake(seen), details)
     if not attempt.ok:
         return attempt
@@ -67,7 +67,7 @@ def refused_handshake(world: World, check: Check, _needed: Mapping[str, Verdict]
         said = f"{seen['words']}, from somebody who has shown no certificate"
         return Attempt(False, attempt.expected, said, hints.NOBODY, details, early=True)
     if check["spiffe_id"]:
-        wrong = _wrong_server(world, check, seen["chain"])
+        wrong = wrong_server(world, check, "".join(seen["chain"]))
         if wrong:
             return Attempt(False, attempt.expected, f"refused by the wrong server: {wrong}", "", details, early=True)
     return attempt
@@ -87,7 +87,8 @@ def shown_identity(world: World, check: Check) -> Identity | None:
 
 def handshake(world: World, check: Check, identity: Identity | None) -> dict[str, Any]:
     """Make the handshake of a check, from here or from its pod, and return what the probe saw."""
-    host, port = world.mesh.endpoints[check["to"]].host_port
+    endpoint = world.mesh.endpoints[check["to"]]
+    host, port = host_port(check.fields.get("address") or endpoint.address or "")
     arguments: dict[str, Any] = {
         "host": host,
         "port": port,
@@ -116,21 +117,3 @@ def shake(world: World, source: str, arguments: dict[str, Any]) -> dict[str, Any
     except ValueError as error:
         raise ProcessError(f"{doing} answered with something unreadable.") from error
     return answer
-
-
-def _wrong_server(world: World, check: Check, presented: list[str]) -> str:
-    """What is wrong with the server that answered; empty when it is the right one."""
-    try:
-        certificates = chain.load_pem("".join(presented))
-    except ValueError:
-        return "its certificate cannot be read"
-    expectation = chain.Expectation(check["spiffe_id"], world.authorities(check))
-    return "; ".join(chain.judge(certificates, expectation, datetime.datetime.now(datetime.timezone.utc)).problems)
-
-
-def _leaf_id(presented: list[str]) -> str | None:
-    try:
-        ids = chain.spiffe_ids(chain.load_pem(presented[0])[0])
-    except ValueError:
-        return None
-    return ids[0] if ids else None

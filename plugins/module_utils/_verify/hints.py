@@ -17,6 +17,13 @@ BY_ENDING = {
     probe.PROTOCOL: "The other side speaks something else: is this the right port?",
 }
 
+UNTRUSTED = (
+    "The authorities in its files are not those of the server: is the program that writes them alive, and are both of"
+    " one trust domain?"
+)
+NAME = "The names of a certificate are those of its registration entry (dns_names)."
+OLD_CURL = "What a server presented is told by curl 7.88 or later."
+
 BY_STATUS = {
     403: "A policy refuses this client: compare its principal with the AuthorizationPolicy or RBAC rules.",
     404: "The path or host has no route: look at the routes of the proxies on the way.",
@@ -52,6 +59,21 @@ BY_PROBLEM = (
 )
 """Words of what is wrong with a certificate, to the hint; the first that fits."""
 OTHER_PROBLEM = "Compare the registration entry of this workload with the SPIFFE ID that is expected."
+
+CA_SERVER = (
+    "istiod issues certificates, or did: let SPIRE certify it (ENABLE_CA_SERVER=false), and delete the Secret, by whose"
+    " key anybody could go on."
+)
+ISTIOD = "Is istiod up, and is its certificate the one that SPIRE gave it?"
+PUBLISHED = (
+    "For webhooks istiod publishes it, for ConfigMaps SPIRE's server: look at its log. Another field manager of the"
+    " ConfigMap keeps SPIRE's server from writing it."
+)
+SAME = "Are both servers under the same upstream CA, and has a rotation of it reached both?"
+CHAIN = (
+    "Look at the server's UpstreamAuthority: whether its bundle is given (bundle_file_path) decides whether the root is"
+    " in the chain."
+)
 
 NO_PROGRAM = (
     ("curl", "Requests from a pod are made with its curl: name a container that has it, or another pod."),

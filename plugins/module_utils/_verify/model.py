@@ -17,7 +17,8 @@ POSITIVE = "positive"
 NEGATIVE = "negative"
 HERE = "here"
 CLOSED = "nothing_listens"
-REFUSALS = ("tls_alert", "reset", "http_403", CLOSED)
+BY_NAME = "name_mismatch"
+REFUSALS = ("tls_alert", "reset", "http_403", BY_NAME, CLOSED)
 CLIENTS = ("none", "other_identity", "foreign_ca", "istiod", "expired")
 # Clients whose certificate names somebody who is permitted, and must be refused all the same.
 FORGERIES = ("foreign_ca", "istiod", "expired")
@@ -45,8 +46,13 @@ class Endpoint:
     @property
     def host_port(self) -> tuple[str, int]:
         """The parts of ``address``, which the caller knows to be there."""
-        host, _colon, port = (self.address or "").rpartition(":")
-        return host.strip("[]"), int(port)
+        return host_port(self.address or "")
+
+
+def host_port(address: str) -> tuple[str, int]:
+    """The parts of an address that was read before."""
+    host, _colon, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
 
 
 @dataclass(frozen=True)
@@ -85,26 +91,61 @@ class CheckType:
 
 
 _CERTIFICATE = {"spiffe_id": None, "min_remaining": 60}
+_FILES = {"certificate": None, "address": None, "spiffe_id": None}
+_PROXY = {"container": "istio-proxy", "secret": "default"}
 _HEADER = {"header_key": "forwarded_client_cert"}
 _ANSWER = {"path": "/", "status": 200, "json_key": None}
 
 TYPES: dict[str, CheckType] = {
     "request": CheckType(
-        POSITIVE, ("to",), {"from": HERE, "url": None, **_ANSWER, "contains": None}, {"from": "pod", "to": "url"}
+        POSITIVE,
+        ("to",),
+        {"from": HERE, "url": None, **_ANSWER, "contains": None, **_FILES},
+        {"from": "pod", "to": "url"},
     ),
     "peer_certificate": CheckType(
         POSITIVE,
         ("to",),
-        {"from": HERE, **_CERTIFICATE, "client_spiffe_id": None, "server_name": None},
+        {
+            "from": HERE,
+            **_CERTIFICATE,
+            "client_spiffe_id": None,
+            "server_name": None,
+            "dns_names": None,
+            "address": None,
+        },
+        {"from": "pod", "to": "address"},
+    ),
+    "certificate_chain": CheckType(
+        POSITIVE,
+        ("to",),
+        {
+            "from": HERE,
+            **_CERTIFICATE,
+            "client_spiffe_id": None,
+            "server_name": None,
+            "length": None,
+            "issuers": None,
+            "secret": None,
+            "container": None,
+        },
         {"from": "pod", "to": "address"},
     ),
     "forwarded_certificate": CheckType(POSITIVE, ("from", "to", "request"), {**_CERTIFICATE, "hops": None, **_HEADER}),
     "sidecar_certificate": CheckType(
         POSITIVE,
         ("to",),
-        {**_CERTIFICATE, **_HEADER, "container": "istio-proxy", "secret": "default", "request": None},
+        {**_CERTIFICATE, **_HEADER, **_PROXY, "request": None},
         {"to": "pod"},
     ),
+    "same_authorities": CheckType(POSITIVE, ("servers",), {"from": None, "to": None}),
+    "published_authorities": CheckType(
+        POSITIVE,
+        ("to", "namespaces"),
+        {"config_map": "istio-ca-root-cert", "config_map_key": "root-cert.pem"},
+        {"to": "pod"},
+    ),
+    "webhook_authorities": CheckType(POSITIVE, ("to", "service"), {}, {"to": "pod"}),
     "accepted_handshake": CheckType(
         POSITIVE,
         ("to", "client_spiffe_id"),
@@ -121,13 +162,14 @@ TYPES: dict[str, CheckType] = {
             "server_name": None,
             "path": "/",
             "refusal": ("tls_alert",),
+            "contains": None,
         },
         {"from": "pod", "to": "address"},
     ),
     "refused_request": CheckType(
         NEGATIVE,
         ("to", "control"),
-        {"from": HERE, "url": None, "path": "/", "refusal": ("reset",), "contains": None},
+        {"from": HERE, "url": None, "path": "/", "refusal": ("reset",), "contains": None, **_FILES},
         {"from": "pod", "to": "url"},
     ),
     "closed_port": CheckType(
@@ -137,9 +179,20 @@ TYPES: dict[str, CheckType] = {
         {"from": "pod", "to": "pod"},
     ),
     "token_reuse": CheckType(NEGATIVE, ("to",), {"from": HERE}, {"from": HERE, "to": "address"}),
+    "no_certificate_service": CheckType(
+        NEGATIVE, ("from", "to"), {"spiffe_id": None}, {"from": "pod", "to": "address"}
+    ),
 }
 
-LOOKS = ("peer_certificate", "forwarded_certificate", "sidecar_certificate")
+LOOKS = (
+    "peer_certificate",
+    "certificate_chain",
+    "forwarded_certificate",
+    "sidecar_certificate",
+    "same_authorities",
+    "published_authorities",
+    "webhook_authorities",
+)
 """Checks that only look at a certificate: nobody is let in by them, and nobody refused."""
 
 
@@ -169,6 +222,11 @@ class Mesh:
 def domain_of(spiffe_id: str) -> str:
     """Return the trust domain of a SPIFFE ID that was read before."""
     return SpiffeId.parse(spiffe_id).trust_domain
+
+
+def shows_files(check: Check) -> bool:
+    """Whether a request shows the certificate of files, and so learns what the server shows."""
+    return bool(check.fields.get("certificate"))
 
 
 def owner_field(of_type: str) -> str:

@@ -40,6 +40,13 @@ ENDPOINT: Options = {
     "namespace": {"type": "str", "default": "default"},
 }
 
+FILES: Options = {
+    "folder": _TEXT,
+    "certificate": _TEXT,
+    "key": {"type": "str", "no_log": False},
+    "authorities": _TEXT,
+}
+
 # The fields of all types of checks together. Which type takes which, needs which, and what it takes when one is not
 # given, says model.TYPES; so none has a default here.
 CHECK: Options = {
@@ -50,6 +57,8 @@ CHECK: Options = {
     "from": _TEXT,
     "to": _TEXT,
     "url": _TEXT,
+    "address": _TEXT,
+    "certificate": {"type": "dict", "options": FILES},
     "path": _TEXT,
     "status": {"type": "int"},
     "json_key": {"type": "str", "no_log": False},
@@ -68,6 +77,14 @@ CHECK: Options = {
     "header_key": {"type": "str", "no_log": False},
     "container": _TEXT,
     "secret": {"type": "str", "no_log": False},
+    "dns_names": {"type": "list", "elements": "str"},
+    "length": {"type": "int"},
+    "issuers": {"type": "list", "elements": "str"},
+    "servers": {"type": "list", "elements": "str"},
+    "namespaces": {"type": "list", "elements": "str"},
+    "config_map": _TEXT,
+    "config_map_key": {"type": "str", "no_log": False},
+    "service": _TEXT,
 }
 
 

@@ -171,14 +171,15 @@ def _row(number: int, check: Mapping[str, Any]) -> str:
     hint = f'<div class="hint">{_text(check["hint"])}</div>' if check.get("hint") else ""
     attempts = f"{check['attempts']} attempt" + ("" if check["attempts"] == 1 else "s")
     details = "".join(
-        f'<div class="mono">{escape(str(key))}: {_text(str(value))}</div>'
+        f'<div class="mono">{escape(str(key))}: {_text(_shown(value))}</div>'
         for key, value in check.items()
         if key not in _SHOWN and value is not None
     )
     result = "let in" if check["breach"] else _RESULTS[check["verdict"]]
+    place = f'<a href="#edge-{number}" aria-label="check {number} on the picture">{number}</a>' if way else str(number)
     return (
         f'<tr id="check-{number}" role="row">'
-        f'<td role="cell"><a href="#edge-{number}" aria-label="check {number} on the picture">{number}</a></td>'
+        f'<td role="cell">{place}</td>'
         f'<td role="cell" class="{check["verdict"]}">{result}</td>'
         f'<td role="cell">{escape(check["kind"])}</td>'
         f'<td role="cell" data-label="Check">{_text(check["name"])}<div class="small">{_text(way)}</div></td>'
@@ -207,6 +208,10 @@ def _tested(report: Mapping[str, Any]) -> str:
         ("Finished", day_and_time(report["finished"])),
     ]
     return "\n".join(f"<dt>{escape(name)}</dt><dd>{_text(value)}</dd>" for name, value in facts if value)
+
+
+def _shown(value: Any) -> str:
+    return "; ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _text(words: str) -> str:

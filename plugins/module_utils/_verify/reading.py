@@ -11,7 +11,7 @@ looks like a failed check. That a field exists and is of its type, the argument 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,11 +21,13 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._input import (
     PORT,
     SERVER_NAME,
     is_host,
+    is_name,
     is_port,
     is_server_name,
 )
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id import SpiffeId, SpiffeIdError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import (
+    BY_NAME,
     CLOSED,
     FORGERIES,
     HERE,
@@ -44,6 +46,14 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model imp
 _COMMON = ("name", "type", "kind", "hint")
 # What kubectl takes as one word: never empty, never an option.
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
+# What curl takes as a file, wherever it runs.
+_PATH = re.compile(r"(/[A-Za-z0-9._+@%-]+)+")
+_FILES = {"certificate": "svid.pem", "key": "svid.key", "authorities": "bundle.pem"}
+"""What the program svid_files calls its files, in the words of the field ``certificate``."""
+_PLAIN = ("request", "refused_request")
+"""Types of checks that send a request with curl."""
+MOST = 8
+"""Certificates of a chain, as many as are looked at."""
 
 
 def by_name(option: str, items: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, Mapping[str, Any]]]:
@@ -123,14 +133,61 @@ def _read_check(where: str, values: Mapping[str, Any], endpoints: Mapping[str, E
     for key in of.fields:
         if fields[key] is not None:
             _judge(where, key, fields[key])
-        if key in ("from", "to"):
-            need = of.needs.get(key, "")
-            _require_endpoint(where, key, "" if fields.get(need) and key == "to" else need, fields[key], endpoints)
-    if CLOSED in fields.get("refusal", ()) and given["type"] != "closed_port":
-        raise InputError(f"{where}: refusal is {CLOSED}. Where nothing listens nobody refuses: take it out.")
+        if key in ("from", "to") and fields[key] is not None:
+            _require_endpoint(where, key, _need(of.needs.get(key, ""), key, fields), fields[key], endpoints)
+    _judge_fields(where, given, fields)
+    return Check(name, given["type"], of.kind, fields, given.get("hint", ""))
+
+
+def _judge_fields(where: str, given: Mapping[str, Any], fields: dict[str, Any]) -> None:
+    """What can be said of the fields together; brings them into the form in which they are used."""
     if "refusal" in fields:
         fields["refusal"] = tuple(fields["refusal"])
-    return Check(name, given["type"], of.kind, fields, given.get("hint", ""))
+        if CLOSED in fields["refusal"] and given["type"] != "closed_port":
+            raise InputError(f"{where}: refusal is {CLOSED}. Where nothing listens nobody refuses: take it out.")
+    if fields.get("certificate") is not None:
+        fields["certificate"] = _files(where, fields["certificate"])
+    if given["type"] == "certificate_chain":
+        _judge_held(where, given, fields)
+
+
+def _need(need: str, key: str, fields: Mapping[str, Any]) -> str:
+    """What the endpoint must have: not what the check itself says, and a pod where something is read in it."""
+    if key == "to" and fields.get("secret") and need == "address":
+        return "pod"
+    return "" if key == "to" and fields.get(need) else need
+
+
+def _files(where: str, given: Mapping[str, Any]) -> dict[str, str]:
+    """The paths of certificate, key and authorities: those that are given, or those that svid_files writes."""
+    files = {key: value for key, value in given.items() if value is not None}
+    folder = files.pop("folder", None)
+    for key, value in given.items():
+        if value is not None and not _PATH.fullmatch(value):
+            raise InputError(
+                f"{where}: certificate: {key} is {value[:80]!r}, expected an absolute path without spaces, such as"
+                " /run/files/svid."
+            )
+    if folder is not None and files:
+        raise InputError(f"{where}: certificate: folder is given, and so is {next(iter(files))}. Give one of them.")
+    if folder is None and files.keys() != _FILES.keys():
+        raise InputError(
+            f"{where}: certificate: give folder, as the program svid_files fills it, or all of {', '.join(_FILES)}."
+        )
+    return files or {key: f"{folder}/{name}" for key, name in _FILES.items()}
+
+
+def _judge_held(where: str, given: Mapping[str, Any], fields: dict[str, Any]) -> None:
+    """A chain that a proxy holds is read in its pod, another one is presented to somebody."""
+    if not fields["secret"]:
+        if "container" in given:
+            raise InputError(f"{where}: container is given without secret. It is where a proxy is, which holds one.")
+        return
+    for key in ("from", "client_spiffe_id", "server_name"):
+        if key in given:
+            raise InputError(f"{where}: {key} has no meaning with secret, which is read in the pod itself.")
+    fields["from"] = None
+    fields["container"] = fields["container"] or "istio-proxy"
 
 
 def _require_endpoint(where: str, key: str, need: str, name: str, endpoints: Mapping[str, Endpoint]) -> None:
@@ -158,7 +215,9 @@ def _judge_check(where: str, check: Check, checks: Mapping[str, Check], mesh: Me
             raise InputError(f"{where}: request must name a check of type request, {name!r} is a {checks[name].type}.")
     if fields.get("control"):
         _judge_control(where, fields, checks[fields["control"]])
-    if "spiffe_id" in fields and fields["spiffe_id"] is None:
+    if check.type in _PLAIN:
+        _judge_files(where, check.type, fields, mesh)
+    elif "spiffe_id" in fields and fields["spiffe_id"] is None:
         owner = fields[owner_field(check.type)]
         fields["spiffe_id"] = mesh.endpoints[owner].spiffe_id
         if fields["spiffe_id"] is None and check.kind == POSITIVE:
@@ -173,13 +232,62 @@ def _judge_check(where: str, check: Check, checks: Mapping[str, Check], mesh: Me
     stays = fields.get("client_spiffe_id") and fields.get("client") not in WORTHLESS
     if stays and fields.get("from", HERE) != HERE:
         raise InputError(f"{where}: a test identity never leaves this host, so from must be {HERE!r} here.")
-    if check.type == "closed_port":
-        _judge_way(where, mesh.endpoints[fields["from"]], mesh.endpoints[fields["to"]])
-    if check.type == "token_reuse" and mesh.endpoints[fields["to"]].server is None:
-        raise InputError(
-            f"{where}: nothing says which of servers the endpoint {fields['to']!r} is. Name it there, as server."
-        )
+    _judge_places(where, check.type, fields, mesh)
     return Check(check.name, check.type, check.kind, fields, check.hint)
+
+
+def _judge_places(where: str, of: str, fields: Mapping[str, Any], mesh: Mesh) -> None:
+    """What is asked of the endpoints and servers that a check of the type ``of`` names."""
+    if of == "closed_port":
+        _judge_way(where, mesh.endpoints[fields["from"]], mesh.endpoints[fields["to"]])
+    if of == "same_authorities":
+        _judge_servers(where, fields["servers"], mesh)
+    if of in _OF_A_SERVER and mesh.endpoints[fields["to"]].server is None:
+        known = f"which of servers the endpoint {fields['to']!r} {_OF_A_SERVER[of]}"
+        raise InputError(f"{where}: nothing says {known}. Name it there, as server.")
+    if of == "no_certificate_service" and mesh.endpoints[fields["to"]].pod is None:
+        raise InputError(f"{where}: to is {fields['to']!r}, but this endpoint has no pod. Add it to the endpoint.")
+
+
+_OF_A_SERVER = {
+    "token_reuse": "is",
+    "published_authorities": "is certified by",
+    "webhook_authorities": "is certified by",
+    "no_certificate_service": "is certified by",
+}
+"""Types of checks that ask the server of ``to``, and what that server is to it."""
+
+
+def _judge_files(where: str, of: str, fields: dict[str, Any], mesh: Mesh) -> None:
+    """A certificate is shown by TLS only, and only then something is learnt of the server."""
+    url = fields["url"] or mesh.endpoints[fields["to"]].url or ""
+    if not fields["certificate"]:
+        if fields["spiffe_id"]:
+            raise InputError(f"{where}: spiffe_id is given without certificate. Plain HTTP shows none.")
+        if BY_NAME in fields.get("refusal", ()):
+            raise InputError(f"{where}: refusal is {BY_NAME}, and no name is verified without certificate. Give it.")
+        return
+    if not url.startswith("https://"):
+        raise InputError(f"{where}: certificate is given, and the url {url} is not https://. It would show none.")
+    fields["spiffe_id"] = fields["spiffe_id"] or mesh.endpoints[fields["to"]].spiffe_id
+    if fields["spiffe_id"] is None and of == "request":
+        raise InputError(
+            f"{where}: spiffe_id is missing, and the endpoint {fields['to']!r} has none. Say who the server must be."
+        )
+
+
+def _judge_servers(where: str, names: Sequence[str], mesh: Mesh) -> None:
+    if len(set(names)) < max(len(names), 2):
+        raise InputError(f"{where}: servers is {', '.join(names) or 'empty'}. Name two or more, each once.")
+    for name in names:
+        if name not in mesh.servers:
+            known = ", ".join(mesh.servers) or "there is none"
+            raise InputError(f"{where}: servers names {name!r}, known servers: {known}.")
+    domains = dict.fromkeys(mesh.servers[name] for name in names)
+    if len(domains) > 1:
+        raise InputError(
+            f"{where}: servers are of {' and '.join(domains)}. Those of different trust domains have different ones."
+        )
 
 
 def _judge_control(where: str, fields: Mapping[str, Any], control: Check) -> None:
@@ -259,12 +367,13 @@ def _judge(where: str, key: str, value: Any) -> None:
 
 def _wrong(key: str, value: Any) -> str:  # noqa: PLR0911 - a line for each kind of value
     """What was expected of ``value``; empty when it is fine."""
-    if key == "hops":
-        return "" if value and all(map(_is_spiffe_id, value)) else "SPIFFE IDs, the first client on the way first"
-    if key == "refusal":
-        return "" if value else f"one or more of {', '.join(REFUSALS)}"
-    if key in ("status", "min_remaining"):
-        low, high = (100, 599) if key == "status" else (0, 10 * 365 * 86400)
+    if key == "certificate":
+        return ""  # judged by _files
+    if key in _LISTS:
+        good, expected = _LISTS[key]
+        return "" if value and all(map(good, value)) else expected
+    if key in _NUMBERS:
+        low, high = _NUMBERS[key]
         return "" if low <= value <= high else f"a whole number from {low} to {high}"
     if key in ("port", "guard_port"):
         return "" if is_port(value) else PORT
@@ -282,8 +391,8 @@ def _wrong(key: str, value: Any) -> str:  # noqa: PLR0911 - a line for each kind
         return "" if _is_url(value) else "a URL such as http://gateway.default/"
     if key == "path":
         return "" if value.startswith("/") and " " not in value else "a path that starts with / and has no spaces"
-    if key in ("pod", "container", "namespace"):
-        return "" if _WORD.fullmatch(value) else "a name of Kubernetes"
+    if key in ("pod", "container", "namespace", "config_map", "service"):
+        return "" if _is_word(value) else "a name of Kubernetes"
     return ""
 
 
@@ -293,6 +402,26 @@ def _is_spiffe_id(value: str) -> bool:
     except SpiffeIdError:
         return False
     return True
+
+
+def _is_word(value: str) -> bool:
+    return _WORD.fullmatch(value) is not None
+
+
+def _is_line(value: str) -> bool:
+    return bool(value.strip()) and value.isprintable()
+
+
+_NUMBERS = {"status": (100, 599), "min_remaining": (0, 10 * 365 * 86400), "length": (1, MOST)}
+_LISTS: dict[str, tuple[Callable[[str], bool], str]] = {
+    "hops": (_is_spiffe_id, "SPIFFE IDs, the first client on the way first"),
+    "refusal": (lambda _word: True, f"one or more of {', '.join(REFUSALS)}"),
+    "dns_names": (is_name, "DNS names"),
+    "issuers": (_is_line, "names of certificates, that of the leaf's issuer first"),
+    "servers": (_is_line, "names of servers"),
+    "namespaces": (_is_word, "names of Kubernetes"),
+}
+"""Fields that are lists of texts: what is asked of each, in code and in words."""
 
 
 def _is_url(value: str) -> bool:

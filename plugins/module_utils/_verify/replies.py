@@ -16,7 +16,10 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import C
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls import probe
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify import hints
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.engine import Attempt
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import Check
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import BY_NAME, Check, shows_files
+
+UNTRUSTED = "untrusted"
+"""A client did not believe the server, for another reason than its name."""
 
 _EXIT_CODE = re.compile(r"command terminated with exit code (\d+)")
 
@@ -25,18 +28,39 @@ _CURL_KINDS = {
     6: (probe.UNREACHABLE, "the name could not be resolved"),
     7: (probe.NOTHING_LISTENS, "connection refused: nothing listens there"),
     28: (probe.TIMEOUT, "no answer in time"),
+    35: (probe.PROTOCOL, "the TLS handshake failed"),
     52: (probe.RESET, "closed without a reply"),
+    55: (probe.RESET, "connection reset"),
     56: (probe.RESET, "connection reset"),
+    98: (probe.PROTOCOL, "the TLS handshake failed"),
+    60: (UNTRUSTED, "curl does not believe the server's certificate"),
+    # HTTP/2 that was cut off, however curl calls it.
+    16: (probe.RESET, "closed without a reply"),
+    18: (probe.RESET, "closed without a reply"),
+    92: (probe.RESET, "closed without a reply"),
 }
+_NO_HANDSHAKE = 35
+# Those by which a server may have answered before it cut the connection off.
+_CUT = (probe.RESET, probe.PROTOCOL)
+# An alert of TLS 1.3 comes after curl's handshake, and so by any of its codes: what it says counts. In the words of
+# OpenSSL: "tlsv13 alert certificate required".
+_ALERTS = {alert.replace("_", " "): alert for alert in probe.IDENTITY_ALERTS.values()}
+_ALERT = re.compile(rf"alert ({'|'.join(_ALERTS)})\b")
+_OTHER_NAME = re.compile(r"\bname\b.*\bmatch", re.IGNORECASE)
+"""How curl says that the certificate is another's, whatever TLS library it has."""
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\n")
 
 _REFUSALS = {
     "tls_alert": "TLS alert",
     "reset": "connection reset",
     "http_403": "HTTP 403",
+    BY_NAME: "by a client that verifies the name",
     "nothing_listens": "nothing listens",
 }
 WRITE_OUT = "\n%{num_connects} %{http_code}"
 """What curl writes behind the body: whether there was a connection at all, and the status."""
+WRITE_CERTIFICATES = "%{certs}" + WRITE_OUT
+"""The same, and what the server presented. curl has it since 7.88."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +73,8 @@ class Reply:
     body: str = ""
     connected: bool = True
     """Whether anybody took the connection."""
+    presented: str = ""
+    """The certificates that the server presented, as PEM, where curl was asked and can tell."""
 
     @property
     def shown(self) -> str:
@@ -74,23 +100,39 @@ def json_value(body: str | None, key: str) -> Any:
     return data.get(key) if isinstance(data, dict) else None
 
 
-def of_curl(done: Completed, url: str) -> Reply:
-    """Read what curl left behind, here or in a pod."""
+def of_curl(done: Completed, url: str, mark: str = "") -> Reply:
+    """Read what curl left behind, here or in a pod. Behind ``mark`` it wrote what the server presented."""
     rc = done.rc
     remote = _EXIT_CODE.search(done.stderr)
     if remote:
         rc = int(remote[1])
     body, _newline, told = done.stdout.rpartition("\n")
+    presented = ""
+    if mark:
+        # The mark is made for this one request, so nobody can have put it into an answer.
+        before, found, certificates = body.rpartition(mark)
+        body, presented = (before, "".join(_CERTIFICATE.findall(certificates))) if found else (body, "")
     connects, _space, code = told.strip().partition(" ")
     if rc == 0:
         if not code.isdigit():
             raise ProcessError(f"The request to {url} cannot be judged: curl printed no status code.")
-        return Reply(probe.HTTP, f"HTTP {code}", int(code), body)
+        return Reply(probe.HTTP, f"HTTP {code}", int(code), body, presented=presented)
     words = re.sub(r"\s+", " ", done.stderr.replace(remote[0] if remote else "", "")).strip()
     # kubectl itself also ends with 1 and 126 or 127; only what curl said counts as an answer.
     if rc in _CURL_KINDS and (remote or words.startswith("curl:")):
         kind, said = _CURL_KINDS[rc]
-        return Reply(kind, said, connected=connects != "0")
+        if kind in _CUT and re.fullmatch("[1-5][0-9]{2}", code):
+            return Reply(probe.HTTP, f"HTTP {code}, and cut off", int(code), body, presented=presented)
+        alert = _ALERT.search(words) if kind in _CUT else None
+        # Before the server has shown itself anybody on the way can send an alert.
+        if alert and (rc != _NO_HANDSHAKE or presented):
+            kind, said = probe.TLS_ALERT, f"TLS alert {_ALERTS[alert[1]]}"
+        elif kind == UNTRUSTED:
+            kind = BY_NAME if _OTHER_NAME.search(words.partition("More details")[0]) else kind
+            said = f"{said}: {words.partition('More details')[0].partition(') ')[2][:200].strip()}"
+        elif kind == probe.PROTOCOL:
+            said = f"{said}: {words.partition(') ')[2][:200]}"
+        return Reply(kind, said, connected=connects != "0", presented=presented)
     why = f"The request to {url} could not be made: {words[-300:] or f'curl ended with code {rc}'}"
     raise ProcessError(f"{why.rstrip('.')}. {hints.of_program(words)}".rstrip())
 
@@ -115,7 +157,9 @@ def refusal(check: Check, reply: Reply, details: dict[str, Any]) -> Attempt:
         if check.type == "refused_handshake":
             hint = hints.of_handshake(reply.kind)
         else:
-            hint = hints.PLAIN_WAS_READ if kind == "http_403" else hints.BY_ENDING.get(reply.kind, "")
+            plain = kind == "http_403" and not shows_files(check)
+            hint = hints.PLAIN_WAS_READ if plain else hints.BY_ENDING.get(reply.kind, "")
+            hint = hints.UNTRUSTED if reply.kind == UNTRUSTED else hint
         # A proxy that cannot reach the next hop says 5xx, and one that is not up yet says nothing.
         early = reply.kind != probe.HTTP or (reply.status or 0) >= 500
         return Attempt(False, expected, reply.shown, hint or hints.NO_REFUSAL, details, early=early)

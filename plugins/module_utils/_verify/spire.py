@@ -40,6 +40,8 @@ class Server(Protocol):
 
     def bundle_pem(self) -> str: ...
 
+    def whole_bundle_pem(self) -> str: ...
+
     def mint(self, spiffe_id: str, ttl: int) -> Identity: ...
 
     def agents(self) -> Sequence[Agent]: ...
@@ -53,6 +55,10 @@ class RealServer:
 
     def bundle_pem(self) -> str:
         return show_bundle(self.at).trusted_pem
+
+    def whole_bundle_pem(self) -> str:
+        """Also what is tainted: it is published, too, until it is revoked."""
+        return show_bundle(self.at).pem
 
     def mint(self, spiffe_id: str, ttl: int) -> Identity:
         return mint_x509(self.at, spiffe_id, ttl)

@@ -23,7 +23,11 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.cli
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.call import SpireServer
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.svid.client import mint_x509
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls import chain
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.foreign import Authority, foreign_identity
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.foreign import (
+    Authority,
+    as_istiod_would,
+    foreign_identity,
+)
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import HERE, Check, Mesh, owner
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.spire import Identity, Server
 
@@ -71,12 +75,16 @@ class Cluster:
 
     def addresses(self, pod: str, namespace: str) -> list[str]:
         """The addresses of the running pods that ``pod`` names: one, or all of a Deployment and the like."""
-        reader = Kubectl(Access(self.kubectl, self.kubeconfig, self.context), EXEC_TIMEOUT, self.local)
+        reader = self.reader()
         name = pod if "/" in pod else f"pod/{pod}"
         found = reader.read(["get", name, "--namespace", namespace, "--output", "json"], None, f"Reading {name}")
         pods = [one for item in found for one in ([item] if item["kind"] == "Pod" else reader.pods(item))]
         states = [item.get("status") or {} for item in pods if not item["metadata"].get("deletionTimestamp")]
         return [state["podIP"] for state in states if state.get("phase") == "Running" and state.get("podIP")]
+
+    def reader(self) -> Kubectl:
+        """What reads objects of the cluster."""
+        return Kubectl(Access(self.kubectl, self.kubeconfig, self.context), EXEC_TIMEOUT, self.local)
 
 
 @dataclass(frozen=True)
@@ -140,6 +148,15 @@ class World:
         server = self.mesh.judge_of(check["spiffe_id"], self.mesh.endpoints[owner(check)])
         return self._once(f"authorities {server}", BUNDLE_AGE, lambda: chain.load_pem(self.bundle_pem(server)))
 
+    def trusted(self, server: str) -> list[Any]:
+        """The X.509 authorities that a server shows, without those that are tainted."""
+        return chain.load_pem(self.bundle_pem(server))
+
+    def published(self, server: str) -> list[Any]:
+        """The X.509 authorities that a server may publish: those that are tainted are taken out when it is over."""
+        read = self.servers[server].whole_bundle_pem
+        return self._once(f"whole {server}", BUNDLE_AGE, lambda: chain.load_pem(read()))
+
     def bundle_pem(self, server: str) -> str:
         return self._once(f"bundle {server}", BUNDLE_AGE, self.servers[server].bundle_pem)
 
@@ -157,16 +174,24 @@ class World:
         time.sleep(max(end - time.time() + CLOCKS, 0))
         return identity
 
-    def istiod_identity(self, spiffe_id: str, cluster: str = "") -> Identity | None:
-        """An identity as an istiod would sign it: that of ``cluster``, else the first that has a CA. None: none has."""
+    def istiod_identity(self, spiffe_id: str, cluster: str = "") -> Identity:
+        """An identity as an istiod would sign it: that of ``cluster``, else the first that has a CA.
 
-        def make() -> tuple[Identity | None]:
-            authorities = (source.authority() for source in sorted(self.istio_roots, key=lambda it: it.name != cluster))
-            authority = next((found for found in authorities if found), None)
-            return (foreign_identity(spiffe_id, SVID_TTL, authority) if authority else None,)
+        Where none has one, a CA is made here that has the same name.
+        """
 
-        (identity,) = self._once(f"istiod {cluster} {spiffe_id}", SVID_TTL / 2, make)
+        def make() -> Identity:
+            for source in sorted(self.istio_roots, key=lambda it: it.name != cluster):
+                if authority := source.authority():
+                    return foreign_identity(spiffe_id, SVID_TTL, authority, f"the CA of istiod in {source.name}")
+            return as_istiod_would(spiffe_id, SVID_TTL)
+
+        identity: Identity = self._once(f"istiod {cluster} {spiffe_id}", SVID_TTL / 2, make)
         return identity
+
+    def reader(self, name: str) -> Kubectl:
+        """What reads objects of the cluster of an endpoint."""
+        return self.clusters[self.mesh.endpoints[name].cluster].reader()
 
     def pod_addresses(self, name: str) -> list[str]:
         """The addresses of the running pods of an endpoint."""

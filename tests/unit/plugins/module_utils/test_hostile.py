@@ -69,6 +69,19 @@ def test_an_answer_of_a_server(data: bytes) -> None:
 def test_what_curl_leaves_behind(out: str, code: int, err: str) -> None:
     with contextlib.suppress(TrustmeshError):
         assert replies.of_curl(Completed(("curl",), code, out, err), "http://a/").kind
+        reply = replies.of_curl(Completed(("curl",), code, out, err), "https://a/", "\nmark\n")
+        assert "mark" in out or not reply.presented
+
+
+@MANY
+@given(cut_or_changed(LEAF.public_bytes(Encoding.DER)), cut_or_changed(ROOT.certificate.public_bytes(Encoding.DER)))
+def test_a_chain_that_was_changed(leaf: bytes, root: bytes) -> None:
+    try:
+        found = chain.load_pem(ssl.DER_cert_to_PEM_cert(leaf) + ssl.DER_cert_to_PEM_cert(root))
+    except ValueError:
+        return
+    whole = chain.presented(found, [ROOT.certificate])
+    assert whole.problem or found[0].public_bytes(Encoding.DER) == LEAF.public_bytes(Encoding.DER)
 
 
 @MANY

@@ -233,6 +233,216 @@ def test_what_keeps_others_out_lists_exactly_those_who_may_call(mesh: Mesh) -> N
             assert guarded
 
 
+# Gateways
+
+GATE: Data = {"host": "two", "app": "gateway", "port": 8000, "dns_names": ["app.example.org", "www.example.org"]}
+PAGE: Data = {"host": "two", "app": "productpage"}
+CALLER: Data = {"host": "one", "app": "client", "files": True}
+APART = {name: ["one", "two"] for name in ("clusters", "spire_server", "spire_agent", "mesh")}
+"""Two meshes of one trust domain, each with a server."""
+ADDRESS = {"kubernetes_objects_endpoints": {"default/gate": "192.0.2.9:8000"}}
+
+
+def gated(workloads: Data, callers: Data, groups: Any = None, **variables: Any) -> Proof:
+    """The proof of meshes where a balancer has given the gateway an address."""
+    told = {name: {**ADDRESS, **variables} for name in ("one", "two")}
+    return proof(meshes.mesh(workloads, callers, groups or APART, told))
+
+
+def at_the_gate(**more: Data) -> tuple[Data, Data]:
+    workloads = {"gate": GATE, "page": PAGE, "a": CALLER, "b": CALLER, "x": {**CALLER, "files": False}, **more}
+    return workloads, {"gate": ["a"], "page": ["gate"]}
+
+
+def named(made: Proof) -> dict[str, Data]:
+    return {check["name"]: check for check in made.checks}
+
+
+def test_who_may_call_a_gateway_shows_its_own_files() -> None:
+    made = gated(*at_the_gate())
+    assert read(made)
+    check = named(made)["a may call gate"]
+    assert check["type"] == "request"
+    assert (check["url"], check["certificate"]) == ("https://app.example.org:8000/", {"folder": "/run/files/svid"})
+    assert "address" not in check, "its name is an alias in the pod, and that is proven as well"
+    assert (check["path"], check["json_key"]) == ("/health", "status"), "as whom it leads to answers"
+    minted = named(made)["a may call gate, by its SPIFFE ID"]
+    assert (minted["type"], minted["server_name"]) == ("accepted_handshake", "app.example.org")
+    (place,) = (place for place in made.endpoints if place["name"] == "gate")
+    assert (place["address"], place["url"]) == ("192.0.2.9:8000", "https://app.example.org:8000/")
+
+
+def test_a_gateway_shows_its_names_its_chain_and_who_certified_it() -> None:
+    made = named(gated(*at_the_gate()))
+    assert made["gate presents its SPIFFE ID"]["dns_names"] == ["app.example.org", "www.example.org"]
+    assert "length" not in made["gate presents its whole chain"]
+    assert made["gate's proxy is certified by SPIRE"]["type"] == "sidecar_certificate"
+    unseen = gated({"gate": {**GATE, "dns_names": None}, "a": CALLER}, {})
+    assert [check["type"] for check in unseen.checks] == ["sidecar_certificate"], "one that nobody calls"
+
+
+def test_who_may_not_call_a_gateway_is_refused_for_the_right_reason() -> None:
+    made = named(gated(*at_the_gate(nobody={**CALLER, "files": False, "identity": False})))
+    denied = {"refusal": ["http_403"], "contains": "RBAC: access denied"}
+    by_files, minted = made["b may not call gate"], made["x may not call gate"]
+    assert by_files["type"] == "refused_request"
+    assert by_files["address"] == "192.0.2.9:8000", "its pod has no alias"
+    assert by_files.items() >= denied.items()
+    assert (minted["type"], minted["client"]) == ("refused_handshake", "other_identity")
+    assert minted.items() >= denied.items()
+    assert made["page may not call gate"]["client_spiffe_id"] == "spiffe://example.org/ns/default/sa/page"
+    assert made["an identity that is not listed may not call gate"].items() >= denied.items()
+    alerts = {
+        "nobody may call gate without a certificate": "none",
+        "a's SPIFFE ID from another CA may not call gate": "foreign_ca",
+        "a's SPIFFE ID signed by istiod may not call gate": "istiod",
+        "a's SPIFFE ID by a certificate whose time is over may not call gate": "expired",
+        "nobody may not call gate": "none",
+    }
+    assert {name: made[name]["client"] for name in alerts} == alerts
+    assert all("refusal" not in made[name] for name in alerts), "by an alert"
+    assert made["nobody may not call gate in plain text"]["url"] == "http://192.0.2.9:8000/"
+
+
+def test_a_caller_does_not_believe_another_name() -> None:
+    check = named(gated(*at_the_gate()))["a does not believe gate under another name"]
+    assert check["url"] == "https://other.invalid:8000/"
+    assert (check["address"], check["refusal"]) == ("192.0.2.9:8000", ["name_mismatch"])
+    workloads, callers = at_the_gate()
+    made = gated({**workloads, "a": {"host": "one", "labels": {"app": "a"}}}, callers)
+    assert "that callers verify the name of gate: a has no curl with its certificate in files" in made.untried
+    assert "a may call gate" in named(made), "by its SPIFFE ID all the same"
+
+
+def test_the_way_through_a_gateway_is_proven_by_who_may_take_it() -> None:
+    workloads, callers = at_the_gate()
+    made = gated({**workloads, "inside": {**PAGE, "app": "client"}}, callers)
+    check = named(made)["gate may call page, for a"]
+    assert (check["from"], check["to"]) == ("a", "page")
+    assert check["spiffe_id"] == "spiffe://example.org/ns/default/sa/gate", "it is the gateway that shows itself"
+    assert named(made)["inside may not call page"]["control"] == "gate may call page, for a"
+    assert named(made)["gate's proxy is certified by SPIRE"].get("request") is None
+    assert not any(text.startswith("gate may call page") for text in made.untried)
+
+
+@pytest.mark.parametrize(
+    ("gate", "caller", "told"),
+    [
+        ({"methods": ["POST"]}, {}, "nobody may ask through it by GET"),
+        ({"paths": ["/productpage"]}, {}, "gate takes no request for /health"),
+        ({}, {"app": "existing", "labels": {"app": "a"}}, "none of its callers has curl and its certificate in files"),
+    ],
+)
+def test_a_way_that_nobody_can_show_is_told(gate: Data, caller: Data, told: str) -> None:
+    workloads, callers = at_the_gate()
+    made = gated({**workloads, "gate": {**GATE, **gate}, "a": {**CALLER, **caller}}, callers)
+    assert f"gate may call page: {told}" in made.untried
+
+
+def test_a_gateway_with_a_port_of_its_node_is_asked_there() -> None:
+    workloads, callers = at_the_gate()
+    told = {"kubernetes_objects_endpoints": {"default/gate": "192.0.2.9:30800"}}
+    made = named(gated(workloads, callers, **told))
+    assert made["a may call gate"]["address"] == "192.0.2.9:30800"
+    assert made["a may call gate"]["url"] == "https://app.example.org:8000/", "under its name, and verified"
+
+
+def test_an_open_gateway_is_asked_by_anyone() -> None:
+    workloads = {"gate": {**GATE, "dns_names": None, "port": 80}, "page": PAGE, "in": {**PAGE, "app": "client"}}
+    made = gated(workloads, {"gate": ["anyone"], "page": ["gate"]})
+    assert read(made)
+    anyone, through = named(made)["anyone may call gate"], named(made)["gate may call page, for anyone"]
+    assert "from" not in anyone
+    assert (through["url"], through["path"]) == ("http://192.0.2.9:8000/", "/health")
+    assert named(made)["in may not call page"]["control"] == "gate may call page, for anyone"
+
+
+def test_one_of_another_trust_domain_is_no_client_of_a_gateway() -> None:
+    workloads, callers = at_the_gate()
+    told = {
+        "one": ADDRESS,
+        "two": ADDRESS,
+        "three": {"trustmesh_trust_domain": "other.example"},
+    }
+    groups = {name: [*hosts, "three"] for name, hosts in APART.items() if name != "mesh"} | {"mesh": APART["mesh"]}
+    made = proof(meshes.mesh({**workloads, "far": {**CALLER, "host": "three"}}, callers, groups, told))
+    check = named(made)["far may not call gate"]
+    assert check["client_spiffe_id"] == "spiffe://other.example/ns/default/sa/far"
+    assert "refusal" not in check, "by an alert: nobody there knows its authorities"
+    assert read(made)
+
+
+# A common CA, and an istiod that SPIRE certifies
+
+UNDER_ONE = {**APART, "upstream_ca": ["one", "two"]}
+
+
+def test_servers_under_one_ca_show_the_same_and_the_ca_is_in_the_chains() -> None:
+    made = gated(*at_the_gate(), UNDER_ONE)
+    assert read(made)
+    same = named(made)["the SPIRE servers of one and two show the same X.509 authorities"]
+    assert same["servers"] == ["one", "two"]
+    assert {same["from"], same["to"]} <= {place["name"] for place in made.endpoints}
+    lengths = {check["name"]: check.get("length") for check in made.checks if check["type"] == "certificate_chain"}
+    assert lengths == {
+        "gate presents its whole chain": 3,
+        "a's sidecar holds its whole chain": 3,
+        "page's sidecar holds its whole chain": 3,
+    }
+    apart = {"one": {"trustmesh_trust_domain": "one.example"}}
+    made = proof(meshes.mesh({"a": CALLER}, {}, UNDER_ONE, apart))
+    assert not any(check["type"] == "same_authorities" for check in made.checks)
+
+
+def test_a_server_that_is_also_joined_by_token_is_one_place() -> None:
+    groups = {**UNDER_ONE, "clusters": ["one", "two", "three"], "spire_agent": ["one", "two", "three"]}
+    made = proof(meshes.mesh({"a": CALLER}, {}, groups, {}))
+    places = [place for place in made.endpoints if place["name"] == "SPIRE server of one"]
+    assert [place["address"] for place in places] == ["?:8081"]
+
+
+def test_an_istiod_of_spire_is_looked_at_and_issues_nothing() -> None:
+    workloads, callers = at_the_gate()
+    outside = {"host": "two", "app": "client", "identity": False, "namespace": "out"}
+    made = gated({**workloads, "out": outside}, callers, istio_control_plane_identity="spire")
+    assert read(made)
+    assert made.istio_roots == []
+    asked = {check["name"]: check for check in made.checks if check["to"] == "istiod of two"}
+    assert {name: check["type"] for name, check in asked.items()} == {
+        "istiod of two is certified by SPIRE": "peer_certificate",
+        "istiod of two is certified by SPIRE for webhooks": "peer_certificate",
+        "istiod of two presents its whole chain": "certificate_chain",
+        "istiod of two issues no certificates": "no_certificate_service",
+        "the API server of two knows istiod by SPIRE's authorities": "webhook_authorities",
+        "the proxies of two know istiod by SPIRE's authorities": "published_authorities",
+    }
+    assert {check.get("from") for check in asked.values()} == {"out", None}, "best one without a sidecar"
+    shown = asked["istiod of two is certified by SPIRE"]
+    assert shown["dns_names"][0] == shown["server_name"] == "istiod.istio-system.svc"
+    assert asked["istiod of two is certified by SPIRE for webhooks"]["address"] == "istiod.istio-system.svc:443"
+    assert asked["the API server of two knows istiod by SPIRE's authorities"]["service"] == "istiod"
+    assert asked["the proxies of two know istiod by SPIRE's authorities"]["namespaces"] == ["default"]
+    forged = named(made)["a's SPIFFE ID from a CA named as istiod's would be may not call gate"]
+    assert forged["client"] == "istiod"
+
+
+def test_an_istiod_that_nobody_can_ask_is_told() -> None:
+    groups = {name: ["one"] for name in APART}
+    existing = {"host": "one", "labels": {"app": "a"}}
+    told = {"one": {"istio_control_plane_identity": "spire"}}
+    made = proof(meshes.mesh({"a": existing}, {}, groups, told))
+    assert "what istiod of one presents: no workload of one has python3 to ask it" in made.untried
+    assert "whether istiod of one issues certificates: no workload of one has curl to ask it" in made.untried
+    assert named(made)["the API server of one knows istiod by SPIRE's authorities"]
+
+
+def test_one_istiod_of_spire_beside_one_that_has_a_ca() -> None:
+    told = {"one": {"istio_control_plane_identity": "spire"}}
+    made = proof(meshes.mesh({"a": CLIENT}, {}, APART, told))
+    assert [root["cluster"] for root in made.istio_roots] == ["two"]
+    assert not any("istiod of two" in check["name"] for check in made.checks)
+
+
 # Single cases
 
 

@@ -21,6 +21,9 @@ PLACES: list[dict[str, Any]] = [
     {"name": "west", "address": "10.0.0.2:1", "spiffe_id": "spiffe://far.td/west", "server": "far"},
     {"name": "bare", "address": "10.0.0.1:1"},
     {"name": "second", "address": "10.0.0.3:1", "server": "two"},
+    {"name": "safe", "url": "https://safe:8443/", "spiffe_id": "spiffe://td/safe"},
+    {"name": "istiod", "pod": "deploy/istiod", "cluster": "blue", "server": "one", "address": "istiod:15012"},
+    {"name": "nobodys", "pod": "deploy/x", "cluster": "blue"},
 ]
 QUOTE = {"name": "quote", "type": "request", "from": "sleep", "to": "blue"}
 IN = {"name": "in", "type": "accepted_handshake", "to": "green", "client_spiffe_id": "spiffe://td/blue"}
@@ -28,6 +31,13 @@ OUT = {"name": "out", "type": "refused_handshake", "client": "none", "to": "gree
 OTHER = {**OUT, "client": "other_identity"}
 PEER = {"name": "p", "type": "peer_certificate", "to": "green"}
 ITSELF = {**QUOTE, "name": "itself", "to": "sleep", "url": "http://sleep/"}
+FILES = {"folder": "/run/files/svid"}
+BY_FILES = {"name": "f", "type": "request", "from": "sleep", "to": "safe", "certificate": FILES}
+CHAIN = {"name": "c", "type": "certificate_chain", "to": "green"}
+SAME = {"name": "s", "type": "same_authorities", "servers": ["one", "two"]}
+PUBLISHED = {"name": "p", "type": "published_authorities", "to": "sleep", "namespaces": ["a"]}
+HOOKS = {"name": "h", "type": "webhook_authorities", "to": "sleep", "service": "istiod"}
+ISSUES = {"name": "i", "type": "no_certificate_service", "from": "sleep", "to": "istiod"}
 AROUND = {"name": "w", "type": "closed_port", "from": "sleep", "to": "sleep", "port": 80, "control": "itself"}
 
 
@@ -76,6 +86,9 @@ def test_the_server_of_an_endpoint() -> None:
         "west": "far",
         "bare": None,
         "second": "two",
+        "safe": "one",
+        "istiod": "one",
+        "nobodys": None,
     }
     alone = read_mesh([{"name": "spire", "address": "a:1"}], {"one": "td"}, [])
     assert alone.endpoints["spire"].server == "one", "there is no other"
@@ -87,6 +100,37 @@ def test_what_is_worth_nothing_may_be_shown_from_a_pod() -> None:
         assert read(QUOTE, {**forged, "client": client})[1]["client"] == client
     with pytest.raises(InputError, match="control must be an accepted_handshake"):
         read(QUOTE, {**forged, "client": "expired"})
+
+
+def test_a_request_by_files_learns_who_the_server_is() -> None:
+    by_files, through = read(BY_FILES, {**BY_FILES, "name": "t", "spiffe_id": "spiffe://td/blue"})
+    assert by_files["certificate"] == {
+        "certificate": "/run/files/svid/svid.pem",
+        "key": "/run/files/svid/svid.key",
+        "authorities": "/run/files/svid/bundle.pem",
+    }
+    assert (by_files["spiffe_id"], through["spiffe_id"]) == ("spiffe://td/safe", "spiffe://td/blue")
+    paths = {"certificate": "/c", "key": "/k", "authorities": "/a"}
+    assert read({**BY_FILES, "certificate": paths})[0]["certificate"] == paths
+    out = {**BY_FILES, "name": "out", "type": "refused_request", "control": "f"}
+    assert read(BY_FILES, out)[1]["spiffe_id"] == "spiffe://td/safe"
+    unknown = {**out, "to": "bare", "url": "https://bare", "control": "p"}
+    plain = {**QUOTE, "name": "p", "to": "bare", "url": "http://bare"}
+    assert read(plain, unknown)[1]["spiffe_id"] is None, "whoever refuses, for nobody said who it must be"
+
+
+def test_a_chain_is_presented_or_held() -> None:
+    presented, held = read(CHAIN, {**CHAIN, "name": "held", "to": "sleep", "secret": "default"})
+    assert (presented["from"], presented["container"]) == ("here", None)
+    assert (held["from"], held["container"]) == (None, "istio-proxy")
+
+
+def test_servers_are_compared_wherever_the_picture_shows_it() -> None:
+    bare, drawn = read(SAME, {**SAME, "name": "d", "from": "green", "to": "second"})
+    assert (bare["from"], bare["to"]) == (None, None)
+    assert (drawn["from"], drawn["to"]) == ("green", "second")
+    assert all(check.kind == "positive" for check in read(PUBLISHED, HOOKS))
+    assert read(ISSUES)[0].needs == ()
 
 
 def test_an_address_is_split() -> None:
@@ -152,6 +196,50 @@ def test_a_caller_may_be_in_another_cluster_than_the_called() -> None:
         ([ITSELF, {**AROUND, "from": "here"}], "from is 'here', which is not in the cluster of 'sleep'"),
         ([ITSELF, {**AROUND, "to": "green"}], "this endpoint has no pod"),
         ([{**PEER, "to": "bare"}], "the endpoint 'bare' has none"),
+        ([{**PEER, "dns_names": []}], "dns_names is .*, expected DNS names"),
+        ([{**PEER, "dns_names": ["a_b"]}], "dns_names is .*, expected DNS names"),
+        ([{**PEER, "address": "b"}], "address is 'b', expected host:port"),
+        ([{**BY_FILES, "certificate": {}}], "certificate: give folder, .* or all of certificate, key, authorities"),
+        ([{**BY_FILES, "certificate": {"key": "/k"}}], "certificate: give folder"),
+        ([{**BY_FILES, "certificate": {**FILES, "key": "/k"}}], "folder is given, and so is key. Give one of them"),
+        ([{**BY_FILES, "certificate": {"folder": "svid"}}], "certificate: folder is 'svid', expected an absolute path"),
+        ([{**BY_FILES, "certificate": {"folder": "/a b"}}], "certificate: folder is '/a b', expected an absolute path"),
+        ([{**BY_FILES, "certificate": {"folder": ""}}], "certificate: folder is '', expected an absolute path"),
+        ([{**BY_FILES, "url": "http://safe/"}], "certificate is given, and the url http://safe/ is not https://"),
+        ([{**BY_FILES, "to": "blue"}], "certificate is given, and the url http://gateway/ is not https://"),
+        ([{**BY_FILES, "to": "bare", "url": "https://bare"}], "spiffe_id is missing, and the endpoint 'bare' has none"),
+        ([{**BY_FILES, "address": "safe"}], "address is 'safe', expected host:port"),
+        ([{**QUOTE, "spiffe_id": "spiffe://td/x"}], "spiffe_id is given without certificate"),
+        ([{**BY_FILES, "spiffe_id": "spiffe://third.td/x"}], "no server of the trust domain third.td is given"),
+        (
+            [
+                QUOTE,
+                {**QUOTE, "name": "x", "type": "refused_request", "control": "quote", "refusal": ["name_mismatch"]},
+            ],
+            "refusal is name_mismatch, and no name is verified without certificate",
+        ),
+        ([{**CHAIN, "length": 0}], "length is 0, expected a whole number from 1 to 8"),
+        ([{**CHAIN, "issuers": []}], "issuers is .*, expected names of certificates"),
+        ([{**CHAIN, "issuers": ["a\nb"]}], "issuers is .*, expected names of certificates"),
+        ([{**CHAIN, "container": "x"}], "container is given without secret"),
+        ([{**CHAIN, "secret": "default"}], "to is 'green', but this endpoint has no pod"),
+        ([{**CHAIN, "to": "sleep"}], "to is 'sleep', but this endpoint has no address"),
+        ([{**CHAIN, "to": "sleep", "secret": "x", "server_name": "x"}], "server_name has no meaning with secret"),
+        ([{**SAME, "servers": ["one"]}], "servers is one. Name two or more, each once"),
+        ([{**SAME, "servers": ["one", "one"]}], "servers is one, one. Name two or more, each once"),
+        ([{**SAME, "servers": []}], "servers is .*, expected names of servers"),
+        ([{**SAME, "servers": ["one", "none"]}], "servers names 'none', known servers: one, two, far"),
+        ([{**SAME, "servers": ["one", "far"]}], "servers are of td and far.td"),
+        ([{**SAME, "from": "nowhere"}], "from names the endpoint 'nowhere'"),
+        ([{**PUBLISHED, "to": "green"}], "to is 'green', but this endpoint has no pod"),
+        ([{**PUBLISHED, "to": "nobodys"}], "nothing says which of servers the endpoint 'nobodys' is certified by"),
+        ([{**PUBLISHED, "namespaces": ["--all"]}], "namespaces is .*, expected names of Kubernetes"),
+        ([{**PUBLISHED, "config_map": "-x"}], "config_map is '-x', expected a name of Kubernetes"),
+        ([{**HOOKS, "to": "nobodys"}], "nothing says which of servers the endpoint 'nobodys' is certified by"),
+        ([{**HOOKS, "service": "-x"}], "service is '-x', expected a name of Kubernetes"),
+        ([{**ISSUES, "from": None}], "from is missing"),
+        ([{**ISSUES, "to": "sleep"}], "to is 'sleep', but this endpoint has no address"),
+        ([{**ISSUES, "to": "green"}], "to is 'green', but this endpoint has no pod"),
         ([{"name": "t", "type": "token_reuse", "to": "bare"}], "nothing says which of servers the endpoint 'bare' is"),
         (
             [IN, {"name": "f", "type": "forwarded_certificate", "from": "blue", "to": "green", "request": "in"}],

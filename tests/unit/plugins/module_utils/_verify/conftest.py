@@ -1,0 +1,10 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""TLS servers for the tests, real ones."""
+
+from __future__ import annotations
+
+from tls_servers import serve
+
+__all__ = ["serve"]
