@@ -58,6 +58,7 @@ RENDERED: dict[str, dict[str, str]] = {
     "envoy": {"configs": "__envoy_configurations"},
     "istio": {"overlay": "__istio_rendered_overlay", "problems": "__istio_problems"},
     "demo_app": {"problems": "__demo_app_problems"},
+    "load_balancer": {"comes": "load_balancer_install", "problems": "__load_balancer_problems"},
     "kubernetes_objects": {
         "pending": "kubernetes_objects_pending | default([])",
         "batch": "(kubernetes_objects_pending | default([]) + kubernetes_objects_secrets | default([]))"
@@ -75,6 +76,7 @@ CLUSTER: dict[str, Any] = {
     "context": "kind-test",
     "nodes": [{"name": "test-control-plane", "role": "control-plane", "address": "192.0.2.7"}],
     "address": "192.0.2.7",
+    "balancer_addresses": "192.0.2.136-192.0.2.143",
     "made_here": True,
 }
 
@@ -423,7 +425,31 @@ CASES = {
         ("spire_server",),
         {"kubernetes_cluster": {**CLUSTER, "nodes": [*CLUSTER["nodes"], {"name": "two", "address": "192.0.2.8"}]}},
     ),
-    "balanced": Case("packages", ("spire_server",), {"spire_server_service_type": "LoadBalancer"}),
+    "balanced": Case("packages", ("spire_server", "load_balancer"), {"spire_server_service_type": "LoadBalancer"}),
+    "balanced_official": Case(
+        "official",
+        ("load_balancer",),
+        {
+            "kubernetes_objects_definitions": [
+                {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "mine"}, "spec": {"type": "LoadBalancer"}}
+            ]
+        },
+    ),
+    "unbalanced": Case("packages", ("spire_server", "load_balancer"), {"spire_server_service_type": "NodePort"}),
+    "balanced_elsewhere": Case(
+        "packages",
+        ("spire_server", "load_balancer"),
+        {"spire_server_service_type": "LoadBalancer", "kubernetes_cluster": {**CLUSTER, "made_here": False}},
+    ),
+    "balanced_by_hand": Case(
+        "packages",
+        ("load_balancer",),
+        {
+            "kubernetes_cluster": {**CLUSTER, "made_here": False, "balancer_addresses": ""},
+            "load_balancer_install": True,
+            "load_balancer_addresses": ["198.51.100.16/28", "198.51.100.1-198.51.100.3"],
+        },
+    ),
     "inside": Case("packages", ("spire_server",), {"spire_server_service_type": "ClusterIP"}),
     "unaudited": Case("packages", ("kubernetes_cluster",), {"kubernetes_cluster_audit": False}),
     "certified": Case(

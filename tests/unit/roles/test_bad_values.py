@@ -100,6 +100,15 @@ BAD: dict[str, dict[str, Any]] = {
         "spire_controller_manager_cluster_spiffe_ids[0].spec.hint": LINE,
         "spire_controller_manager_cluster_static_entries[0].spec.selectors[0]": LEFT,
     },
+    "load_balancer": {
+        "load_balancer_addresses[1]": LINE,
+        "load_balancer_interfaces[0]": LEFT,
+        "load_balancer_namespace": LINE,
+        "load_balancer_controller_image": LEFT,
+        "load_balancer_speaker_image": LINE,
+        "load_balancer_resources.limits.memory": LINE,
+        "load_balancer_access.context": LINE,
+    },
 }
 """By role the place of a bad value, and the value."""
 
@@ -141,6 +150,7 @@ GOOD: dict[str, dict[str, Any]] = {
             {"spec": {"spiffeIDTemplate": "spiffe://{{ .TrustDomain }}/a"}}
         ],
     },
+    "load_balancer": {"load_balancer_addresses": ["192.0.2.8-192.0.2.9", "192.0.2.16/28"]},
 }
 """What stands around the bad values, free text with lines and templates of others among it."""
 

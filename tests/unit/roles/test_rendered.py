@@ -24,7 +24,7 @@ WITH_OBJECTS = [
     (case, role)
     for case, settings in CASES.items()
     for role in settings.roles
-    if role in ("spire_server", "spire_agent", "envoy", "demo_app")
+    if role in ("spire_server", "spire_agent", "envoy", "demo_app", "load_balancer")
 ]
 
 
@@ -97,7 +97,7 @@ def test_official_images_are_published_ones(rendered: Rendered) -> None:
     for name in ("quote", "bookinfo", "svid_files"):
         ours = f"localhost/trustmesh/{name.replace('_', '-')}:"
         assert refs.pop(name).startswith(ours), "a program of our own"
-    assert {ref.partition("/")[0] for ref in refs.values()} == {"docker.io", "ghcr.io", "registry.k8s.io"}
+    assert {ref.partition("/")[0] for ref in refs.values()} == {"docker.io", "ghcr.io", "registry.k8s.io", "quay.io"}
 
 
 def test_packages_need_no_registry(rendered: Rendered) -> None:
@@ -133,7 +133,7 @@ def test_official_tools_come_from_exact_releases(rendered: Rendered) -> None:
 def test_what_needs_no_root_is_built_without_and_modules_are_compared_first(rendered: Rendered) -> None:
     build = rendered.value("packages", "toolchain", "build")
     assert {step["name"]: step.get("plain", False) for step in build["steps"]} == dict.fromkeys(
-        ("kubernetes", "istio", "spire", "spire-controller-manager", "coredns", "etcd", "kind", "envoy"), True
+        ("kubernetes", "istio", "spire", "spire-controller-manager", "metallb", "coredns", "etcd", "kind", "envoy"), True
     )
     for step in build["steps"]:
         if step["name"] != "envoy":
@@ -268,7 +268,7 @@ def test_objects_are_whole_and_each_is_there_once(rendered: Rendered, case: str,
     assert len(set(sent)) == len(sent)
     assert {name for _version, kind, _namespace, name in names if kind == "Namespace"} <= set(sent)
     whole = {"Namespace", "ClusterRole", "ClusterRoleBinding", "CSIDriver"}
-    whole |= {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
+    whole |= {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "CustomResourceDefinition"}
     assert all((namespace is None) == (kind in whole) for _version, kind, namespace, _name in names)
 
 
@@ -482,7 +482,7 @@ def test_the_connection_of_a_database_is_shown_nowhere(tmp_path: Path) -> None:
 
 
 def test_what_holds_secrets_is_applied_without_a_word() -> None:
-    tasks = yaml.safe_load((ROOT / "roles/kubernetes_objects/tasks/apply.yml").read_text())
+    tasks = yaml.safe_load((ROOT / "roles/kubernetes_objects/tasks/send.yml").read_text())
     holding = [task for task in tasks if re.search(r"\.secrets |_secrets", json.dumps(task)) and "no_log" in task]
     assert [task["no_log"] for task in holding] == [
         "{{ kubernetes_objects_secrets | default([]) | length > 0 }}",
@@ -491,8 +491,8 @@ def test_what_holds_secrets_is_applied_without_a_word() -> None:
 
 
 def test_a_secret_is_not_copied_into_an_annotation() -> None:
-    tasks = yaml.safe_load((ROOT / "roles/kubernetes_objects/tasks/apply.yml").read_text())
-    (task,) = (task["kubernetes.core.k8s"] for task in tasks if task["name"] == "Apply | Secrets")
+    tasks = yaml.safe_load((ROOT / "roles/kubernetes_objects/tasks/send.yml").read_text())
+    (task,) = (task["kubernetes.core.k8s"] for task in tasks if task["name"] == "Send | Secrets")
     assert task["server_side_apply"] == {"field_manager": "trustmesh.spiffe", "force_conflicts": True}
     specs = yaml.safe_load((ROOT / "roles/spire_server/meta/argument_specs.yml").read_text())["argument_specs"]
     assert specs["main"]["options"]["spire_server_database_connection"]["no_log"] is True
@@ -870,3 +870,104 @@ def test_a_client_has_its_certificate_in_files_before_it_begins(rendered: Render
     assert sockets == {"files": False, "spire-socket": True}
     namespace = rendered.one("books", "demo_app", "Namespace", "asking")
     assert namespace["metadata"]["labels"]["trustmesh.io/pods"] == "guarded"
+
+
+# The load balancer
+
+
+@pytest.mark.parametrize(
+    ("case", "comes"),
+    [
+        ("balanced", True),
+        ("balanced_official", True),
+        ("unbalanced", False),
+        ("balanced_elsewhere", False),
+        ("balanced_by_hand", True),
+    ],
+)
+def test_a_balancer_comes_where_a_service_needs_it_and_a_cluster_of_others_has_its_own(
+    rendered: Rendered, case: str, comes: bool
+) -> None:
+    assert bool(rendered.pending(case, "load_balancer")) is comes
+
+
+@pytest.mark.parametrize(
+    ("case", "addresses", "interfaces"),
+    [
+        ("balanced", ["192.0.2.136-192.0.2.143"], ["eth0"]),
+        ("balanced_by_hand", ["198.51.100.16/28", "198.51.100.1-198.51.100.3"], []),
+    ],
+)
+def test_a_balancer_gives_the_addresses_of_its_cluster(
+    rendered: Rendered, case: str, addresses: list[str], interfaces: list[str]
+) -> None:
+    pool = rendered.one(case, "load_balancer", "IPAddressPool")
+    assert pool["spec"] == {"addresses": addresses}
+    advertised = rendered.one(case, "load_balancer", "L2Advertisement")["spec"]
+    assert advertised == {"ipAddressPools": [pool["metadata"]["name"]], "interfaces": interfaces}
+
+
+def test_ranges_and_networks_are_addresses(rendered: Rendered) -> None:
+    assert rendered.value("balanced_by_hand", "load_balancer", "problems") == []
+
+
+@pytest.mark.parametrize("case", ["balanced", "balanced_official"])
+def test_a_balancer_has_no_power_that_it_does_not_need(rendered: Rendered, case: str) -> None:
+    reads = {"get", "list", "watch"}
+    writes = {
+        (role["metadata"]["name"], resource)
+        for kind in ("Role", "ClusterRole")
+        for role in rendered.objects(case, "load_balancer")
+        if role["kind"] == kind
+        for rule in role["rules"]
+        for resource in rule["resources"]
+        if not set(rule["verbs"]) <= reads
+    }
+    assert writes == {
+        ("controller", "ipaddresspools/status"),
+        ("metallb-controller", "services/status"),
+        ("metallb-controller", "events"),
+        ("metallb-speaker", "events"),
+        ("speaker", "servicel2statuses"),
+        ("speaker", "servicel2statuses/status"),
+    }
+    secrets = [
+        role["kind"]
+        for role in rendered.objects(case, "load_balancer")
+        for rule in role.get("rules", [])
+        if {"secrets", "configmaps"} & set(rule["resources"])
+    ]
+    assert secrets == ["Role"], "those of its own namespace only"
+
+
+def test_the_pods_of_a_balancer_are_closed_up(rendered: Rendered) -> None:
+    controller = rendered.one("balanced", "load_balancer", "Deployment")
+    speaker = rendered.one("balanced", "load_balancer", "DaemonSet")
+    for workload, priority, added in (
+        (controller, "system-cluster-critical", []),
+        (speaker, "system-node-critical", ["NET_RAW"]),
+    ):
+        (container,) = containers(workload).values()
+        security = container["securityContext"]
+        assert (security["allowPrivilegeEscalation"], security["readOnlyRootFilesystem"]) == (False, True)
+        assert security["capabilities"]["drop"] == ["ALL"]
+        assert security["capabilities"].get("add", []) == added
+        assert pod(workload)["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert pod(workload)["priorityClassName"] == priority
+    assert pod(controller)["securityContext"]["runAsNonRoot"] is True
+    arguments = containers(speaker)["speaker"]["args"]
+    assert "--host=127.0.0.1" in arguments, "on the node's network its figures are for the node alone"
+    assert "--ignore-exclude-lb" in arguments, "the first node of several has the label, and pods"
+
+
+def test_no_webhook_stands_between_a_user_and_the_types_of_the_balancer(rendered: Rendered) -> None:
+    found = rendered.objects("balanced", "load_balancer")
+    assert {item["kind"] for item in found} & {"ValidatingWebhookConfiguration", "Secret", "Service"} == set()
+    assert "--webhook-mode=disabled" in containers(rendered.one("balanced", "load_balancer", "Deployment"))["controller"]["args"]
+    types = {item["spec"]["names"]["kind"]: item["spec"] for item in found if item["kind"] == "CustomResourceDefinition"}
+    assert len(types) == 8, "its programs do not start without one of them"
+    for name, spec in types.items():
+        assert [version["name"] for version in spec["versions"] if version["storage"]] == [
+            "v1beta2" if name == "BGPPeer" else "v1beta1"
+        ]
+    assert {version["name"] for version in types["BGPPeer"]["versions"]} == {"v1beta1", "v1beta2"}

@@ -166,8 +166,8 @@ def test_servers_of_one_domain_do_not_federate() -> None:
     ("groups", "variables", "kind"),
     [
         (meshes.ONE, {}, "ClusterIP"),
-        (meshes.TWO, {}, "NodePort"),
-        (meshes.TWO, {"one": {"kubernetes_cluster_provider": "existing"}}, "LoadBalancer"),
+        (meshes.TWO, {}, "LoadBalancer"),
+        (meshes.TWO, {"one": {"kubernetes_cluster_exposes_by": "NodePort"}}, "NodePort"),
     ],
 )
 def test_a_server_is_exposed_where_agents_elsewhere_join_it(groups: Any, variables: Any, kind: str) -> None:
@@ -322,9 +322,9 @@ def test_several_callees_are_told_apart_by_name() -> None:
     ("host", "variables", "said", "kind"),
     [
         ("one", {}, {}, "ClusterIP"),
-        ("one", {}, {"expose": True}, "NodePort"),
-        ("two", {}, {}, "NodePort"),
-        ("two", {"two": {"kubernetes_cluster_exposes_by": "LoadBalancer"}}, {}, "LoadBalancer"),
+        ("one", {}, {"expose": True}, "LoadBalancer"),
+        ("two", {}, {}, "LoadBalancer"),
+        ("two", {"two": {"kubernetes_cluster_exposes_by": "NodePort"}}, {}, "NodePort"),
     ],
 )
 def test_an_envoy_is_exposed_to_callers_elsewhere(host: str, variables: Any, said: Data, kind: str) -> None:
@@ -388,7 +388,7 @@ def test_every_host_has_the_same_variables() -> None:
     found = meshes.everything(meshes.mesh({"a": CLIENT}, {}, meshes.TWO))
     assert found["one"].keys() == found["two"].keys()
     assert found["two"]["spire_entries_entries"] == []
-    assert found["one"]["spire_server_service_type"] == "NodePort"
+    assert found["one"]["spire_server_service_type"] == "LoadBalancer"
 
 
 def test_the_summary_says_what_there_is_and_nothing_empty() -> None:

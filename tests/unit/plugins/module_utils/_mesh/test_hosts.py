@@ -78,10 +78,10 @@ def test_only_what_reaches_a_server_is_taken_of_its_connection() -> None:
 @pytest.mark.parametrize(
     ("variables", "kind"),
     [
-        ({}, "NodePort"),
+        ({}, "LoadBalancer"),
         ({"kubernetes_cluster_provider": "existing"}, "LoadBalancer"),
         ({"kubernetes_cluster_provider": "existing", "kubernetes_cluster_exposes_by": "NodePort"}, "NodePort"),
-        ({"kubernetes_cluster_exposes_by": "LoadBalancer"}, "LoadBalancer"),
+        ({"kubernetes_cluster_exposes_by": "NodePort"}, "NodePort"),
     ],
 )
 def test_how_a_cluster_lets_others_in(variables: dict[str, Any], kind: str) -> None:

@@ -122,7 +122,7 @@ def test_blue_green_is_registered_by_whom_it_says() -> None:
     assert green["spire_entries_entries"] == green["spire_controller_manager_cluster_spiffe_ids"] == []
     assert (blue["spire_agent_attestor"], green["spire_agent_attestor"]) == ("k8s_psat", "join_token")
     assert green["spire_agent_server_host"] == "blue"
-    assert blue["spire_server_service_type"] == "NodePort"
+    assert blue["spire_server_service_type"] == "LoadBalancer"
 
 
 def test_a_users_own_services_are_called_through_their_envoys() -> None:

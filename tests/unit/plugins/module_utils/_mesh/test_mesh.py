@@ -107,7 +107,7 @@ def test_envoys_admit_callers_and_expect_callees() -> None:
     ]
     assert gateway["service"]["type"] == "ClusterIP"
     assert quote["listeners"][0]["allowed_spiffe_ids"] == ["spiffe://example.org/ns/egress/sa/gateway"]
-    assert quote["service"]["type"] == "NodePort", "a caller is on another host"
+    assert quote["service"]["type"] == "LoadBalancer", "a caller is on another host"
     assert quote["beside"] == {"kind": "Deployment", "name": "quote", "existing": False}
 
 
