@@ -4,8 +4,8 @@
 """A program in the place of kubectl, for a cluster that is a folder and a SPIRE server that is a process of this host.
 
 The folder holds the Secret as the API server would, and the files that the server reads as a kubelet would put them
-there: all at once, and a while after the Secret has changed. ``stop`` in the folder names a call, as a part of its words,
-after which (or before which, with a ``!``) the program says that the cluster is gone.
+there: all at once, and a while after the Secret has changed. ``stop`` in the folder names a call, as a part of its
+words, after which (or before which, with a ``!``) the program says that the cluster is gone.
 """
 
 from __future__ import annotations
