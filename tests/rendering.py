@@ -423,6 +423,7 @@ CASES = {
         ("spire_server",),
         {"kubernetes_cluster": {**CLUSTER, "nodes": [*CLUSTER["nodes"], {"name": "two", "address": "192.0.2.8"}]}},
     ),
+    "under_a_ca": Case("packages", ("spire_server",), {"spire_server_upstream_ca_secret": "spire-upstream-ca"}),
     "balanced": Case("packages", ("spire_server",), {"spire_server_service_type": "LoadBalancer"}),
     "inside": Case("packages", ("spire_server",), {"spire_server_service_type": "ClusterIP"}),
     "unaudited": Case("packages", ("kubernetes_cluster",), {"kubernetes_cluster_audit": False}),
