@@ -450,6 +450,7 @@ CASES = {
             "load_balancer_addresses": ["198.51.100.16/28", "198.51.100.1-198.51.100.3"],
         },
     ),
+    "under_a_ca": Case("packages", ("spire_server",), {"spire_server_upstream_ca_secret": "spire-upstream-ca"}),
     "inside": Case("packages", ("spire_server",), {"spire_server_service_type": "ClusterIP"}),
     "unaudited": Case("packages", ("kubernetes_cluster",), {"kubernetes_cluster_audit": False}),
     "certified": Case(

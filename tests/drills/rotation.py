@@ -93,15 +93,15 @@ def greet_istiod(clusters: Clusters) -> None:
     root = clusters.call(
         "bar", "exec", "deploy/productpage", "-c", "istio-proxy", "--", "cat", "/var/run/secrets/istio/root-cert.pem"
     )
-    clusters.call(
-        "bar", "-n", "outside", "exec", "-i", "deploy/outsider", "--", "python3", "-c", HANDSHAKE, said=root
-    )
+    clusters.call("bar", "-n", "outside", "exec", "-i", "deploy/outsider", "--", "python3", "-c", HANDSHAKE, said=root)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--instance", default="tm-drill", help="whose clusters these are (default: %(default)s)")
-    parser.add_argument("--kill-after", type=float, nargs="*", default=[], help="seconds after which it is killed, in turn")
+    parser.add_argument(
+        "--kill-after", type=float, nargs="*", default=[], help="seconds after which it is killed, in turn"
+    )
     asked = parser.parse_args()
     clusters = Clusters(asked.instance)
     pods = {kind: requests_of(clusters, kind) for kind in ("new", "kept")}

@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import datetime
+import json
 import os
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,9 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.agent.clie
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.client import show_bundle
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.join_token.client import generate_token
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls.chain import Expectation, judge, load_pem
-from certificates import issue
+from certificates import Identity, issue
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from .conftest import Server, binary, run_module, running_agent, running_server, start_module, wait_until
 
@@ -276,6 +280,129 @@ def test_an_upstream_authority_is_rotated_after_its_own_key(tmp_path: Path) -> N
         # The server's own key can be renewed at any time.
         new = run(server, state="prepared")["authorities"]["prepared"]["authority_id"]
         assert run(server, state="activated", authority_id=new)["changed"]
+
+
+@dataclass
+class Root:
+    """The files of an upstream CA, which two servers read."""
+
+    folder: Path
+    names: dict[str, Identity] = field(default_factory=dict)
+
+    def put(self, name: str) -> str:
+        """Put the CA of a name into the files, and return its id."""
+        made = self.names.setdefault(name, issue("spiffe://example.org", ca=True, name=name))
+        (self.folder / "root.pem").write_text(made.pem)
+        (self.folder / "root.key").write_text(made.key_pem)
+        identifier = made.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+        return identifier.value.digest.hex()
+
+    @property
+    def plugin(self) -> str:
+        paths = {"cert": "root.pem", "key": "root.key", "bundle": "root.pem"}
+        data = " ".join(f'{name}_file_path = "{self.folder}/{file}"' for name, file in paths.items())
+        return f'UpstreamAuthority "disk" {{ plugin_data {{ {data} }} }}'
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Root:
+    made = Root(tmp_path)
+    made.put("first")
+    return made
+
+
+def upstream_of(server: Server, slot: str = "active") -> str:
+    return str(slots(server)[slot]["upstream_authority_subject_key_id"])
+
+
+def test_two_servers_under_one_root_are_led_to_another_one(root: Root) -> None:
+    with running_server(plugins=root.plugin) as one, running_server(plugins=root.plugin) as other:
+        first, second = root.put("first"), root.put("second")
+        for server in (one, other):
+            assert upstream_of(server) == first
+            check = run(server, check=True, state="prepared", upstream_authority_id=second)
+            assert set(slots(server)) == {"active"}
+            made = run(server, state="prepared", upstream_authority_id=second, wait=True)
+            assert check["diff"] == made["diff"]
+            assert verbs(check) == verbs(made) == ["prepare"]
+            assert upstream_of(server, "prepared") == second
+            assert not run(server, state="prepared", upstream_authority_id=second)["changed"]
+        for server in (one, other):
+            new = slots(server)["prepared"]["authority_id"]
+            run(server, state="activated", authority_id=new)
+            # One more would be one too many.
+            again = run(server, state="prepared", upstream_authority_id=second)
+            assert not again["changed"]
+            assert again["reason"] == f"the active authority {new} is signed by {second} already"
+        for server in (one, other):
+            assert run(server, type="upstream", state="tainted", authority_id=first, wait=True)["changed"]
+        for server in (one, other):
+            assert run(server, type="upstream", state="revoked", authority_id=first)["changed"]
+        trusted_by = [{one.der for one in show_bundle(server.client).x509_authorities} for server in (one, other)]
+        assert trusted_by[0] == trusted_by[1] == {root.names["second"].certificate.public_bytes(Encoding.DER)}
+
+
+def test_files_that_come_late_are_waited_for(root: Root) -> None:
+    second = root.put("second")
+    root.put("first")
+    with running_server(plugins=root.plugin) as server:
+        # What the server has prepared by itself, by the old issuer, is in the way of nothing.
+        run(server, state="prepared")
+        wanted = options(server, state="prepared", upstream_authority_id=second)
+        with start_module("spire_authority", wanted) as module:
+            before = slots(server)["prepared"]["authority_id"]
+            wait_until("it was prepared in vain", lambda: slots(server)["prepared"]["authority_id"] != before)
+            root.put("second")
+            answer = json.loads(module.communicate()[0])
+        assert verbs(answer) == ["prepare"]
+        assert answer["authorities"]["prepared"]["upstream_authority_id"] == second == upstream_of(server, "prepared")
+
+
+def test_what_another_upstream_authority_signs_is_not_called_prepared(root: Root) -> None:
+    with running_server(plugins=root.plugin) as server:
+        first, second = root.put("first"), root.put("second")
+        # A pair that does not fit: the server goes on with the one before, and does not tell.
+        (root.folder / "root.pem").write_text(root.names["first"].pem)
+        failed = failure(server, state="prepared", upstream_authority_id=second, upstream_timeout=1)
+        assert f"still signed by {first}, and not by {second}" in failed["msg"]
+        assert failed["authorities"]["prepared"]["upstream_authority_id"] == first
+
+
+def test_a_third_upstream_authority_waits_until_the_first_one_is_gone(root: Root) -> None:
+    with running_server(plugins=root.plugin) as server:
+        first = root.put("first")
+        second = root.put("second")
+        new = run(server, state="prepared", upstream_authority_id=second)["authorities"]["prepared"]["authority_id"]
+        run(server, state="activated", authority_id=new)
+        third = root.put("third")
+        refused = failure(server, state="prepared", upstream_authority_id=third)
+        assert f"Finish first, with type=upstream state=rotated and authority_id={first}" in refused["msg"]
+        run(server, type="upstream", state="rotated", authority_id=first)
+        assert run(server, state="prepared", upstream_authority_id=third)["changed"]
+
+
+def test_a_taint_that_was_stopped_knows_who_has_renewed(root: Root, tmp_path: Path) -> None:
+    with running_server(plugins=root.plugin) as server:
+        noted = tmp_path / "agents.json"
+        with running_agent(server, generate_token(server.client, NODE, 60).value):
+            wait_until("the agent joins", lambda: list_agents(server.client))
+            first, second = root.put("first"), root.put("second")
+            new = run(server, state="prepared", upstream_authority_id=second, wait=True, propagation=6)
+            run(server, state="activated", authority_id=new["authorities"]["prepared"]["authority_id"])
+            before = list_agents(server.client)[0].serial_number
+            wanted = {"type": "upstream", "state": "tainted", "authority_id": first, "wait": True}
+            with start_module("spire_authority", options(server, **wanted, renewal_file=str(noted))) as module:
+                wait_until("it is tainted", lambda: show_bundle(server.client).x509_authorities[0].tainted)
+                module.kill()
+            assert noted.stat().st_mode & 0o777 == 0o600
+            assert "sha256:" in noted.read_text(), "the id of an agent that joined by token has the token in it"
+            wait_until("the agent renews", lambda: list_agents(server.client)[0].serial_number != before, 40)
+            # Without the file it would wait for one more renewal, half an hour.
+            started = time.monotonic()
+            assert not run(server, **wanted, renewal_file=str(noted))["changed"]
+            assert time.monotonic() - started < 20
+            assert run(server, type="upstream", state="revoked", authority_id=first)["changed"]
+            assert not run(server, **wanted, renewal_file=str(noted))["changed"], "there is nobody to wait for"
 
 
 def test_no_upstream_authority(server: Server) -> None:

@@ -17,12 +17,24 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.join_token.client import generate_token
 from certificates import issue
 
-from .conftest import MODULES, Server, example_tasks, run_playbook, running_agent, running_server, wait_until
+from .conftest import (
+    MODULES,
+    Server,
+    binary,
+    example_tasks,
+    run_module,
+    run_playbook,
+    running_agent,
+    running_server,
+    wait_until,
+)
 from .entries import entry
 from .federation import OTHER, running_partner, running_site
+from .kubernetes_api import running_api
 
 OF_AGENTS = ("spire_agent", "spire_agent_info", "spire_authority", "spire_join_token", "spire_server_info")
 OF_ENTRIES = ("spire_entry", "spire_entry_info")
+OF_UPSTREAM = ("spire_upstream_ca",)
 OF_BUNDLES = ("spire_bundle_info", "spire_bundle", "spire_federation", "spire_federation_info")
 
 
@@ -33,7 +45,7 @@ def server() -> Iterator[Server]:
 
 
 def test_no_module_is_left_out() -> None:
-    assert {path.stem for path in MODULES.glob("spire_*.py")} == {*OF_AGENTS, *OF_ENTRIES, *OF_BUNDLES}
+    assert {path.stem for path in MODULES.glob("spire_*.py")} == {*OF_AGENTS, *OF_ENTRIES, *OF_BUNDLES, *OF_UPSTREAM}
 
 
 @pytest.mark.parametrize("module", OF_AGENTS)
@@ -44,6 +56,10 @@ def test_agents_tokens_authorities_and_the_server(module: str, server: Server, t
         (agent,) = wait_until("the agent joins", lambda: list_agents(server.client))
         psat = "spiffe://example.org/spire/agent/k8s_psat/blue/7d1f0c5e-7f0e-4f8b-9d4b-2c9a8f0f6b11"
         tasks = example_tasks(module, server, {psat: agent.spiffe_id, "/etc/spire/agent": str(tmp_path)})
+        # The others are for a server that signs by itself.
+        tasks = [
+            task for task in tasks if "upstream_authority_id" not in task.get("trustmesh.spiffe.spire_authority", {})
+        ]
         for options in [task.get("trustmesh.spiffe.spire_authority", {}) for task in tasks]:
             if options.get("state") == "rotated":
                 options["propagation"] = 1
@@ -52,6 +68,32 @@ def test_agents_tokens_authorities_and_the_server(module: str, server: Server, t
         assert [one.banned for one in list_agents(server.client)] == [True]
     if module == "spire_join_token":
         assert len(list(tmp_path.glob("build/tokens/*"))) == 2
+
+
+def test_an_upstream_ca(tmp_path: Path) -> None:
+    folder = tmp_path / "ca"
+    wanted = {"path": str(folder), "trust_domain": "example.org"}
+    first = run_module("spire_upstream_ca", wanted)["upstream_ca"]["authority_id"]
+    paths = {"cert": "tls.crt", "key": "tls.key", "bundle": "ca.crt"}
+    data = " ".join(f'{name}_file_path = "{folder}/current/{file}"' for name, file in paths.items())
+    with (
+        running_api() as api,
+        running_server(plugins=f'UpstreamAuthority "disk" {{ plugin_data {{ {data} }} }}') as server,
+    ):
+        tasks = example_tasks("spire_upstream_ca", server, {"/var/lib/trustmesh/upstream_ca": str(folder)})
+        for task in tasks:
+            task["trustmesh.spiffe.spire_upstream_ca"] |= {"kubeconfig": api.kubeconfig, "kubectl": binary("kubectl")}
+        run_playbook(tasks, tmp_path, "--diff")
+        second = run_module("spire_upstream_ca", wanted)["upstream_ca"]["authority_id"]
+        assert second != first
+        assert api.get("secret", "spire-upstream-ca", "-n", "spire-server")["data"]["tls.key"]
+        for task in example_tasks("spire_authority", server, {"6e4ff0e9b5d1c7e1a3d2c8b7f0a9d8c7b6a59483": second}):
+            options = task.get("trustmesh.spiffe.spire_authority", {})
+            if "upstream_authority_id" in options:
+                options["propagation"] = 1
+                run_playbook([task], tmp_path)
+        slots = server.cli("localauthority", "x509", "show")
+        assert slots["prepared"]["upstream_authority_subject_key_id"] == second
 
 
 def test_entries(server: Server, tmp_path: Path) -> None:

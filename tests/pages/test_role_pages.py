@@ -26,6 +26,7 @@ SEEN = {
         ("statefulset.apps/spire-server", "statefulsets", "-n", "spire-server"),
         (f"{POLICY}/spire-server", *POLICIES, "spire-server"),
     ],
+    "upstream_ca": [("secret/spire-upstream-ca", "secrets", "-n", "spire-server")],
     "spire_controller_manager": [("clusterspiffeid.spire.spiffe.io/default.web", "clusterspiffeids")],
     "spire_agent": [("daemonset.apps/spire-agent", "daemonsets", "-n", "spire-system")],
     "spire_entries": [],

@@ -38,7 +38,7 @@ KINDS = {
 }
 ENVOY_CONTAINER, ISTIO_PROXY, FILES_CONTAINER = "envoy", "istio-proxy", "svid"
 """What the containers of our Envoys, of Istio's proxies, and of the program that writes certificates are called."""
-UPSTREAM_CA_SECRET = "spire-upstream-ca"
+UPSTREAM_CA_FILES = "spire-upstream-ca"
 """The Secret into which the role upstream_ca puts the CA of a server, unless it is told another name."""
 UNKNOWN = "?"
 """In place of what is known only when the clusters are up. No module accepts it."""
@@ -461,7 +461,7 @@ def role_variables(mesh: Mesh, host: str) -> Data:
         "spire_entries_entries": entries(mesh, host) if is_server else [],
         "spire_federation_peers": federation(mesh, host) if is_server else [],
         "spire_server_published_bundles": published_bundles(mesh, host) if is_server else [],
-        "spire_server_upstream_ca_secret": UPSTREAM_CA_SECRET if UPSTREAM_CA in this.duties else "",
+        "spire_server_upstream_ca_secret": UPSTREAM_CA_FILES if UPSTREAM_CA in this.duties else "",
         "spire_controller_manager_cluster_spiffe_ids": cluster_spiffe_ids(mesh, host),
         "istio_authorization_policies": policies(mesh, host),
         "istio_gateways": gateways(mesh, host),

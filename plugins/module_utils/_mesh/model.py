@@ -555,8 +555,8 @@ def _judge_host(mesh: Mesh, host: Host, faults: Faults) -> None:
         )
     if UPSTREAM_CA in host.duties and SPIRE_SERVER not in host.duties:
         faults.add(
-            f"inventory: {host.name} is in {UPSTREAM_CA} and not in {SPIRE_SERVER}. The CA is for a SPIRE server: take it"
-            " out, or give the host a server."
+            f"inventory: {host.name} is in {UPSTREAM_CA} and not in {SPIRE_SERVER}. The CA is for a SPIRE server: take"
+            " it out, or give the host a server."
         )
     if host.istiod_by_spire and not {SPIRE_SERVER, SPIRE_AGENT} <= host.duties:
         faults.add(

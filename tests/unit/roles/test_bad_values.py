@@ -91,6 +91,12 @@ BAD: dict[str, dict[str, Any]] = {
         "spire_agent_socket_host_dir": LINE,
         "spire_agent_trust_bundle": "a\0b",
     },
+    "upstream_ca": {
+        "upstream_ca_dir": LINE,
+        "upstream_ca_certificate": LEFT,
+        "upstream_ca_secret_name": LINE,
+        "upstream_ca_access.context": LINE,
+    },
     "spire_controller_manager": {
         "spire_controller_manager_cluster": LINE,
         "spire_controller_manager_image": LEFT,
@@ -140,6 +146,7 @@ GOOD: dict[str, dict[str, Any]] = {
         },
     },
     "spire_agent": {"spire_agent_nodes": ["node-1"]},
+    "upstream_ca": {"upstream_ca_key": "/nonexistent/ca.key"},
     "spire_controller_manager": {
         "spire_controller_manager_id_prefix": "fine",
         "spire_controller_manager_ignored_namespaces": ["kube-system"],

@@ -402,6 +402,30 @@ def test_a_server_keeps_its_data_in_a_volume_of_its_own(rendered: Rendered, case
     assert "env" not in containers(server)["spire-server"]
 
 
+def test_a_server_under_a_ca_reads_it_from_a_secret_and_is_not_started_anew_for_it(rendered: Rendered) -> None:
+    name, data = plugin(conf(rendered, "under_a_ca", "spire_server"), "UpstreamAuthority")
+    folder = "/run/spire/upstream-ca"
+    paths = {"cert_file_path": "tls.crt", "key_file_path": "tls.key", "bundle_file_path": "ca.crt"}
+    assert (name, data) == ("disk", {option: f"{folder}/{file}" for option, file in paths.items()})
+    server = rendered.one("under_a_ca", "spire_server", "StatefulSet")
+    # Its group is the pod's fsGroup, and nobody else in the pod reads the key.
+    assert volume(server, "upstream-ca")["secret"] == {"secretName": "spire-upstream-ca", "defaultMode": 0o440}
+    mounts = {item["mountPath"]: item for item in containers(server)["spire-server"]["volumeMounts"]}
+    assert mounts[folder] == {"name": "upstream-ca", "mountPath": folder, "readOnly": True}
+    assert "UpstreamAuthority" not in conf(rendered, "packages", "spire_server")["plugins"]
+    told = json.dumps(rendered.pending("under_a_ca", "spire_server"))
+    assert "PRIVATE KEY" not in told
+
+
+def test_two_upstream_authorities_are_refused(tmp_path: Path) -> None:
+    vault = {"plugins": {"UpstreamAuthority": {"vault": {"plugin_data": {}}}}}
+    given = {"spire_server_upstream_ca_secret": "ca", "spire_server_overlay": vault, "spire_server_validate": False}
+    role = {"name": "trustmesh.spiffe.spire_server", "tasks_from": "preflight", "rolespec_validate": False}
+    always = {**GIVEN, **variables("one", Case("packages", ("spire_server",))), **given}
+    done = play([{"hosts": "localhost", "vars": always, "tasks": [{"ansible.builtin.include_role": role}]}], tmp_path)
+    assert "spire_server_overlay names an UpstreamAuthority" in done.stdout
+
+
 def test_a_program_beside_the_server_has_its_socket_and_no_other_power(rendered: Rendered) -> None:
     server = rendered.one("registrar", "spire_server", "StatefulSet")
     assert pod(server)["shareProcessNamespace"] is True, "the server refuses callers whose process it cannot see"

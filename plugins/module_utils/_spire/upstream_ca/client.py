@@ -99,7 +99,9 @@ class Store:
         return self.path.is_dir() and not self.path.is_symlink()
 
     def remove(self) -> None:
-        """Delete all of it."""
+        """Delete all of it. Somebody else may be at it, too."""
+        if not self.path.is_symlink() and not self.path.exists():
+            return
         with contextlib.suppress(FileNotFoundError):
             check_private(self.path, folder=True)
             shutil.rmtree(self.path)

@@ -169,7 +169,7 @@ def pair_of(live: Mapping[str, Any]) -> Pair | None:
     """Return the pair in a Secret, or nothing when it holds none."""
     data = live.get("data") or {}
     try:
-        texts = [base64.b64decode(data[key]).decode() for key in (CERTIFICATE, KEY, BUNDLE)]
+        texts = [base64.b64decode(data[key], validate=True).decode() for key in (CERTIFICATE, KEY, BUNDLE)]
     except (KeyError, TypeError, binascii.Error, UnicodeDecodeError):
         return None
     return Pair(*texts)

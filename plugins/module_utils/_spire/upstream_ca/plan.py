@@ -89,6 +89,15 @@ def _plan_current(rotating: bool, current: Known | None, previous: Known | None,
     return Plan(reason="a rotation is under way" if previous else "the CA is there")
 
 
+def foreseen(plan: Plan, folder: Folder, in_cluster: Known | None) -> Folder:
+    """What the folder will hold after the plan. A CA that is not made yet is not known."""
+    if MAKE in plan.folder:
+        return Folder(None, folder.current if KEEP in plan.folder else folder.previous)
+    if RESTORE in plan.folder:
+        return Folder(in_cluster, folder.previous)
+    return Folder(folder.current, None if DROP in plan.folder else folder.previous)
+
+
 def _with(steps: list[str], reason: str, before: Known | None, after: Known | str | None) -> Plan:
     plan = Plan(steps, reason)
     if steps:

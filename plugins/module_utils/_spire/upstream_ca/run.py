@@ -68,6 +68,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.upstream_c
     WITHDRAW,
     Folder,
     Plan,
+    foreseen,
     plan_folder,
     plan_secret,
     stage,
@@ -134,6 +135,8 @@ class _Work:
         if not check_mode:
             self._change_folder(plan, live)
             folder = Folder() if own else self._folder()
+        elif plan.changed:
+            folder = foreseen(plan, folder, self._in_secret(live))
         wanted = own or self._chosen(folder)
         wanted_id = wanted.authority.authority_id if wanted else NEW
         actions = [{"verb": verb, "id": ""} for verb in plan.folder]

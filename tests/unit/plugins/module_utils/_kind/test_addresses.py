@@ -85,9 +85,7 @@ def test_the_addresses_of_a_share(subnet: str, share: int | None, given: str) ->
 @given(st.integers(min_value=8, max_value=26))
 def test_shares_have_nothing_in_common_and_nothing_that_containers_get(length: int) -> None:
     whole = network(f"10.0.0.0/{length}")
-    ends = [
-        [ipaddress.IPv4Address(end) for end in addresses(whole, share).split("-")] for share in range(SHARES)
-    ]
+    ends = [[ipaddress.IPv4Address(end) for end in addresses(whole, share).split("-")] for share in range(SHARES)]
     in_order = [end for pair in ends for end in pair]
     assert in_order == sorted(in_order)
     assert all(one[1] < other[0] for one, other in zip(ends, ends[1:], strict=False))

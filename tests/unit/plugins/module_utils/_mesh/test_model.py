@@ -415,6 +415,11 @@ def test_a_port_too_high_for_a_local_one() -> None:
             "inventory: vm is in mesh and not in clusters. Put it into clusters as well.",
         ),
         (
+            {"clusters": ["one"], "upstream_ca": ["one"]},
+            {},
+            "inventory: one is in upstream_ca and not in spire_server. The CA is for a SPIRE server: take it out, or",
+        ),
+        (
             {"clusters": ["one"], "spire_controller_manager": ["one"]},
             {},
             "inventory: one is in spire_controller_manager and not in spire_server. The controller manager runs"

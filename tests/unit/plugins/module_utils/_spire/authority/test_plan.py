@@ -144,3 +144,34 @@ def test_slots_are_shown_with_what_has_become_of_them() -> None:
         "old",
     ]
     assert NESTED.public()["old"]["status"] == "old"
+
+
+UNDER = Authorities(X509, Slot("a", 5, "first"), None, None, {"first": Trusted(False, 1)})
+BOTH = {"first": Trusted(False, 1), "second": Trusted(False, 2)}
+
+
+@pytest.mark.parametrize(
+    ("state", "steps"),
+    [
+        (UNDER, ["prepare"]),
+        # What the server has prepared by itself, by the old issuer.
+        (replace(UNDER, prepared=Slot("p", 6, "first")), ["prepare"]),
+        (replace(UNDER, prepared=Slot("p", 6, "second"), bundle=BOTH), []),
+        # One more would take the old authority out of its slot.
+        (replace(UNDER, active=Slot("p", 6, "second"), old=Slot("a", 5, "first"), bundle=BOTH), []),
+        # An old one of the same issuer, or of the wanted one, loses nothing.
+        (replace(UNDER, old=Slot("o", 4, "first")), ["prepare"]),
+        (replace(UNDER, old=Slot("o", 4, "second"), bundle=BOTH), ["prepare"]),
+        (replace(UNDER, old=Slot("o", 4, "gone")), ["prepare"]),
+        # From a server that signs for itself.
+        (PLAIN, ["prepare"]),
+    ],
+)
+def test_prepared_is_what_the_wanted_upstream_authority_has_signed(state: Authorities, steps: list[str]) -> None:
+    assert [step.verb for step in plan_step(state, "prepared", "", "second").steps] == steps
+
+
+def test_an_upstream_authority_that_is_still_to_go_comes_first() -> None:
+    state = replace(UNDER, old=Slot("o", 4, "zero"), bundle={**UNDER.bundle, "zero": Trusted(True, 1)})
+    with pytest.raises(TrustmeshError, match="Finish first, with type=upstream state=rotated and authority_id=zero"):
+        plan_step(state, "prepared", "", "second")
