@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Private to this collection: it may change in any release.
-"""Runs all checks at the same time and decides when each is done. Knows nothing of TLS, pods or Ansible.
+"""Runs all checks side by side and decides when each is done. Knows nothing of TLS, pods or Ansible.
 
 A positive check is tried until it holds or the limit passes: what was just installed may need a moment. A negative
 check is tried once its control holds, because a refusal by something that is not up yet proves nothing.
@@ -77,6 +77,9 @@ class Limits:
     settle: float = 10.0
 
 
+AT_ONCE = 16
+"""Attempts that are made at the same time. Each may start a kubectl: a hundred at once would all be late."""
+
 GRACE = 120.0
 """Seconds beyond all limits after which an attempt is given up."""
 
@@ -96,6 +99,7 @@ class _Run:
         self._done = {check.name: threading.Event() for check in checks}
         self._verdicts: dict[str, Verdict] = {}
         self._deadline = time.monotonic() + limits.timeout
+        self._turn = threading.BoundedSemaphore(AT_ONCE)
 
     def run(self) -> list[Verdict]:
         threads = [
@@ -145,9 +149,11 @@ class _Run:
 
     def _attempt(self, check: Check, needed: Mapping[str, Verdict], number: int) -> Attempt:
         try:
-            return self._try(check, needed, number)
+            with self._turn:
+                return self._try(check, needed, number)
         except TrustmeshError as error:
-            return Attempt(False, "an answer to judge", error.message)
+            # Nobody was let in, and nobody refused: whoever was to be asked may need a moment, or this machine.
+            return Attempt(False, "an answer to judge", error.message, early=True)
         except Exception as error:  # pylint: disable=broad-except
             # A mistake of ours in one check must not cost the report of the others.
             return Attempt(

@@ -133,7 +133,8 @@ def test_official_tools_come_from_exact_releases(rendered: Rendered) -> None:
 def test_what_needs_no_root_is_built_without_and_modules_are_compared_first(rendered: Rendered) -> None:
     build = rendered.value("packages", "toolchain", "build")
     assert {step["name"]: step.get("plain", False) for step in build["steps"]} == dict.fromkeys(
-        ("kubernetes", "istio", "spire", "spire-controller-manager", "metallb", "coredns", "etcd", "kind", "envoy"), True
+        ("kubernetes", "istio", "spire", "spire-controller-manager", "metallb", "coredns", "etcd", "kind", "envoy"),
+        True,
     )
     for step in build["steps"]:
         if step["name"] != "envoy":
@@ -987,8 +988,13 @@ def test_the_pods_of_a_balancer_are_closed_up(rendered: Rendered) -> None:
 def test_no_webhook_stands_between_a_user_and_the_types_of_the_balancer(rendered: Rendered) -> None:
     found = rendered.objects("balanced", "load_balancer")
     assert {item["kind"] for item in found} & {"ValidatingWebhookConfiguration", "Secret", "Service"} == set()
-    assert "--webhook-mode=disabled" in containers(rendered.one("balanced", "load_balancer", "Deployment"))["controller"]["args"]
-    types = {item["spec"]["names"]["kind"]: item["spec"] for item in found if item["kind"] == "CustomResourceDefinition"}
+    assert (
+        "--webhook-mode=disabled"
+        in containers(rendered.one("balanced", "load_balancer", "Deployment"))["controller"]["args"]
+    )
+    types = {
+        item["spec"]["names"]["kind"]: item["spec"] for item in found if item["kind"] == "CustomResourceDefinition"
+    }
     assert len(types) == 8, "its programs do not start without one of them"
     for name, spec in types.items():
         assert [version["name"] for version in spec["versions"] if version["storage"]] == [

@@ -67,6 +67,31 @@ def test_a_refusal_by_one_who_is_not_ready_may_take_as_long_as_a_positive_check(
     assert verdict.attempts == 26, "beyond the 0.3 s that it may take to close a door"
 
 
+def test_a_pod_that_answers_late_is_asked_again_as_long_as_a_positive_check() -> None:
+    late = ProcessError("kubectl did not end within 15 s and was stopped")
+    script = Script(up=[YES], out=[late] * 25 + [YES])
+    verdict = run([positive("up"), negative("out", "up")], script, QUICK)[1]
+    assert verdict.ok, "nobody was let in, and nobody has refused yet"
+
+
+def test_not_more_attempts_are_made_at_once_than_a_machine_can_take() -> None:
+    going, most, lock = 0, 0, threading.Lock()
+
+    def attempt(_check: Check, _needed: Mapping[str, Verdict], _number: int) -> Attempt:
+        nonlocal going, most
+        with lock:
+            going += 1
+            most = max(most, going)
+        time.sleep(0.02)
+        with lock:
+            going -= 1
+        return YES
+
+    verdicts = run([positive(f"a{number}") for number in range(3 * engine.AT_ONCE)], attempt, QUICK)
+    assert all(verdict.ok for verdict in verdicts)
+    assert most == engine.AT_ONCE
+
+
 def test_and_a_door_that_stays_open_only_as_long_as_settling_takes() -> None:
     script = Script(up=[YES], out=[NO] * 25 + [YES])
     verdict = run([positive("up"), negative("out", "up")], script, QUICK)[1]
