@@ -46,7 +46,6 @@ DUTIES: Mapping[str, str] = {
     CONTROLLER_MANAGER: "those whose server has the controller manager beside it",
     SPIRE_AGENT: "clusters and machines whose workloads get identities",
     MESH: "clusters with an Istio mesh",
-    UPSTREAM_CA: "clusters whose SPIRE server stands under the CA that the control node keeps",
 }
 """The groups that mean something here. An inventory may hold any others."""
 
