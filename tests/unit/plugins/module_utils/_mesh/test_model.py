@@ -417,7 +417,8 @@ def test_a_port_too_high_for_a_local_one() -> None:
         (
             {"clusters": ["one"], "upstream_ca": ["one"]},
             {},
-            "inventory: one is in upstream_ca and not in spire_server. The CA is for a SPIRE server: take it out, or",
+            "inventory: one is in upstream_ca and not in spire_server. The CA is for a SPIRE server: take it out, or"
+            " give the host a server.",
         ),
         (
             {"clusters": ["one"], "spire_controller_manager": ["one"]},
