@@ -51,7 +51,7 @@ CHOSEN := $(or $(SCENARIO),blue_green)
 
 SUITES := lint unit sanity integration pages molecule
 
-.PHONY: help setup setup-dev link $(SCENARIOS) down verify show clean test $(SUITES) lock build bench bench_entries drill
+.PHONY: help setup setup-dev link $(SCENARIOS) down verify show clean test $(SUITES) lock build bench bench_entries drill drill_rotation
 
 help: ## List the targets
 	@for name in $(SCENARIOS); do printf '  make %-14s %s\n' $$name "Scenario: from nothing to its proof; needs root or sudo"; done
@@ -110,6 +110,11 @@ bench_entries: setup ## Registration entries at scale: tasks against the bare co
 
 drill: setup ## Kill a scenario's playbook at many moments and see that it converges
 	$(SUDO) python tests/drills/interrupt.py $(CHOSEN)
+
+drill_rotation: setup ## Replace the root of mithril under traffic, and count what fails
+	$(SUDO) ansible-playbook playbooks/mithril.yml -e trustmesh_instance=tm-drill -e kubernetes_cluster_adopt=true --skip-tags verify $(ARGS)
+	$(SUDO) python tests/drills/rotation.py
+	$(SUDO) ansible-playbook playbooks/teardown.yml -e trustmesh_scenario=mithril -e trustmesh_instance=tm-drill
 
 setup: $(READY) link ## The virtual environment with what the playbooks need
 setup-dev: $(READY_DEV) link ## The same, with what the tests need on top
