@@ -163,7 +163,7 @@ def test_a_secret_of_somebody_else_is_left_alone(api: Api, tmp_path: Path) -> No
 
 def test_many_at_once_make_one_ca(tmp_path: Path) -> None:
     options = {"trust_domain": "example.org", "path": str(tmp_path / "ca")}
-    started = [start_module("spire_upstream_ca", options) for _ in range(6)]
+    started = [start_module("spire_upstream_ca", options) for _number in range(6)]
     results = [json.loads(one.communicate()[0]) for one in started]
     assert len({result["upstream_ca"]["authority_id"] for result in results}) == 1
     assert sorted(path.name for path in (tmp_path / "ca").iterdir()) == ["current"]
@@ -339,18 +339,20 @@ def test_workloads_of_both_clusters_are_believed_by_both_at_every_moment(estate:
             assert workload.longest == 3, "leaf, SPIRE's own CA, and the root"
 
 
-# A call of kubectl of one cluster, after which it is gone (before which, with a !), in the order of a rotation.
+# A call of kubectl of one cluster, before which (with a !) or after which it is gone, in the order of a rotation. The
+# other cluster goes on to the end of the step.
 STEPS = (
     ("foo", "!localauthority x509 show"),
     ("bar", "!bundle show"),
     ("bar", "!apply --server-side"),
-    ("foo", "apply --server-side"),
-    ("bar", "localauthority x509 prepare"),
-    ("foo", "!localauthority x509 activate"),
+    ("bar", "apply --server-side"),
+    ("foo", "!localauthority x509 prepare"),
+    ("foo", "localauthority x509 prepare"),
+    ("bar", "!localauthority x509 activate"),
     ("bar", "localauthority x509 activate"),
     ("foo", "!upstreamauthority taint"),
-    ("bar", "upstreamauthority taint"),
-    ("foo", "!upstreamauthority revoke"),
+    ("foo", "upstreamauthority taint"),
+    ("bar", "!upstreamauthority revoke"),
     ("bar", "upstreamauthority revoke"),
 )
 
@@ -392,8 +394,7 @@ def test_a_server_that_lost_the_old_slot_is_led_back_and_forth(estate: Estate) -
     estate.rotate(good=False)
     (estate.clusters["bar"].folder / "stop").unlink()
     # What the server does by itself after half of the life of its CA, and before anybody has tainted the old one.
-    bar = estate.clusters["bar"]
-    bar.server.cli("localauthority", "x509", "prepare")
+    estate.clusters["bar"].server.cli("localauthority", "x509", "prepare")
     said = estate.rotate()
     assert "go back to the old CA and forth again" in said
     finished(estate, old)

@@ -142,7 +142,7 @@ class _Work:
         actions = [{"verb": verb, "id": ""} for verb in plan.folder]
         if cluster:
             done = self._bring(cluster, live, wanted, plan, check_mode)
-            actions += [{"verb": step.split(" ")[0], "id": step.split(" ")[1]} for step in done]
+            actions += [{"verb": verb, "id": step_id} for verb, step_id in (step.split(" ", 1) for step in done)]
         told: dict[str, Any] = wanted.authority.public() if wanted else {"authority_id": NEW}
         told |= {
             "made_here": own is None,
