@@ -28,6 +28,7 @@ from ..conftest import TRUST_DOMAIN, Server, binary, running_server, wait_until
 
 BLUE = f"spiffe://{TRUST_DOMAIN}/ns/default/sa/gateway"
 GREEN = f"spiffe://{TRUST_DOMAIN}/green/envoy"
+GREEN_NAME = "green.example.org"
 WEST_DOMAIN = "west.example"
 WEST = f"spiffe://{WEST_DOMAIN}/workload"
 
@@ -155,7 +156,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         for spiffe_id in (BLUE, GREEN):
             parent = f"spiffe://{TRUST_DOMAIN}/spire/agent/join_token/{token}"
             selector = f"unix:uid:{os.getuid()}"
-            spire("entry", "create", "-spiffeID", spiffe_id, "-parentID", parent, "-selector", selector)
+            names = ("-dns", GREEN_NAME) if spiffe_id == GREEN else ()
+            spire("entry", "create", "-spiffeID", spiffe_id, "-parentID", parent, "-selector", selector, *names)
         start("agent", agent, "run", "-config", str(folder / "agent.conf"))
         wait_until("spire-agent starts", Path(agent_socket).exists, 30)
 

@@ -17,13 +17,16 @@ from xml.etree import ElementTree
 
 import pytest
 
-from .conftest import BLUE, GREEN, TRUST_DOMAIN, WEST, WEST_DOMAIN, Site, West
+from .conftest import BLUE, GREEN, GREEN_NAME, TRUST_DOMAIN, WEST, WEST_DOMAIN, Site, West
 
 MODULE = Path(__file__).parents[3] / "plugins" / "modules" / "trust_check.py"
 Run = Callable[..., dict[str, Any]]
 
 QUOTE = {"name": "quote", "type": "request", "from": "sleep", "to": "blue", "json_key": "quote"}
 LET_IN = {"name": "let in", "type": "accepted_handshake", "to": "green", "client_spiffe_id": BLUE, "json_key": "quote"}
+
+
+PEER_NAMED = {"to": "green", "server_name": GREEN_NAME}
 
 
 def refused(client: str, **more: Any) -> dict[str, Any]:
@@ -112,7 +115,11 @@ def test_everything_holds_on_a_healthy_site(run: Run) -> None:
         refused("none"),
         refused("other_identity"),
         refused("foreign_ca"),
+        refused("istiod"),
         refused("expired"),
+        {**PEER_NAMED, "name": "green's name", "type": "peer_certificate", "dns_names": [GREEN_NAME]},
+        {**PEER_NAMED, "name": "green's chain", "type": "certificate_chain", "length": 1},
+        {"name": "blue's chain", "type": "certificate_chain", "to": "blue", "secret": BLUE, "length": 1},
         refused("none", name="from a pod without identity", **{"from": "sleep"}),
         {"name": "token again", "type": "token_reuse", "to": "server"},
     ]
@@ -130,6 +137,51 @@ def test_everything_holds_on_a_healthy_site(run: Run) -> None:
     assert checks_by_name["blue's certificate"]["spiffe_id"] == BLUE
     assert checks_by_name["blue's sidecar"]["seen_on_the_wire"] is True
     assert checks_by_name["quote"]["value"].endswith(".")
+
+
+def by_files(site: Site, spiffe_id: str) -> dict[str, Any]:
+    """What a request says that shows the certificate of a pod's own files."""
+    folder = site.folder / spiffe_id.rpartition("/")[2]
+    folder.mkdir(exist_ok=True)
+    site.spire("x509", "mint", "-spiffeID", spiffe_id, "-write", str(folder))
+    files = {"certificate": "svid.pem", "key": "key.pem", "authorities": "bundle.pem"}
+    paths = {name: str(folder / file) for name, file in files.items()}
+    return {
+        "from": "sleep",
+        "to": "green",
+        "url": f"https://{GREEN_NAME}:8443",
+        "address": site.strict,
+        "certificate": paths,
+    }
+
+
+def test_requests_by_a_pods_own_files(run: Run, site: Site) -> None:
+    stranger = by_files(site, f"spiffe://{TRUST_DOMAIN}/stranger")
+    out = {"type": "refused_request", "control": "by files"}
+    checks = [
+        {**by_files(site, BLUE), "name": "by files", "type": "request", "json_key": "quote"},
+        {**by_files(site, BLUE), **out, "name": "name", "url": "https://other.invalid", "refusal": ["name_mismatch"]},
+        {**stranger, **out, "name": "policy", "address": site.rbac_only, "refusal": ["http_403"]},
+        # Envoy may reset what comes behind its alert: either way nothing was answered.
+        {**stranger, **out, "name": "alert", "refusal": ["tls_alert", "reset"]},
+    ]
+    answer = run(checks, settle=5)
+    seen = by_name(answer)
+    assert {name: check["observed"] for name, check in seen.items() if check["verdict"] != "proven"} == {}
+    assert seen["by files"]["observed"].endswith(f", from {GREEN}")
+    assert {check["server_spiffe_id"] for check in seen.values()} == {GREEN}
+    assert "PRIVATE KEY" not in json.dumps(answer)
+    open_door = run([{**by_files(site, BLUE), **out, "name": "open", "control": "by files"}, checks[0]])
+    assert (by_name(open_door)["open"]["verdict"], by_name(open_door)["open"]["breach"]) == ("refuted", True)
+
+
+def test_two_servers_that_show_other_authorities(run: Run, site: Site, west: West) -> None:
+    server = {**west_of(west)[0], "trust_domain": TRUST_DOMAIN}
+    again = {**server_of(site), "name": "again"}
+    same = {"name": "same", "type": "same_authorities"}
+    checks = [{**same, "servers": ["blue", "again"]}, {**same, "name": "other", "servers": ["blue", "west"]}]
+    seen = by_name(run(checks, servers=[server_of(site), again, server], timeout=1))
+    assert (seen["same"]["verdict"], seen["other"]["verdict"]) == ("proven", "refuted")
 
 
 def test_the_join_token_appears_nowhere(run: Run, site: Site) -> None:
