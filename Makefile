@@ -101,8 +101,8 @@ build: setup ## The collection's artifact, for ansible-galaxy collection install
 	mkdir -p build
 	ansible-galaxy collection build --force --output-path build
 
-bench: setup ## From no clusters to the quote: the playbook against a plain parallel shell script
-	$(SUDO) python bench/zero_to_quote.py --pairs $(PAIRS)
+bench: setup ## From no clusters to the first answer: a scenario's playbook against a plain parallel shell script
+	$(SUDO) python bench/from_nothing.py $(CHOSEN) --pairs $(PAIRS)
 
 bench_entries: setup ## Registration entries at scale: tasks against the bare command
 	$(SUDO) ansible-playbook playbooks/toolchain.yml

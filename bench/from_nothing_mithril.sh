@@ -48,9 +48,12 @@ trust_in() { # the cluster's name
   apply "$cluster.spire_server"
   k --namespace "$SPIRE_NAMESPACE" create secret generic spire-upstream-ca --from-file="$OUT/ca" > /dev/null
   apply "$cluster.balancer"
-  k wait --for=condition=Established --timeout=60s customresourcedefinition/ipaddresspools.metallb.io \
-    customresourcedefinition/l2advertisements.metallb.io > /dev/null
-  apply "$cluster.pools"
+  # A cluster that nobody reaches from outside has no balancer.
+  if k get customresourcedefinition/ipaddresspools.metallb.io > /dev/null 2>&1; then
+    k wait --for=condition=Established --timeout=60s customresourcedefinition/ipaddresspools.metallb.io \
+      customresourcedefinition/l2advertisements.metallb.io > /dev/null
+    apply "$cluster.pools"
+  fi
   k --namespace "$SPIRE_NAMESPACE" rollout status statefulset/spire-server --timeout=180s > /dev/null
   [ "$(< "$IN/$cluster.entries.json")" = '{"entries": []}' ] ||
     k --namespace "$SPIRE_NAMESPACE" exec -i statefulset/spire-server -- "$SPIRE_SERVER" \

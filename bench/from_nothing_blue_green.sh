@@ -3,7 +3,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# What a skilled user would write by hand for blue_green on built artifacts: the yardstick of bench/zero_to_quote.py,
+# What a skilled user would write by hand for blue_green on built artifacts: the yardstick of bench/from_nothing.py,
 # which starts it. Whatever can run side by side does, nothing is checked twice, nothing can be run again.
 # It needs in the environment: IN (rendered objects), OUT (a folder to write to), BLUE and GREEN (names of the clusters),
 # ENGINE, NETWORK, IMAGE, SPIRE_NAMESPACE, SPIRE_SERVER, TOKEN_ID, and the tools on PATH.
@@ -45,6 +45,12 @@ create() { # the cluster's name
   kubectl --kubeconfig "$OUT/$1.kubeconfig" certificate approve $requests > /dev/null
 }
 # `wait` alone forgets how the jobs ended.
+balancer() { # b or g, and the cluster's name
+  fill "$2.balancer" | "$1" apply --filename - > /dev/null
+  "$1" wait --for=condition=Established --timeout=60s customresourcedefinition/ipaddresspools.metallb.io \
+    customresourcedefinition/l2advertisements.metallb.io > /dev/null
+  fill "$2.pools" | "$1" apply --filename - > /dev/null
+}
 jobs_done() {
   local job
   for job in "$@"; do wait "$job"; done
@@ -59,29 +65,31 @@ lap "both clusters"
 blue_address=$(address "$BLUE")
 green_address=$(address "$GREEN")
 spire_in_blue() {
+  balancer b "$BLUE"
   fill "$BLUE.spire_server" | b apply --filename - > /dev/null
   b --namespace "$SPIRE_NAMESPACE" rollout status statefulset/spire-server --timeout=180s > /dev/null
-  fill "$BLUE.registrar_objects" | b apply --filename - > /dev/null
+  fill "$BLUE.registrar" | b apply --filename - > /dev/null
   fill "$BLUE.spire_agent" | b apply --filename - > /dev/null
 }
 istio_in_blue() {
-  istioctl install --kubeconfig "$OUT/$BLUE.kubeconfig" --skip-confirmation --filename "$IN/istio.json" > /dev/null
+  istioctl install --kubeconfig "$OUT/$BLUE.kubeconfig" --skip-confirmation --filename "$IN/$BLUE.istio.json" > /dev/null
 }
+balancer g "$GREEN" & three=$!
 spire_in_blue & one=$!
 istio_in_blue & two=$!
-jobs_done $one $two
+jobs_done $one $two $three
 lap "SPIRE and Istio in blue"
 
 token=$(server token generate -output json -ttl 600 -spiffeID "$TOKEN_ID" | sed -n 's/.*"value": *"\([^"]*\)".*/\1/p')
-server entry create -data - -output json < "$IN/entries.json" > /dev/null
+server entry create -data - -output json < "$IN/$BLUE.entries.json" > /dev/null
 bundle=$(server bundle show | awk '{ printf "%s\\n", $0 }')
 fill "$GREEN.spire_agent" | g apply --filename - > /dev/null
-client_in_blue() {
-  local part
-  for part in demo_app istio_objects envoy; do fill "$BLUE.$part" | b apply --filename - > /dev/null; done
+apps_in_blue() {
+  fill "$BLUE.apps" | b apply --filename - > /dev/null
+  fill "$BLUE.mesh" | b apply --filename - > /dev/null
 }
-fill "$GREEN.envoy" | g apply --filename - > /dev/null & one=$!
-client_in_blue & two=$!
+fill "$GREEN.apps" | g apply --filename - > /dev/null & one=$!
+apps_in_blue & two=$!
 jobs_done $one $two
 ready g & one=$!
 ready b & two=$!
