@@ -153,8 +153,8 @@ def _balancing_warnings(name: str, network: Network | None) -> list[str]:
         return []
     return [
         f"The network {name} was made without a range, so that its engine may give a node an address that a load "
-        "balancer has given to a Service, after some hundred starts of nodes. When no cluster uses the network, it goes, "
-        "and the next cluster makes it anew with a range; or name another one with kubernetes_cluster_network."
+        "balancer has given to a Service, after some hundred starts of nodes. When no cluster uses the network, it "
+        "goes, and the next cluster makes it anew with a range; or name another one with kubernetes_cluster_network."
     ]
 
 
