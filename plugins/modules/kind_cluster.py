@@ -136,9 +136,9 @@ cluster:
   description:
     - The cluster, with C(name), C(exists), C(kubeconfig), C(context) and C(nodes), each with C(name), C(role),
       C(running), C(image), C(address), C(address6) and C(api_port).
-    - C(balancer_addresses) is its share of the addresses of the network, C(first-last), which no container and no other
-      cluster has. It stays the same for as long as the cluster is there, and is empty where the network is too small,
-      or shared by more than 16 clusters.
+    - C(balancer_addresses) is its share of the addresses of the network, C(first-last), which no container and no
+      other cluster has. It stays the same for as long as the cluster is there, and is empty where the network is too
+      small, or shared by more than 16 clusters.
   type: dict
   returned: success
 actions:

@@ -21,6 +21,10 @@ SEEN = {
     "kubernetes_cluster": [],
     "trustmesh": [],
     "kubernetes_objects": [("configmap/prices", "configmaps", "-n", "shop")],
+    "load_balancer": [
+        ("deployment.apps/controller", "deployments", "-n", "metallb-system"),
+        ("ipaddresspool.metallb.io/trustmesh", "ipaddresspools", "-n", "metallb-system"),
+    ],
     "demo_app": [("deployment.apps/sleep", "deployments", "-n", "demo"), (f"{POLICY}/sleep", *POLICIES, "demo")],
     "spire_server": [
         ("statefulset.apps/spire-server", "statefulsets", "-n", "spire-server"),

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import ipaddress
-import itertools
 import json
+from itertools import pairwise
 
 import pytest
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind.addresses import (
@@ -89,7 +89,7 @@ def test_shares_have_nothing_in_common_and_nothing_that_containers_get(length: i
     ends = [[ipaddress.IPv4Address(end) for end in addresses(whole, share).split("-")] for share in range(SHARES)]
     in_order = [end for pair in ends for end in pair]
     assert in_order == sorted(in_order)
-    assert all(one[1] < other[0] for one, other in itertools.pairwise(ends))
+    assert all(one[1] < other[0] for one, other in pairwise(ends))
     assert in_order[0] not in ipaddress.IPv4Network(lower_half(str(whole.subnet)))
     assert in_order[-1] < whole.subnet.broadcast_address
 
