@@ -56,7 +56,7 @@ SUITES := lint unit sanity integration pages molecule
 help: ## List the targets
 	@for name in $(SCENARIOS); do printf '  make %-14s %s\n' $$name "Scenario: from nothing to its proof; needs root or sudo"; done
 	@awk -F ':.*## ' '/^[a-z_-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo "SCENARIO=name chooses one of: $(SCENARIOS). Without it down, verify and show take blue_green, molecule takes all."
+	@echo "SCENARIO=name chooses one of: $(SCENARIOS). Without it molecule takes all, and the others blue_green."
 
 # A scenario without a playbook of its own is run by the order for any inventory.
 $(SCENARIOS): setup

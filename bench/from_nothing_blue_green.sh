@@ -44,13 +44,13 @@ create() { # the cluster's name
   # shellcheck disable=SC2086 - one word per request
   kubectl --kubeconfig "$OUT/$1.kubeconfig" certificate approve $requests > /dev/null
 }
-# `wait` alone forgets how the jobs ended.
 balancer() { # b or g, and the cluster's name
   fill "$2.balancer" | "$1" apply --filename - > /dev/null
   "$1" wait --for=condition=Established --timeout=60s customresourcedefinition/ipaddresspools.metallb.io \
     customresourcedefinition/l2advertisements.metallb.io > /dev/null
   fill "$2.pools" | "$1" apply --filename - > /dev/null
 }
+# `wait` alone forgets how the jobs ended.
 jobs_done() {
   local job
   for job in "$@"; do wait "$job"; done
@@ -65,8 +65,8 @@ lap "both clusters"
 blue_address=$(address "$BLUE")
 green_address=$(address "$GREEN")
 spire_in_blue() {
-  balancer b "$BLUE"
   fill "$BLUE.spire_server" | b apply --filename - > /dev/null
+  balancer b "$BLUE"
   b --namespace "$SPIRE_NAMESPACE" rollout status statefulset/spire-server --timeout=180s > /dev/null
   fill "$BLUE.registrar" | b apply --filename - > /dev/null
   fill "$BLUE.spire_agent" | b apply --filename - > /dev/null

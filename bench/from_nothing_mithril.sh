@@ -10,7 +10,8 @@ set -euo pipefail
 start=$(date +%s%N)
 lap() { printf '%6.1f s  %s\n' "$((($(date +%s%N) - start) / 100000000))e-1" "$1"; }
 k() { kubectl --kubeconfig "$OUT/$cluster.kubeconfig" "$@"; }
-apply() { fill "$1" | k apply --filename - > /dev/null; }
+# A cluster may have none of a kind, which kubectl takes for a mistake.
+apply() { [[ $(< "$IN/$1.json") == *'"items": []}' ]] || fill "$1" | k apply --filename - > /dev/null; }
 address() {
   "$ENGINE" inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$1-control-plane"
 }
@@ -45,9 +46,9 @@ jobs_done() {
 }
 trust_in() { # the cluster's name
   local cluster=$1
-  apply "$cluster.spire_server"
+  # Before the server, which would wait for it longer and longer.
   k --namespace "$SPIRE_NAMESPACE" create secret generic spire-upstream-ca --from-file="$OUT/ca" > /dev/null
-  apply "$cluster.balancer"
+  apply "$cluster.spire_server"
   # A cluster that nobody reaches from outside has no balancer.
   if k get customresourcedefinition/ipaddresspools.metallb.io > /dev/null 2>&1; then
     k wait --for=condition=Established --timeout=60s customresourcedefinition/ipaddresspools.metallb.io \
@@ -66,6 +67,8 @@ istio_in() { # the cluster's name
 }
 all_in() { # the cluster's name
   local cluster=$1 trust istio
+  # It brings the namespaces, too: istioctl and kubectl must not make the same one at the same time.
+  apply "$cluster.balancer"
   trust_in "$cluster" & trust=$!
   istio_in "$cluster" & istio=$!
   jobs_done $trust $istio
