@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 from dataclasses import dataclass, field
 
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls.usage import key_usage
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import domain_of
 
 try:
@@ -65,7 +66,7 @@ class Authority:
         certificate = (
             _builder(name, name, key.public_key(), now, until)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .add_extension(_usage(ca=True), critical=True)
+            .add_extension(key_usage(ca=True), critical=True)
             .add_extension(_uri(f"spiffe://{trust_domain}"), critical=False)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .sign(key, hashes.SHA256())
@@ -88,7 +89,7 @@ def foreign_identity(
     leaf = (
         _builder(leaf_name, signer.certificate.subject, key.public_key(), now, until)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(ca=False), critical=True)
+        .add_extension(key_usage(ca=False), critical=True)
         .add_extension(
             x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
         )
@@ -143,17 +144,3 @@ def _signed_by(authority: x509.Certificate) -> x509.AuthorityKeyIdentifier:
 
 def _uri(spiffe_id: str) -> x509.SubjectAlternativeName:
     return x509.SubjectAlternativeName([x509.UniformResourceIdentifier(spiffe_id)])
-
-
-def _usage(ca: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not ca,
-        key_cert_sign=ca,
-        crl_sign=ca,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )

@@ -10,6 +10,7 @@ import contextlib
 import datetime
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.upstream_ca.model import Pair
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls.usage import key_usage
 
 # chain.require_cryptography() tells the user when it is not there.
 with contextlib.suppress(ImportError):
@@ -35,17 +36,6 @@ def make_pair(trust_domain: str, key_type: str, valid_days: int, now: datetime.d
             x509.NameAttribute(NameOID.COMMON_NAME, f"Upstream CA {identifier.digest.hex()[:8]}"),
         ]
     )
-    usage = x509.KeyUsage(
-        digital_signature=False,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=True,
-        crl_sign=True,
-        encipher_only=False,
-        decipher_only=False,
-    )
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -55,7 +45,7 @@ def make_pair(trust_domain: str, key_type: str, valid_days: int, now: datetime.d
         .not_valid_before(now - _SKEW)
         .not_valid_after(now + datetime.timedelta(days=valid_days))
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(usage, critical=True)
+        .add_extension(key_usage(ca=True), critical=True)
         .add_extension(identifier, critical=False)
         # X509-SVID, 3.2: what signs for a trust domain may have its SPIFFE ID, without a path.
         .add_extension(
