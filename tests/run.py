@@ -57,9 +57,11 @@ class Tally:
 
     passed: int = 0
     failed: int = 0
+    names: tuple[str, ...] = ()
+    """What failed, as far as it has a name: the end of a long output is all that one sees of it at times."""
 
     def __add__(self, other: Tally) -> Tally:
-        return Tally(self.passed + other.passed, self.failed + other.failed)
+        return Tally(self.passed + other.passed, self.failed + other.failed, self.names + other.names)
 
 
 Count = Callable[[int, str], Tally]
@@ -87,12 +89,23 @@ def junit(name: str) -> Count:
         tally = Tally()
         for suite in suites:
             bad = sum(int(suite.get(key, 0)) for key in ("failures", "errors", "skipped"))
-            tally += Tally(int(suite.get("tests", 0)) - bad, bad)
+            tally += Tally(int(suite.get("tests", 0)) - bad, bad, failed_cases(suite))
         for line in re.findall(r"^SKIPPED .*", output, re.MULTILINE):
             print(f"A skipped test counts as failed: {line}")
         return at_least_one_failure(code, tally)
 
     return count
+
+
+def failed_cases(suite: ET.Element) -> tuple[str, ...]:
+    """The cases of a JUnit report that did not pass, each with the first line of what it said."""
+    found = []
+    for case in suite.iter("testcase"):
+        for way in ("failure", "error", "skipped"):
+            for said in case.iter(way):
+                first = (said.get("message") or "").strip().partition("\n")[0][:160]
+                found.append(f"{case.get('classname')}::{case.get('name')}: {first}")
+    return tuple(found)
 
 
 def sanity(code: int, output: str) -> Tally:
@@ -102,7 +115,7 @@ def sanity(code: int, output: str) -> Tally:
         r"^FATAL: The \d+ sanity test\(s\) listed below.*failed\b.*\n((?:\S.*\n?)*)", output, re.MULTILINE
     )
     bad = {line.split()[0] for line in closing.group(1).splitlines() if line.strip()} if closing else set()
-    return at_least_one_failure(code, Tally(len(ran - bad), len(bad)))
+    return at_least_one_failure(code, Tally(len(ran - bad), len(bad), tuple(sorted(bad))))
 
 
 def molecule(scenario: str) -> Count:
@@ -160,11 +173,12 @@ def tool(name: str, *words: str, count: Count = whole, root: bool = False) -> St
     return Step((str(BIN / name), *words), count, root)
 
 
-def pytest(name: str, root: bool = False) -> Step:
-    """Return a step that runs the tests below tests/<name>."""
+def pytest(name: str, root: bool = False, at_once: int = 0) -> Step:
+    """Return a step that runs the tests below tests/<name>, ``at_once`` files of them side by side."""
     # Tests that hang are worse than tests that fail: after ten minutes the stacks are printed.
     argv = ("-rs", "-o", "faulthandler_timeout=600", "-p", "no:cacheprovider", f"--junitxml={report(name)}")
-    return tool("pytest", f"tests/{name}", *argv, count=junit(name), root=root)
+    beside = ("-n", str(at_once), "--dist", "loadfile") if at_once else ()
+    return tool("pytest", f"tests/{name}", *argv, *beside, count=junit(name), root=root)
 
 
 def scenario(name: str) -> Suite:
@@ -186,7 +200,8 @@ SUITES: dict[str, Suite] = {
     ),
     "unit": Suite((pytest("unit"),), report=report("unit")),
     "sanity": Suite((tool("python", "tests/sanity/run.py", count=sanity),)),
-    "integration": Suite((pytest("integration"),), built=True, report=report("integration")),
+    # Most of their time they wait for servers.
+    "integration": Suite((pytest("integration", at_once=3),), built=True, report=report("integration")),
     "pages": Suite((pytest("pages", root=True),), built=True, report=report("pages")),
     **{f"{MOLECULE}:{name}": scenario(name) for name in SCENARIOS},
 }
@@ -383,6 +398,9 @@ def main(names: list[str]) -> int:
     for row in rows:
         print(f"{row.name:<24} {row.tally.passed:>6}  {row.tally.failed:>6}  {clock(row.seconds):>6}")
     total = sum((row.tally for row in rows), Tally())
+    for row in rows:
+        for name in row.tally.names:
+            print(f"{row.name}: {name}")
     print(f"{total.passed} passed, {total.failed} failed", flush=True)
     return 1 if total.failed else 0
 

@@ -15,7 +15,12 @@ import run as runner
 from run import Step, Suite, Tally
 
 ROOT = Path(__file__).resolve().parents[2]
-REPORT = """<testsuites><testsuite tests="5" failures="1" errors="0" skipped="1"/></testsuites>"""
+REPORT = """<testsuites><testsuite tests="5" failures="1" errors="0" skipped="1">
+<testcase classname="tests.unit.a" name="b"><failure message="one&#10;two">three</failure></testcase>
+<testcase classname="tests.unit.a" name="c"><skipped message="no reason"/></testcase>
+<testcase classname="tests.unit.a" name="d"/>
+</testsuite></testsuites>"""
+FAILED = ("tests.unit.a::b: one", "tests.unit.a::c: no reason")
 
 
 def python(code: str) -> Step:
@@ -72,9 +77,19 @@ def test_a_scenario_counts_its_steps_and_its_checks_on_the_wire(build: Path) -> 
     assert runner.molecule("far")(1, "") == Tally(0, 1)
 
 
+def test_what_failed_is_named_at_the_end(
+    build: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = build / "reports" / "one.xml"
+    step = Step((sys.executable, "-c", f"open({str(path)!r}, 'w').write({REPORT!r}); exit(1)"), runner.junit("one"))
+    assert run(monkeypatch, {"one": Suite((step,))}, python(""), "one") == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-3:] == [*(f"one: {name}" for name in FAILED), "3 passed, 2 failed"]
+
+
 def test_a_skipped_test_counts_as_failed(build: Path) -> None:
     (build / "reports" / "unit.xml").write_text(REPORT)
-    assert runner.junit("unit")(1, "") == Tally(3, 2)
+    assert runner.junit("unit")(1, "") == Tally(3, 2, FAILED)
     assert runner.junit("other")(0, "") == Tally(0, 1)
 
 
@@ -84,7 +99,7 @@ def test_sanity_counts_the_tests_by_name() -> None:
         "FATAL: The 2 sanity test(s) listed below (out of 3) failed. See error output above for details.\n"
         "import --python 3.11\npep8\n"
     )
-    assert runner.sanity(1, 'Running sanity test "shebang"\n' + output) == Tally(1, 2)
+    assert runner.sanity(1, 'Running sanity test "shebang"\n' + output) == Tally(1, 2, ("import", "pep8"))
     assert runner.sanity(0, output.partition("FATAL")[0]) == Tally(2, 0)
     assert runner.sanity(1, "") == Tally(0, 1)
 
