@@ -282,6 +282,8 @@ JWK = {"kty": "EC", "use": "jwt-svid", "kid": "k", "crv": "P-256", "x": "AA", "y
         (json.dumps({"keys": [JWK]}), JWK["d"]),
         (json.dumps({"keys": [JWK]})[:-3], JWK["d"]),
     ],
+    # Tests that run side by side are told apart by their names, which a key that is made anew each time would change.
+    ids=["pem", "data", "json", "cut"],
 )
 def test_a_private_key_is_refused_and_never_shown(bundle: Any, secret: str, tmp_path: Path) -> None:
     bundles = [{"trust_domain": OTHER, "bundle": bundle}]
