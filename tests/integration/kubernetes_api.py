@@ -70,8 +70,11 @@ def _start(argv: list[str], log: Path) -> subprocess.Popen[bytes]:
 
 
 @contextlib.contextmanager
-def running_api(users: Sequence[str] = ()) -> Iterator[Api]:
-    """A running API server. Its kubeconfig is that of an administrator; ``users`` get one each, without any rights."""
+def running_api(users: Sequence[str] = (), arguments: Sequence[str] = ()) -> Iterator[Api]:
+    """A running API server, with more ``arguments`` of its command line where they are given.
+
+    Its kubeconfig is that of an administrator; ``users`` get one each, without any rights.
+    """
     folder = Path(tempfile.mkdtemp(prefix="tm-api-"))
     client, peer, port = free_port(), free_port(), free_port()
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -111,6 +114,7 @@ def running_api(users: Sequence[str] = ()) -> Iterator[Api]:
                 "--service-cluster-ip-range=10.0.0.0/24",
                 "--disable-admission-plugins=ServiceAccount",
                 "--allow-privileged=true",  # as kubeadm has it
+                *arguments,
             ],
             folder / "kube-apiserver.log",
         )

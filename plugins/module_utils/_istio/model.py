@@ -71,7 +71,7 @@ _DELETE_FIRST = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration
 # else: it asks for injection, here into the control plane itself.
 SHARED_KINDS = ("CustomResourceDefinition", "Namespace")
 
-_DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 def is_builtin(obj: Mapping[str, Any]) -> bool:
@@ -154,7 +154,7 @@ def installation_of(overlay: Mapping[str, Any]) -> Installation:
         ("metadata.namespace", found.namespace),
         ("spec.revision", found.revision),
     ):
-        if not _DNS_LABEL.fullmatch(value):
+        if not DNS_LABEL.fullmatch(value):
             raise InputError(
                 f"overlay: {field_name} is {value!r}; it must be made of lowercase letters, digits and dashes, "
                 "63 at most."
