@@ -300,4 +300,7 @@ def example_tasks(
             there = (others or {}).get(options.pop("kubeconfig", ""), server)
             options.pop("pod", None)
             task[action] = {**options, **there.connection}
+            for peer in options.get("peers", []):
+                peer.update((others or {}).get(peer.pop("kubeconfig", ""), server).connection)
+                peer.pop("pod", None)
     return tasks
