@@ -139,6 +139,8 @@ options:
         bundle without a relationship gets it when somebody sets it, such as with M(trustmesh.spiffe.spire_bundle).
       - A peer that does not get it in time makes the task fail before the step, and RV(peers_missing) names it. The
         task goes on from there when it is run again.
+      - After V(revoke) a peer believes what the old authority signed until it fetches the bundle the next time, by the
+        refresh hint. M(trustmesh.spiffe.spire_federation) with refresh, run for the peer, makes it do so at once.
       - A peer that cannot be reached at the start, that has no bundle of this trust domain, or that is of this trust
         domain itself, is refused before anything is done, in check mode too. Peers are not asked when there is nothing
         to do.
