@@ -21,7 +21,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.cli
 from certificates import issue
 
 from .authorities import Root, active, failure, id_of, options, run, slots, trusted, upstream_of, verbs
-from .conftest import Server, running_server, start_module, wait_until
+from .conftest import Server, calls, running_server, start_module, through, wait_until
 from .federation import OTHER, Partner, federate, running_partner
 
 STEPS = ["prepare", "activate", "taint", "revoke"]
@@ -73,6 +73,20 @@ def test_a_peer_fetches_the_new_authority_and_is_waited_for(partner: Partner, pe
     peer.stop()
     again = run(partner.server, **wanted, **peers(peer))
     assert (again["changed"], again["peers"]) == (False, {})
+
+
+def test_a_peer_in_a_pod_of_another_cluster(partner: Partner, peer: Server, tmp_path: Path) -> None:
+    federate(peer, partner)
+    pod = {"kubeconfig": "/nonexistent/shop.kubeconfig", "context": "shop", "namespace": "trust", "pod": "spire-0"}
+    one = {"name": "shop", **through(peer, tmp_path), **pod, "container": "server"}
+    old = active(partner.server)
+    real = run(partner.server, state="rotated", authority_id=old, peers=[one])
+    assert (verbs(real), list(real["peers"])) == (STEPS, ["shop"])
+    assert active(partner.server) in held(peer)
+    # Each call, and nothing of the server that is rotated, went there.
+    to_it = "--kubeconfig /nonexistent/shop.kubeconfig --context shop --namespace trust exec "
+    assert all(call.startswith(to_it) for call in calls(tmp_path)), calls(tmp_path)
+    assert {call.partition("-socketPath ")[2].split()[0] for call in calls(tmp_path)} == {peer.socket_path}
 
 
 def test_nothing_is_signed_before_the_peer_believes_it(partner: Partner, peer: Server) -> None:
