@@ -92,7 +92,8 @@ options:
     default: 180
   wait:
     description:
-      - With O(state=prepared), wait O(propagation) before the task ends, as long as what is prepared is not active.
+      - With O(state=prepared), wait for O(peers), and then O(propagation), before the task ends, as long as what is
+        prepared is not active.
       - With O(state=tainted), wait until each living agent uses a new SVID, for O(renewal_timeout), and then
         O(propagation), as long as the authority is not revoked.
       - So one task can take one step at several servers, and the next task begins when all of them are ready for it.
@@ -109,8 +110,9 @@ options:
       - Seconds that O(state=rotated) waits after V(prepare), so that all agents and workloads know the new authority,
         and again before V(revoke), so that all workloads have replaced their SVIDs. With O(wait) single steps wait too.
       - The server cannot tell this. Agents ask it every 5 seconds by default and pass news on at once. Raise the value
-        when agents have a longer C(sync_interval), when other trust domains federate with this one (above the refresh
-        hint of the bundle, 300 by default), and for JWT-SVIDs to their lifetime when those in flight must stay good.
+        when agents have a longer C(sync_interval), when other trust domains federate with this one that are not among
+        O(peers) (above the refresh hint of the bundle, 300 by default), and for JWT-SVIDs to their lifetime when those
+        in flight must stay good.
     type: int
     default: 30
   renewal_timeout:
@@ -123,6 +125,83 @@ options:
         then renew once more, which takes half of the life of its SVID.
     type: int
     default: 600
+  peers:
+    description:
+      - SPIRE servers of other trust domains that federate with this one, one of each. The module goes on when each
+        holds the new authority in its bundle of this trust domain, by its id, and no earlier.
+      - With O(state=rotated) they are waited for before V(activate), for O(peer_timeout), and then O(propagation), in
+        which their agents get it from them. Before V(taint) and V(revoke) they are looked at again, since one that was
+        set back meanwhile would be cut off for good when it fetches the bundle by C(https_spiffe).
+      - With O(state=prepared) they are waited for when O(wait) is true. The other states look at them once, before
+        their step.
+      - A peer that does not hold it is told to fetch the bundle at once (C(spire-server federation refresh)), and again
+        until it has it, so that nobody waits for the refresh hint. Nothing else is changed there. A peer that has the
+        bundle without a relationship gets it when somebody sets it, such as with M(trustmesh.spiffe.spire_bundle).
+      - A peer that does not get it in time makes the task fail before the step, and RV(peers_missing) names it. The
+        task goes on from there when it is run again.
+      - After V(revoke) a peer believes what the old authority signed until it fetches the bundle the next time, by the
+        refresh hint. M(trustmesh.spiffe.spire_federation) with refresh, run for the peer, makes it do so at once.
+      - A peer that cannot be reached at the start, that has no bundle of this trust domain, or that is of this trust
+        domain itself, is refused before anything is done, in check mode too. Peers are not asked when there is nothing
+        to do.
+      - The task needs the API socket of each, which rules the peer's trust domain. Partners who do not give you that
+        are left to O(propagation).
+      - Not for O(type=jwt), and not where an intermediate signs the server's CA, which is in no bundle.
+      - A peer's connection has the options of the task's own by the same names. What is left out has its default, and
+        not the value that the task has; only O(timeout) and O(wait_timeout) hold for peers too.
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description:
+          - What messages and RV(peers) call it.
+        type: str
+        required: true
+      binary:
+        description:
+          - As O(binary), for the peer.
+        type: str
+      socket_path:
+        description:
+          - As O(socket_path), for the peer.
+        type: str
+        default: /tmp/spire-server/private/api.sock
+      pod:
+        description:
+          - As O(pod), for the peer. Mutually exclusive with O(peers[].pod_selector).
+        type: str
+      pod_selector:
+        description:
+          - As O(pod_selector), for the peer. Mutually exclusive with O(peers[].pod).
+        type: str
+      namespace:
+        description:
+          - As O(namespace), for the peer.
+        type: str
+        default: spire-server
+      container:
+        description:
+          - As O(container), for the peer.
+        type: str
+      kubectl:
+        description:
+          - As O(kubectl), for the peer.
+        type: path
+        default: kubectl
+      kubeconfig:
+        description:
+          - As O(kubeconfig), for the peer. Give it, since without it and O(peers[].context) the environment names the
+            cluster.
+        type: path
+      context:
+        description:
+          - As O(context), for the peer.
+        type: str
+  peer_timeout:
+    description:
+      - Seconds for which O(peers) are waited for before each step, from V(0), with which they are looked at once.
+    type: int
+    default: 600
 notes:
   - The module changes the server that it talks to. Servers that share a trust domain and a database each have their own
     authorities.
@@ -133,6 +212,8 @@ notes:
 seealso:
   - module: trustmesh.spiffe.spire_server_info
   - module: trustmesh.spiffe.spire_upstream_ca
+  - module: trustmesh.spiffe.spire_federation
+  - module: trustmesh.spiffe.spire_federation_info
 """
 
 EXAMPLES = r"""
@@ -150,6 +231,15 @@ EXAMPLES = r"""
     state: rotated
     older_than: 604800
     propagation: 300
+
+- name: Rotate it when the server of a partner knows the next one, and no earlier
+  trustmesh.spiffe.spire_authority:
+    state: rotated
+    authority_id: "{{ before.server.authorities.x509.active.authority_id }}"
+    peers:
+      - name: partner
+        kubeconfig: build/clusters/partner.kubeconfig
+        pod: statefulset/spire-server
 
 - name: Rotate the JWT authority that may have leaked
   trustmesh.spiffe.spire_authority:
@@ -222,6 +312,16 @@ actions:
   elements: dict
   returned: success, and when a change failed
   sample: [{"verb": "prepare", "id": ""}]
+peers:
+  description: The seconds that each of O(peers) was waited for at most, by name. Empty when none was looked at.
+  type: dict
+  returned: success
+  sample: {"partner": 2}
+peers_missing:
+  description: The names of the O(peers) that did not hold the new authority.
+  type: list
+  elements: str
+  returned: when peer_timeout passed
 agents_not_renewed:
   description: The agents that still used an SVID of the tainted authority, or may have.
   type: list

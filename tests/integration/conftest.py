@@ -199,6 +199,23 @@ def running_agent(
         agent.wait()
 
 
+def through(server: Server, folder: Path) -> dict[str, Any]:
+    """The connection through the stand-in for kubectl, which notes what it was called with."""
+    path = folder / "kubectl"
+    path.write_text(
+        "#!/bin/sh\n"
+        f'echo "$*" >> {folder}/calls\n'
+        f'case " $* " in *" exec "*) ;; *) exec {binary("kubectl")} "$@";; esac\n'
+        'while [ "$1" != -- ]; do shift; done\nshift\nexec "$@"\n'
+    )
+    path.chmod(0o755)
+    return {**server.connection, "kubectl": str(path)}
+
+
+def calls(folder: Path) -> list[str]:
+    return (folder / "calls").read_text().splitlines()
+
+
 def run_module(name: str, args: dict[str, Any], check: bool = False, diff: bool = True) -> dict[str, Any]:
     """Run a module as a process with its arguments as JSON on standard input, as Ansible's own wrapper hands them."""
     with start_module(name, args, check, diff) as module:
@@ -300,4 +317,7 @@ def example_tasks(
             there = (others or {}).get(options.pop("kubeconfig", ""), server)
             options.pop("pod", None)
             task[action] = {**options, **there.connection}
+            for peer in options.get("peers", []):
+                peer.update((others or {}).get(peer.pop("kubeconfig", ""), server).connection)
+                peer.pop("pod", None)
     return tasks

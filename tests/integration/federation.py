@@ -52,7 +52,7 @@ class Partner:
 
 
 @contextlib.contextmanager
-def running_partner() -> Iterator[Partner]:
+def running_partner(plugins: str = "") -> Iterator[Partner]:
     port = free_port()
     endpoint = f"""
         federation {{
@@ -64,8 +64,15 @@ def running_partner() -> Iterator[Partner]:
           }}
         }}
     """
-    with running_server(trust_domain=OTHER, extra=endpoint) as server:
+    with running_server(trust_domain=OTHER, extra=endpoint, plugins=plugins) as server:
         yield Partner(server, port)
+
+
+def federate(server: Server, partner: Partner) -> None:
+    """Give a server the relationship with the partner, and its bundle."""
+    item = partner.item(bundle=partner.bundle["spiffe"])
+    result = run_module("spire_federation", {**server.connection, "relationships": [item], "refresh": True})
+    assert not result.get("failed"), result
 
 
 @dataclass

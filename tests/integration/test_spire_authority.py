@@ -12,7 +12,6 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +20,10 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.agent.clie
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.client import show_bundle
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.join_token.client import generate_token
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls.chain import Expectation, judge, load_pem
-from certificates import Identity, issue
-from cryptography import x509
+from certificates import issue
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from .authorities import Root, active, failure, options, run, slots, trusted, upstream_of, verbs
 from .conftest import Server, binary, run_module, running_agent, running_server, start_module, wait_until
 
 NODE = "spiffe://example.org/node/blue"
@@ -35,39 +34,6 @@ CART = "spiffe://example.org/cart"
 def server() -> Iterator[Server]:
     with running_server() as one:
         yield one
-
-
-def options(server: Server, **more: Any) -> dict[str, Any]:
-    return {**server.connection, "propagation": 0, "renewal_timeout": 60, **more}
-
-
-def run(server: Server, check: bool = False, **more: Any) -> dict[str, Any]:
-    result = run_module("spire_authority", options(server, **more), check=check)
-    assert not result.get("failed"), result
-    return result
-
-
-def failure(server: Server, **more: Any) -> dict[str, Any]:
-    result = run_module("spire_authority", options(server, **more))
-    assert result.get("failed"), result
-    return result
-
-
-def slots(server: Server, kind: str = "x509") -> dict[str, Any]:
-    answer: dict[str, Any] = server.cli("localauthority", kind, "show")
-    return answer
-
-
-def active(server: Server, kind: str = "x509") -> str:
-    return str(slots(server, kind)["active"]["authority_id"])
-
-
-def trusted(server: Server) -> int:
-    return len(show_bundle(server.client).x509_authorities)
-
-
-def verbs(result: dict[str, Any]) -> list[str]:
-    return [action["verb"] for action in result["actions"]]
 
 
 class Workload(threading.Thread):
@@ -282,37 +248,11 @@ def test_an_upstream_authority_is_rotated_after_its_own_key(tmp_path: Path) -> N
         assert run(server, state="activated", authority_id=new)["changed"]
 
 
-@dataclass
-class Root:
-    """The files of an upstream CA, which two servers read."""
-
-    folder: Path
-    names: dict[str, Identity] = field(default_factory=dict)
-
-    def put(self, name: str) -> str:
-        """Put the CA of a name into the files, and return its id."""
-        made = self.names.setdefault(name, issue("spiffe://example.org", ca=True, name=name))
-        (self.folder / "root.pem").write_text(made.pem)
-        (self.folder / "root.key").write_text(made.key_pem)
-        identifier = made.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
-        return identifier.value.digest.hex()
-
-    @property
-    def plugin(self) -> str:
-        paths = {"cert": "root.pem", "key": "root.key", "bundle": "root.pem"}
-        data = " ".join(f'{name}_file_path = "{self.folder}/{file}"' for name, file in paths.items())
-        return f'UpstreamAuthority "disk" {{ plugin_data {{ {data} }} }}'
-
-
 @pytest.fixture
 def root(tmp_path: Path) -> Root:
     made = Root(tmp_path)
     made.put("first")
     return made
-
-
-def upstream_of(server: Server, slot: str = "active") -> str:
-    return str(slots(server)[slot]["upstream_authority_subject_key_id"])
 
 
 def test_two_servers_under_one_root_are_led_to_another_one(root: Root) -> None:

@@ -21,7 +21,7 @@ import pytest
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.client import list_entries
 from peers import free_port
 
-from .conftest import TRUST_DOMAIN, Server, binary, run_module
+from .conftest import TRUST_DOMAIN, Server, binary, calls, run_module, through
 from .kubernetes_api import Api, kubeconfig, running_api
 
 NAMESPACE = "spire-server"
@@ -86,23 +86,6 @@ def failure(api: Api, **options: Any) -> str:
     assert result.get("failed"), result
     assert not result.get("changed")
     return str(result["msg"])
-
-
-def through(server: Server, folder: Path) -> dict[str, Any]:
-    """The connection through the stand-in for kubectl, which notes what it was called with."""
-    path = folder / "kubectl"
-    path.write_text(
-        "#!/bin/sh\n"
-        f'echo "$*" >> {folder}/calls\n'
-        f'case " $* " in *" exec "*) ;; *) exec {binary("kubectl")} "$@";; esac\n'
-        'while [ "$1" != -- ]; do shift; done\nshift\nexec "$@"\n'
-    )
-    path.chmod(0o755)
-    return {**server.connection, "kubectl": str(path)}
-
-
-def calls(folder: Path) -> list[str]:
-    return (folder / "calls").read_text().splitlines()
 
 
 def test_pod_that_is_absent(api: Api) -> None:

@@ -17,6 +17,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.join_token.client import generate_token
 from certificates import issue
 
+from .authorities import active
 from .conftest import (
     MODULES,
     Server,
@@ -29,7 +30,7 @@ from .conftest import (
     wait_until,
 )
 from .entries import entry
-from .federation import OTHER, running_partner, running_site
+from .federation import OTHER, federate, running_partner, running_site
 from .kubernetes_api import running_api
 
 OF_AGENTS = ("spire_agent", "spire_agent_info", "spire_authority", "spire_join_token", "spire_server_info")
@@ -56,9 +57,11 @@ def test_agents_tokens_authorities_and_the_server(module: str, server: Server, t
         (agent,) = wait_until("the agent joins", lambda: list_agents(server.client))
         psat = "spiffe://example.org/spire/agent/k8s_psat/blue/7d1f0c5e-7f0e-4f8b-9d4b-2c9a8f0f6b11"
         tasks = example_tasks(module, server, {psat: agent.spiffe_id, "/etc/spire/agent": str(tmp_path)})
-        # The others are for a server that signs by itself.
+        # The others are for a server that signs by itself, and with which nobody federates.
         tasks = [
-            task for task in tasks if "upstream_authority_id" not in task.get("trustmesh.spiffe.spire_authority", {})
+            task
+            for task in tasks
+            if not {"upstream_authority_id", "peers"} & task.get("trustmesh.spiffe.spire_authority", {}).keys()
         ]
         for options in [task.get("trustmesh.spiffe.spire_authority", {}) for task in tasks]:
             if options.get("state") == "rotated":
@@ -94,6 +97,19 @@ def test_an_upstream_ca(tmp_path: Path) -> None:
                 run_playbook([task], tmp_path)
         slots = server.cli("localauthority", "x509", "show")
         assert slots["prepared"]["upstream_authority_subject_key_id"] == second
+
+
+def test_a_rotation_that_waits_for_a_partner(server: Server, tmp_path: Path) -> None:
+    with running_partner() as partner:
+        federate(server, partner)
+        others = {"build/clusters/partner.kubeconfig": server}
+        first, *tasks = example_tasks("spire_authority", partner.server, {}, others)
+        tasks = [task for task in tasks if "peers" in task["trustmesh.spiffe.spire_authority"]]
+        for task in tasks:
+            task["trustmesh.spiffe.spire_authority"]["propagation"] = 1
+        before = active(partner.server)
+        run_playbook([first, *tasks], tmp_path, "--diff")
+        assert active(partner.server) != before
 
 
 def test_entries(server: Server, tmp_path: Path) -> None:

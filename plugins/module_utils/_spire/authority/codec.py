@@ -32,7 +32,7 @@ def authorities_from_server(kind: str, slots: Mapping[str, Any], bundle: Bundle)
     trusted = (
         {authority.key_id: Trusted(authority.tainted) for authority in bundle.jwt_authorities}
         if kind == JWT
-        else _x509(bundle)
+        else x509_by_id(bundle)
     )
     return Authorities(kind, active, _slot(slots.get("prepared")), _slot(slots.get("old")), trusted)
 
@@ -45,7 +45,7 @@ def _slot(data: Mapping[str, Any] | None) -> Slot | None:
     )
 
 
-def _x509(bundle: Bundle) -> dict[str, Trusted]:
+def x509_by_id(bundle: Bundle) -> dict[str, Trusted]:
     """Return the X.509 authorities by subject key id, which is what SPIRE calls the id of one."""
     found = {}
     for authority in bundle.x509_authorities:

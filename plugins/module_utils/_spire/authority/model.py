@@ -59,6 +59,10 @@ class Authorities:
             return ""
         return slot.upstream_id if self.kind == UPSTREAM else slot.authority_id
 
+    def trusted_id(self, slot: Slot | None) -> str:
+        """The id of the authority in the bundle by which what the slot's signs is believed."""
+        return (slot.upstream_id or slot.authority_id) if slot else ""
+
     def status(self, authority_id: str) -> str:
         """What has become of an authority. One that was never there cannot be told from one that is revoked."""
         if authority_id == self.id_of(self.active):

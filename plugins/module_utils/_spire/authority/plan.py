@@ -210,6 +210,23 @@ def check_type(state: Authorities) -> None:
         )
 
 
+def needed_by_peers(state: Authorities, step: Step) -> str:
+    """Return the id of the authority that other trust domains must hold before a step, or nothing.
+
+    Before an authority signs they must hold it. Before the one that signed last goes they must hold what signs now.
+    Nothing can be prepared for them where they cannot hold what signs, so that is looked at first.
+    """
+    needed = state.trusted_id(state.prepared if step.verb == ACTIVATE else state.active)
+    if needed not in state.bundle:
+        raise TrustmeshError(
+            f"peers: the authority {needed} is not in the server's own bundle, so that no peer can have it from there. "
+            "It is below the root, such as an intermediate of the upstream CA, and peers believe what it signs by the "
+            "root. Leave peers out. When the root changes, set propagation above the refresh hint of the bundle.",
+            authorities=state.public(),
+        )
+    return "" if step.verb == PREPARE else needed
+
+
 def _check_local(state: Authorities) -> None:
     if state.kind == X509 and state.signed_upstream:
         raise TrustmeshError(

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -46,6 +46,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.authority.
     Plan,
     Step,
     check_type,
+    needed_by_peers,
     plan_rotation,
     plan_rotations,
     plan_step,
@@ -55,6 +56,8 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.cli
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.call import SpireServer
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.connection import connect, spire_spec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.client import list_relationships
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.peer.client import Peers, peers_option
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.peer.model import not_held
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id import redact
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls.chain import require_cryptography
 
@@ -85,6 +88,8 @@ def spec() -> ArgumentSpec:
             "renewal_file": {"type": "path"},
             "propagation": {"type": "int", "default": 30},
             "renewal_timeout": {"type": "int", "default": 600},
+            "peers": peers_option(),
+            "peer_timeout": {"type": "int", "default": 600},
         },
         mutually_exclusive=[("authority_id", "older_than")],
         required_if=[
@@ -107,6 +112,7 @@ def run(params: Mapping[str, Any], check_mode: bool) -> Outcome:
         upstream_id,
         params["upstream_timeout"],
         Renewals.at(params["renewal_file"]),
+        Peers.connect(params),
     )
     state = rotation.read()
     check_type(state)
@@ -120,8 +126,11 @@ def run(params: Mapping[str, Any], check_mode: bool) -> Outcome:
         wanted = STATUS.get(params["state"], params["state"])
         plan = plan_step(state, wanted, authority_id, upstream_id)
         work = [partial(plan_step, wanted=wanted, authority_id=authority_id, upstream_id=upstream_id)]
-    outcome = Outcome(changed=plan.changed, diff=plan.diff(), warnings=rotation.warnings(plan))
+    # Before anything is done, and in check mode too.
+    reached = rotation.check_peers(state, plan) if plan.changed or params["wait"] else set()
+    outcome = Outcome(changed=plan.changed, diff=plan.diff(), warnings=rotation.warnings(plan, reached))
     outcome.result = {"reason": plan.reason, "actions": plan.actions(), "authorities": state.public()}
+    outcome.result["peers"] = rotation.peers.waited
     if check_mode:
         return outcome
     if plan.changed:
@@ -145,6 +154,7 @@ class Rotation:
     upstream_id: str = ""
     upstream_timeout: int = 0
     renewals: Renewals | None = None
+    peers: Peers = field(default_factory=lambda: Peers([], 0))
     done: list[Step] = field(default_factory=list)
     serials: dict[str, str] | None = None
 
@@ -162,9 +172,11 @@ class Rotation:
         """Take the steps of the plan, each from a fresh reading. On failure tell which were taken."""
         self.serials = None
         try:
-            while steps := make_plan(self.read()).steps:
-                if not one_step:
-                    self._wait_before(steps[0])
+            while steps := make_plan(state := self.read()).steps:
+                if one_step:
+                    self._wait_for_peers(state, steps[0], 0)
+                else:
+                    self._wait_before(state, steps[0])
                 self._take(steps[0])
                 if one_step:
                     return
@@ -180,6 +192,7 @@ class Rotation:
         now = self.read()
         try:
             if state == "prepared" and now.prepared:
+                self._wait_for_peers(now, Step(ACTIVATE, now.prepared.authority_id), self.peers.timeout)
                 time.sleep(self.propagation)
             elif state == "tainted" and now.status(authority_id) == TAINTED:
                 if self.kind != JWT:
@@ -191,21 +204,34 @@ class Rotation:
             error.details.update(changed=bool(self.done), actions=[step.action() for step in self.done])
             raise
 
-    def warnings(self, plan: Plan) -> list[str]:
-        """Say when partners may learn of the new authority too late."""
-        verbs = [step.verb for step in plan.steps]
-        if ACTIVATE not in verbs or not list_relationships(self.server):
+    def check_peers(self, state: Authorities, plan: Plan) -> set[str]:
+        """Refuse peers that cannot be waited for. Return the trust domains of those that can."""
+        if not self.peers.peers:
+            return set()
+        for step in plan.steps[:1]:
+            needed_by_peers(state, step)
+        return self.peers.check(show_bundle(self.server).trust_domain)
+
+    def warnings(self, plan: Plan, reached: Collection[str]) -> list[str]:
+        """Say when trust domains that are not ``reached`` as peers may learn of the new authority too late."""
+        if ACTIVATE not in [step.verb for step in plan.steps]:
+            return []
+        others = sorted({one.trust_domain for one in list_relationships(self.server)}.difference(reached))
+        if not others:
             return []
         hint = show_bundle(self.server).refresh_hint or DEFAULT_REFRESH_HINT
         if self.propagation >= hint:
             return []
         return [
-            f"This trust domain federates with others, and they read its bundle every {hint} s. They refuse what the "
-            f"new authority signs until then. Set propagation to {hint} or more, or refresh the bundle at the partners."
+            f"This trust domain federates with {', '.join(others)}, and they read its bundle every {hint} s. They "
+            "refuse what the new authority signs until then. Name their servers as peers, which are waited for, or set "
+            f"propagation to {hint} or more."
         ]
 
-    def _wait_before(self, step: Step) -> None:
+    def _wait_before(self, state: Authorities, step: Step) -> None:
         if step.verb == ACTIVATE:
+            # First, since the agents of the peers have it from them.
+            self._wait_for_peers(state, step, self.peers.timeout)
             # What the new authority signs must be believed everywhere from the first moment on. The server cannot tell
             # which agents and workloads have read the bundle; agents ask for it every few seconds.
             time.sleep(self.propagation)
@@ -214,6 +240,18 @@ class Rotation:
                 self._wait_for_agents(step.authority_id)
             # The workloads' SVIDs are known to their agents only, which replace them within seconds once they know.
             time.sleep(self.propagation)
+        if step.verb in (TAINT, REVOKE):
+            # One that was set back meanwhile, or that an earlier run did not know of, would be cut off for good.
+            self._wait_for_peers(state, step, self.peers.timeout)
+
+    def _wait_for_peers(self, state: Authorities, step: Step, seconds: int) -> None:
+        """Wait until each peer holds what it needs before a step. With 0 seconds it is looked once."""
+        needed = needed_by_peers(state, step) if self.peers.peers else ""
+        if needed:
+            own = show_bundle(self.server).trust_domain
+            late = self.peers.late(needed, own, seconds)
+            if late:
+                raise not_held(late, step.verb, step.authority_id, needed=needed, own=own, seconds=seconds)
 
     def _take(self, step: Step) -> None:
         if step.verb == PREPARE:
@@ -361,7 +399,7 @@ def _check_input(params: Mapping[str, Any]) -> None:
             )
         if params["older_than"] < 0:
             raise InputError(f"older_than: {params['older_than']} is negative. Give a number of seconds.")
-    for name in ("propagation", "renewal_timeout", "upstream_timeout"):
+    for name in ("propagation", "renewal_timeout", "upstream_timeout", "peer_timeout"):
         if params[name] < 0:
             raise InputError(f"{name}: {params[name]} is negative. Give a number of seconds.")
 
@@ -376,6 +414,11 @@ def _check_waiting(params: Mapping[str, Any]) -> None:
                 f"upstream_authority_id: {upstream_id!r} is no id of an authority, which has 40 digits 0-9a-f. It is "
                 "the subject key id of the upstream CA that is to sign."
             )
+    if params["peers"] and params["type"] == JWT:
+        raise InputError(
+            "peers: type=jwt has none, since only X.509 authorities are looked for at a peer. Leave it out, and set "
+            "propagation above the refresh hint of the bundle."
+        )
     if params["wait"] and params["state"] not in ("prepared", "tainted"):
         raise InputError("wait: it goes with state=prepared and state=tainted only.")
     if params["renewal_file"] is not None and not (params["wait"] and params["state"] == "tainted"):

@@ -128,6 +128,12 @@ def relationship(**fields: Any) -> dict[str, Any]:
     return {"state": "present", "relationships": items}
 
 
+def peers(**fields: Any) -> dict[str, Any]:
+    """Two peers, of which the second has the fields; None leaves one out."""
+    second = {"name": "bank", **fields}
+    return {"peers": [{"name": "shop"}, {name: value for name, value in second.items() if value is not None}]}
+
+
 IDENTITY = issue(ca=True)
 CA, PRIVATE_KEY = IDENTITY.pem, IDENTITY.key_pem
 
@@ -347,6 +353,20 @@ OWN: dict[str, tuple[Case, ...]] = {
         ),
         ({"state": "revoked", "authority_id": "a" * 40, "wait": True}, ("wait:", "state=tainted only")),
         ({"renewal_file": "/tmp/x"}, ("renewal_file:", "state=tainted and wait")),
+        ({"peer_timeout": -1}, ("peer_timeout: -1", "Give a number of seconds")),
+        ({"peers": [{"name": "shop"}], "type": "jwt"}, ("peers:", "type=jwt has none", "propagation")),
+        ({"peers": ["shop"]}, ("peers[0]",)),
+        (peers(name=None), ("peers[1]", "name", "missing")),
+        (peers(name=" "), ("peers[1].name:", "it is empty")),
+        (peers(name="shop"), ("peers[1].name:", "'shop' is the name of another peer")),
+        (peers(name="a\nb"), ("peers[1].name:", "line break")),
+        (peers(pod="x", pod_selector="a=b"), ("mutually exclusive", "pod_selector", "peers")),
+        (peers(container="spire-server"), ("peers[1] (bank).container:", "Name the pod")),
+        (peers(pod="Bank"), ("peers[1] (bank).pod:", "is no pod")),
+        (peers(pod=""), ("peers[1] (bank).pod:", "it is empty")),
+        (peers(namespace="A"), ("peers[1] (bank).namespace:", "no name of Kubernetes")),
+        (peers(socket_path="api.sock"), ("peers[1] (bank).socket_path:", "not an absolute path")),
+        (peers(timeout=5), ("peers[1]", "timeout", "Supported parameters")),
     ),
     "spire_upstream_ca": (
         ({"path": None}, ("path", "missing")),

@@ -18,6 +18,8 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.authority.
     Trusted,
 )
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.authority.plan import (
+    Step,
+    needed_by_peers,
     plan_rotation,
     plan_rotations,
     plan_step,
@@ -169,6 +171,33 @@ BOTH = {"first": Trusted(False, 1), "second": Trusted(False, 2)}
 )
 def test_prepared_is_what_the_wanted_upstream_authority_has_signed(state: Authorities, steps: list[str]) -> None:
     assert [step.verb for step in plan_step(state, "prepared", "", "second").steps] == steps
+
+
+@pytest.mark.parametrize(
+    ("state", "step", "needed"),
+    [
+        (PLAIN, Step("prepare"), ""),
+        (PREPARED, Step("activate", "p"), "p"),
+        (AFTER, Step("taint", "o"), "a"),
+        (TAINTED, Step("revoke", "o"), "a"),
+        # What an upstream authority signs is believed by the one above, of which ever type the step is.
+        (replace(UNDER, prepared=Slot("p", 6, "second"), bundle=BOTH), Step("activate", "p"), "second"),
+        (
+            replace(UNDER, kind=UPSTREAM, prepared=Slot("p", 6, "second"), bundle=BOTH),
+            Step("activate", "p"),
+            "second",
+        ),
+        (replace(UNDER, kind=UPSTREAM), Step("taint", "zero"), "first"),
+    ],
+)
+def test_peers_must_hold_what_signs_after_the_step(state: Authorities, step: Step, needed: str) -> None:
+    assert needed_by_peers(state, step) == needed
+
+
+@pytest.mark.parametrize("step", [Step("prepare"), Step("taint", "o")])
+def test_peers_cannot_hold_what_is_below_the_root(step: Step) -> None:
+    with pytest.raises(TrustmeshError, match="the authority below is not in the server's own bundle"):
+        needed_by_peers(replace(UNDER, active=Slot("a", 5, "below")), step)
 
 
 def test_an_upstream_authority_that_is_still_to_go_comes_first() -> None:
