@@ -314,6 +314,7 @@ CASES = {
                     "name": "reviews-v1",
                     "service": {"name": "reviews", "port": 9080, "selector": {"app": "reviews"}},
                 },
+                {**REVIEWS, "name": "hello", "app": "helloworld", "labels": {"version": "v7"}, "port": 5000},
                 {**REVIEWS, "name": "reviews-v4", "labels": {"version": "v4"}},
                 {**REVIEWS, "name": "page", "app": "productpage", "upstreams": {"ratings": "http://127.0.0.1:1"}},
                 {**REVIEWS, "name": "other", "upstreams": {"details": "http://a", "ratings": "http://b"}},

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the trustmesh.spiffe authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bookinfo as it runs in its image: each service a process, asked over HTTP."""
+"""Bookinfo and helloworld as they run in their image: each service a process, asked over HTTP."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def ports() -> Iterator[dict[str, int]]:
     """The ports of all services, by name. ``away`` is one at which nothing listens."""
     backend = http.server.ThreadingHTTPServer((HERE, 0), BackEnd)
     threading.Thread(target=backend.serve_forever, daemon=True).start()
-    names = ["away", "details", "ratings", "v1", "v2", "v3", "unrated"]
+    names = ["away", "details", "ratings", "hello", "v1", "v2", "v3", "unrated"]
     names += ["page-v1", "page-v2", "page-v3", "no-reviews", "no-details", "told", "rating"]
     with contextlib.ExitStack() as held:
         sockets = {name: held.enter_context(socket.socket()) for name in names}
@@ -128,7 +128,8 @@ def ports() -> Iterator[dict[str, int]]:
         def to(**places: str) -> list[str]:
             return [f"--{name}=http://{HERE}:{found[place]}" for name, place in places.items()]
 
-        running = [start("details", found["details"]), start("ratings", found["ratings"])]
+        running = [start(name, found[name]) for name in ("details", "ratings")]
+        running.append(start("helloworld", found["hello"], "--version=v2"))
         for version in ("v1", "v2", "v3"):
             options = [f"--version={version}", "--cluster=one", *to(ratings="ratings")]
             running.append(start("reviews", found[version], *options))
@@ -162,7 +163,7 @@ def backend() -> Iterator[type[BackEnd]]:
     yield BackEnd
 
 
-SERVICES = ("details", "ratings", "v1", "page-v1")
+SERVICES = ("details", "ratings", "hello", "v1", "page-v1")
 
 
 # What programs are told
@@ -249,6 +250,15 @@ def test_the_page_tells_programs_when_a_back_end_is_away(ports: dict[str, int], 
     assert (reply.status, list(reply.data)) == (500, ["error"])
     backend.answer = (403, b"RBAC: access denied")
     assert ask(ports["told"], "/api/v1/products/0").status == 403
+
+
+def test_hello_says_which_version_answers_and_where(ports: dict[str, int]) -> None:
+    reply = ask(ports["hello"], "/hello")
+    assert (reply.status, reply.headers["content-type"]) == (200, "text/plain; charset=utf-8")
+    assert reply.body == f"Hello version: v2, instance: {os.uname().nodename}\n"
+    told = ask(ports["hello"], "/version", headers={"X-Forwarded-Client-Cert": "URI=a"}).data
+    assert told == {"version": "v2", "instance": os.uname().nodename, "forwarded_client_cert": "URI=a"}
+    assert "URI=a" not in ask(ports["hello"], "/hello", headers={"X-Forwarded-Client-Cert": "URI=a"}).body
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -605,6 +615,7 @@ def test_it_ends_when_it_is_told_and_answers_what_has_begun() -> None:
         ["nothing"],
         ["reviews", "--version=v4"],
         ["details", "--ratings=http://a"],
+        *(["helloworld", f"--version={version}"] for version in ("", "v1\n", "v 1", "<b>", "-v", "a" * 64)),
         *(
             ["productpage", f"--details={url}"]
             for url in ("https://a", "http://", "http://a/b", "http://a:x", "http://u@a", "a:1")

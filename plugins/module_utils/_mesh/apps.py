@@ -65,4 +65,14 @@ APPS: Mapping[str, App] = {
     "details": _bookinfo("details", "/details/0", "author"),
     "reviews": _bookinfo("reviews", "/reviews/0", "reviews", "ratings"),
     "ratings": _bookinfo("ratings", "/ratings/0", "ratings"),
+    # Which version answers, and in which cluster, is what it is called for.
+    "helloworld": App(
+        port=5000,
+        listens=5000,
+        tools=("curl", "python3"),
+        answers="version",
+        shows_callers=True,
+        answers_at="/version",
+        labels={"app": "helloworld", "version": "v1"},
+    ),
 }

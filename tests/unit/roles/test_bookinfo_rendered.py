@@ -95,6 +95,8 @@ def test_by_hand_it_gets_the_same_labels_and_says_where_others_are(rendered: Ren
     assert found["reviews"]["spec"]["selector"] == {"app": "reviews"}
     labels = found["reviews-v1"]["spec"]["template"]["metadata"]["labels"]
     assert {"app.kubernetes.io/name": "reviews-v1", "app": "reviews", "version": "v1"}.items() <= labels.items()
+    assert container(found["hello"])["command"] == ["python3", "/app/main.py", "helloworld"]
+    assert container(found["hello"])["args"] == ["--address=", "--port=5000", "--version=v7"]
     assert container(found["page"])["args"] == ["--address=", "--port=9080", "--ratings=http://127.0.0.1:1"]
 
 

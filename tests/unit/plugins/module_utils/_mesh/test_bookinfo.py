@@ -178,6 +178,17 @@ def test_where_it_says_something_else_no_key_is_looked_for(fields: Data, path: s
     assert shown.get("request") == (request["name"] if key else None), "a page shows nobody who called"
 
 
+def test_the_proof_asks_helloworld_who_answers_and_for_whom() -> None:
+    mesh = meshes.mesh({**READER, "hello": book("helloworld", labels={"version": "v2"})}, {"hello": ["reader"]})
+    workload = mesh.workloads["hello"]
+    assert (workload.port, workload.labels) == (5000, {"app": "helloworld", "version": "v2"})
+    made = proof(mesh)
+    (request,) = (check for check in made.checks if check["type"] == "request")
+    assert (request["path"], request["json_key"]) == ("/version", "version")
+    (shown,) = (c for c in made.checks if c["type"] == "sidecar_certificate" and c["to"] == "reader")
+    assert shown["request"] == request["name"]
+
+
 def test_every_pair_of_services_is_tried() -> None:
     kinds = {check["name"]: check["type"] for check in proof(BOOKS).checks}
     assert kinds["reviews-v2 may call ratings"] == "request"
