@@ -259,10 +259,10 @@ options:
     description:
       - What is to be proven. Which fields a check takes is a matter of its C(type); any other is refused.
       - C(request) (positive) sends a GET with curl and is answered, in plain HTTP, or by TLS with a C(certificate). It
-        needs C(to), and takes C(from), C(url), C(path), C(status), C(json_key), C(contains), C(certificate), C(address)
-        and C(spiffe_id).
+        needs C(to), and takes C(from), C(url), C(path), C(status), C(json_key), C(json_value), C(contains),
+        C(certificate), C(address) and C(spiffe_id).
       - C(peer_certificate) (positive) judges what C(to) presents in a TLS handshake. It needs C(to), and takes C(from),
-        C(spiffe_id), C(min_remaining), C(client_spiffe_id), C(server_name), C(dns_names) and C(address).
+        C(spiffe_id), C(min_remaining), C(client_spiffe_id), C(dns_names), C(address), C(server_name) and C(alpn).
       - C(certificate_chain) (positive) judges the same, and the chain as a whole. Each certificate must be signed by
         the one that follows, and the last one be an authority of the trust bundle, or be signed by one. With C(secret)
         it is what the proxy of C(to) holds. It needs C(to), and takes C(from), C(spiffe_id), C(min_remaining),
@@ -281,11 +281,16 @@ options:
         C(namespaces), and takes C(config_map) and C(config_map_key).
       - C(webhook_authorities) (positive) does the same with what the API server verifies C(service) by, in every
         webhook configuration that leads to it. It is in the namespace of C(to). It needs C(to) and C(service).
+      - C(proxy_authorities) (positive) compares what the Istio proxy of C(to) judges certificates by with the X.509
+        authorities of C(servers). It must hold a bundle for the trust domain of each, with those of that server and no
+        others, and none for another trust domain, so that none can vouch for another. It needs C(to) and C(servers),
+        and takes C(container) and C(root_secret).
       - C(accepted_handshake) (positive) shows a minted identity from here and must be let in. It needs C(to) and
-        C(client_spiffe_id), and takes C(spiffe_id), C(server_name), C(path), C(status) and C(json_key).
+        C(client_spiffe_id), and takes C(spiffe_id), C(address), C(server_name), C(alpn), C(path), C(status),
+        C(json_key) and C(json_value).
       - C(refused_handshake) (negative) shows a client without the permitted identity, which must be refused. It needs
-        C(to), C(client) and C(control), and takes C(from), C(client_spiffe_id), C(spiffe_id), C(server_name), C(path),
-        C(refusal) and C(contains).
+        C(to), C(client) and C(control), and takes C(from), C(client_spiffe_id), C(spiffe_id), C(address),
+        C(server_name), C(alpn), C(path), C(refusal) and C(contains).
       - C(refused_request) (negative) sends a GET with curl, which must be refused, in plain HTTP, or by TLS with a
         C(certificate). It needs C(to) and C(control), and takes C(from), C(url), C(path), C(refusal), C(contains),
         C(certificate), C(address) and C(spiffe_id).
@@ -319,6 +324,7 @@ options:
           - same_authorities
           - published_authorities
           - webhook_authorities
+          - proxy_authorities
           - accepted_handshake
           - refused_handshake
           - refused_request
@@ -350,8 +356,7 @@ options:
         description:
           - Where the connection of a request goes, as C(host:port), whatever the URL says. The name in the URL is asked
             for, and verified. So a gateway is reached whose name no DNS knows.
-          - Of C(peer_certificate) it is where the handshake is made, when that is another port than the C(address) of
-            C(to).
+          - Of a handshake it is where that is made, when it is another place than the C(address) of C(to).
         type: str
       certificate:
         description:
@@ -381,6 +386,11 @@ options:
         type: int
       json_key:
         description: A key that must be in the JSON answer.
+        type: str
+      json_value:
+        description:
+          - The value that O(checks[].json_key) must have there. Where several answer at one Service it tells which of
+            them is meant, and the check is tried until that one answers.
         type: str
       contains:
         description: A text that must be in the answer.
@@ -412,6 +422,11 @@ options:
       server_name:
         description: The name to ask for in the handshake (SNI), and in the request behind it.
         type: str
+      alpn:
+        description:
+          - The protocols that a handshake offers (ALPN), the preferred one first. The sidecars of Istio take V(istio).
+        type: list
+        elements: str
       port:
         description: The port of the pods of C(to) that must not answer, from 1 to 65535.
         type: int
@@ -423,6 +438,8 @@ options:
       control:
         description:
           - The name of a check of type C(request) or C(accepted_handshake) of the same endpoint, which shows it alive.
+          - Where nobody is let in, it may be one of type C(peer_certificate). Only an alert of TLS is a refusal then,
+            and O(checks[].client_spiffe_id) says who is refused.
         type: str
       refusal:
         description:
@@ -450,6 +467,9 @@ options:
       container:
         description: The container of the sidecar. The default is V(istio-proxy).
         type: str
+      root_secret:
+        description: The name of what the proxy judges others by, in Envoy. The default is V(ROOTCA).
+        type: str
       secret:
         description:
           - The name of the sidecar's certificate in Envoy. The default is V(default). A C(certificate_chain) has no
@@ -469,7 +489,9 @@ options:
         type: list
         elements: str
       servers:
-        description: The names of two or more of O(servers), of one trust domain.
+        description:
+          - The names of two or more of O(servers), of one trust domain.
+          - Of C(proxy_authorities) the name of one for each trust domain.
         type: list
         elements: str
       namespaces:

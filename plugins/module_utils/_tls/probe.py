@@ -64,11 +64,12 @@ def probe(
     key: str | None = None,
     path: str = "/",
     server_name: str | None = None,
+    alpn: list | None = None,
     timeout: float = 5.0,
 ) -> dict:
     """Connect with TLS, show ``certificate`` (PEM) when given, send one HTTP request and tell how it ended.
 
-    ``server_name`` is asked for in the handshake and in the request.
+    ``server_name`` is asked for in the handshake and in the request, and ``alpn`` are the protocols that are offered.
 
     Returns ``kind`` (one of the words above), ``words`` (what was said), ``alert``, ``status`` and ``body`` of the HTTP
     reply, ``chain`` (PEM, leaf first, as presented) and ``tls_version``. Never raises for what the peer does.
@@ -79,6 +80,8 @@ def probe(
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     context.minimum_version = ssl.TLSVersion.TLSv1_3
+    if alpn:
+        context.set_alpn_protocols(alpn)
     if certificate is not None:
         _load_identity(context, certificate, key or "")
     try:

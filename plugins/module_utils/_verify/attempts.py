@@ -14,6 +14,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify import (
     doors,
     handshakes,
     issuance,
+    proxies,
     requests,
     tokens,
 )
@@ -34,6 +35,7 @@ MAKERS: dict[str, Callable[[World, Check, Mapping[str, Verdict], int], Attempt]]
     "same_authorities": authorities.same_authorities,
     "published_authorities": authorities.published_authorities,
     "webhook_authorities": authorities.webhook_authorities,
+    "proxy_authorities": proxies.proxy_authorities,
     "token_reuse": tokens.token_reuse,
     "no_certificate_service": issuance.no_certificate_service,
 }

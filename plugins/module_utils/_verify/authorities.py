@@ -24,7 +24,7 @@ def same_authorities(world: World, check: Check, _needed: Mapping[str, Verdict],
     """Servers of one trust domain have the same X.509 authorities. Their JWT authorities differ by nature."""
     names: list[str] = list(check["servers"])
     expected = f"{', '.join(names)}: the same X.509 authorities"
-    found = {name: _by_digest(world.trusted(name)) for name in names}
+    found = {name: by_digest(world.trusted(name)) for name in names}
     first = found[names[0]]
     details = {"authorities": sorted(first.values()), "authorities_sha256": sorted(first)}
     others = [name for name in names[1:] if found[name].keys() != first.keys()]
@@ -79,11 +79,11 @@ def _expected(check: Check) -> str:
 def _published(world: World, check: Check, places: Mapping[str, str]) -> Attempt:
     """Whether each place holds all that the server trusts, and nothing that it does not have."""
     server = world.mesh.endpoints[check["to"]].server or ""
-    trusted, whole = _by_digest(world.trusted(server)), _by_digest(world.published(server))
+    trusted, whole = by_digest(world.trusted(server)), by_digest(world.published(server))
     details: dict[str, Any] = {"places": list(places), "authorities": sorted(trusted.values())}
     problems: dict[str, list[str]] = {}
     for place, text in places.items():
-        problem = _problem(text, trusted, whole)
+        problem = problem_of(text, trusted, whole)
         if problem:
             problems.setdefault(problem, []).append(place)
     if problems:
@@ -93,9 +93,10 @@ def _published(world: World, check: Check, places: Mapping[str, str]) -> Attempt
     return Attempt(True, _expected(check), f"{count} with {_shown(trusted)}", "", details)
 
 
-def _problem(text: str, trusted: Mapping[str, str], whole: Mapping[str, str]) -> str:
+def problem_of(text: str, trusted: Mapping[str, str], whole: Mapping[str, str]) -> str:
+    """What is wrong with published authorities (PEM); empty when nothing is."""
     try:
-        held = _by_digest(chain.load_pem(text))
+        held = by_digest(chain.load_pem(text))
     except ValueError:
         return "it holds no certificate"
     foreign = sorted(name for digest, name in held.items() if digest not in whole)
@@ -105,7 +106,8 @@ def _problem(text: str, trusted: Mapping[str, str], whole: Mapping[str, str]) ->
     return ", and ".join(words)
 
 
-def _by_digest(certificates: Sequence[Any]) -> dict[str, str]:
+def by_digest(certificates: Sequence[Any]) -> dict[str, str]:
+    """The names of certificates, by their fingerprints."""
     return {chain.sha256(certificate): chain.subject(certificate) for certificate in certificates}
 
 

@@ -6,25 +6,18 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import datetime
-import re
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import TrustmeshError
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._json import loads
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls import chain
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify import hints, xfcc
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify import hints, proxies, xfcc
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.engine import Attempt, Verdict
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.handshakes import handshake
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import Check
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.replies import json_value
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.requests import request
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.world import EXEC_TIMEOUT, World
-
-_SECRETS = ["pilot-agent", "request", "GET", "config_dump?resource=dynamic_active_secrets"]
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.world import World
 
 
 def peer_certificate(world: World, check: Check, _needed: Mapping[str, Verdict], _number: int) -> Attempt:
@@ -132,9 +125,7 @@ def sidecar_certificate(world: World, check: Check, needed: Mapping[str, Verdict
 
 def _held(world: World, check: Check, container: str) -> str | Attempt:
     """The chain that a proxy holds under the name that the check says, as PEM."""
-    done = world.process(check["to"], container).run(_SECRETS, None, EXEC_TIMEOUT)
-    done.check(f"Reading the secrets of the sidecar of {check['to']}")
-    pem = active_certificate(done.stdout, check["secret"])
+    pem = proxies.chain_of(proxies.held(world, check["to"], container).get(check["secret"]))
     if pem is not None:
         return pem
     return Attempt(
@@ -143,24 +134,6 @@ def _held(world: World, check: Check, container: str) -> str | Attempt:
         f"the sidecar holds no certificate named {check['secret']!r} yet",
         "Is there a registration entry for this workload, and did the agent attest it?",
     )
-
-
-def active_certificate(text: str, name: str) -> str | None:
-    """The chain of the secret ``name`` in Envoy's dump of its secrets, as PEM. The key is not in the dump."""
-    try:
-        # pilot-agent writes its own log lines to the same stream, before the answer; none of them starts with a brace.
-        answer = re.search(r"^\{", text, re.MULTILINE)
-        configs = loads(text[answer.start() :] if answer else text)["configs"]
-        for config in configs:
-            if config.get("name") != name:
-                continue
-            data = config["secret"]["tls_certificate"]["certificate_chain"]
-            if "inline_bytes" in data:
-                return base64.b64decode(data["inline_bytes"], validate=True).decode()
-            return str(data["inline_string"])
-    except (ValueError, KeyError, TypeError, AttributeError, binascii.Error) as error:
-        raise TrustmeshError("The sidecar's dump of its secrets is not as Envoy writes it.") from error
-    return None
 
 
 def _hops(world: World, check: Check, needed: Mapping[str, Verdict], number: int) -> list[xfcc.Element] | Attempt:

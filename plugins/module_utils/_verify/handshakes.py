@@ -37,8 +37,8 @@ def accepted_handshake(world: World, check: Check, _needed: Mapping[str, Verdict
         return Attempt(False, expected, f"let in by the wrong server: {wrong}", "", details)
     if reply.status != check["status"]:
         return Attempt(False, expected, reply.shown, hints.BY_STATUS.get(reply.status or 0, ""), details)
-    if check["json_key"] and reply.value(check["json_key"]) is None:
-        return Attempt(False, f"{expected} with {check['json_key']!r}", reply.shown, "", details)
+    if check["json_key"] and not replies.is_value(reply.value(check["json_key"]), check["json_value"]):
+        return Attempt(False, f"{expected} with {replies.wanted_value(check)}", reply.shown, "", details)
     return Attempt(True, expected, f"let in: {reply.words}", "", details)
 
 
@@ -94,6 +94,7 @@ def handshake(world: World, check: Check, identity: Identity | None) -> dict[str
         "port": port,
         "path": check.fields.get("path", "/"),
         "server_name": check["server_name"],
+        "alpn": list(check.fields.get("alpn") or ()),
     }
     if identity is not None:
         arguments.update(certificate=identity.chain_pem, key=identity.key_pem)

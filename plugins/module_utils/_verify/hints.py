@@ -30,6 +30,8 @@ BY_STATUS = {
     503: "A proxy on the way has no healthy or no trusted upstream: look at its log and its certificates.",
 }
 
+ANOTHER = "Of those behind this Service only others have answered: is this one Ready, and do its callers reach it?"
+
 CUT_HANDSHAKE = (
     "The connection was cut in the middle of the handshake: is this the right port? A port of the mesh that also takes"
     " plain connections (PeerAuthentication not STRICT) does so to TLS from outside the mesh."
@@ -70,6 +72,10 @@ PUBLISHED = (
     " ConfigMap keeps SPIRE's server from writing it."
 )
 SAME = "Are both servers under the same upstream CA, and has a rotation of it reached both?"
+PROXY_BUNDLES = (
+    "The agent hands out a bundle for each trust domain that the workload's entry federates with: look at its"
+    " federates_with, at the server's relationship (spire_federation_info), and at the agent's sds settings."
+)
 CHAIN = (
     "Look at the server's UpstreamAuthority: whether its bundle is given (bundle_file_path) decides whether the root is"
     " in the chain."

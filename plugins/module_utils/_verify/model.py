@@ -94,7 +94,9 @@ _CERTIFICATE = {"spiffe_id": None, "min_remaining": 60}
 _FILES = {"certificate": None, "address": None, "spiffe_id": None}
 _PROXY = {"container": "istio-proxy", "secret": "default"}
 _HEADER = {"header_key": "forwarded_client_cert"}
-_ANSWER = {"path": "/", "status": 200, "json_key": None}
+_ANSWER = {"path": "/", "status": 200, "json_key": None, "json_value": None}
+_WAY = {"address": None, "server_name": None, "alpn": None}
+"""Where a handshake is made, when that is not the address of the endpoint, and what it asks for."""
 
 TYPES: dict[str, CheckType] = {
     "request": CheckType(
@@ -110,9 +112,8 @@ TYPES: dict[str, CheckType] = {
             "from": HERE,
             **_CERTIFICATE,
             "client_spiffe_id": None,
-            "server_name": None,
             "dns_names": None,
-            "address": None,
+            **_WAY,
         },
         {"from": "pod", "to": "address"},
     ),
@@ -146,10 +147,13 @@ TYPES: dict[str, CheckType] = {
         {"to": "pod"},
     ),
     "webhook_authorities": CheckType(POSITIVE, ("to", "service"), {}, {"to": "pod"}),
+    "proxy_authorities": CheckType(
+        POSITIVE, ("to", "servers"), {"container": "istio-proxy", "root_secret": "ROOTCA"}, {"to": "pod"}
+    ),
     "accepted_handshake": CheckType(
         POSITIVE,
         ("to", "client_spiffe_id"),
-        {"from": HERE, "spiffe_id": None, "server_name": None, **_ANSWER},
+        {"from": HERE, "spiffe_id": None, **_WAY, **_ANSWER},
         {"from": HERE, "to": "address"},
     ),
     "refused_handshake": CheckType(
@@ -159,7 +163,7 @@ TYPES: dict[str, CheckType] = {
             "from": HERE,
             "client_spiffe_id": None,
             "spiffe_id": None,
-            "server_name": None,
+            **_WAY,
             "path": "/",
             "refusal": ("tls_alert",),
             "contains": None,
@@ -192,6 +196,7 @@ LOOKS = (
     "same_authorities",
     "published_authorities",
     "webhook_authorities",
+    "proxy_authorities",
 )
 """Checks that only look at a certificate: nobody is let in by them, and nobody refused."""
 

@@ -141,6 +141,8 @@ def _read_check(where: str, values: Mapping[str, Any], endpoints: Mapping[str, E
 
 def _judge_fields(where: str, given: Mapping[str, Any], fields: dict[str, Any]) -> None:
     """What can be said of the fields together; brings them into the form in which they are used."""
+    if fields.get("json_value") is not None and fields["json_key"] is None:
+        raise InputError(f"{where}: json_value is given without json_key. Name the key that must have it.")
     if "refusal" in fields:
         fields["refusal"] = tuple(fields["refusal"])
         if CLOSED in fields["refusal"] and given["type"] != "closed_port":
@@ -214,7 +216,7 @@ def _judge_check(where: str, check: Check, checks: Mapping[str, Check], mesh: Me
         if name is not None and key == "request" and checks[name].type != "request":
             raise InputError(f"{where}: request must name a check of type request, {name!r} is a {checks[name].type}.")
     if fields.get("control"):
-        _judge_control(where, fields, checks[fields["control"]])
+        _judge_control(where, check.type, fields, checks[fields["control"]])
     if check.type in _PLAIN:
         _judge_files(where, check.type, fields, mesh)
     elif "spiffe_id" in fields and fields["spiffe_id"] is None:
@@ -240,8 +242,8 @@ def _judge_places(where: str, of: str, fields: Mapping[str, Any], mesh: Mesh) ->
     """What is asked of the endpoints and servers that a check of the type ``of`` names."""
     if of == "closed_port":
         _judge_way(where, mesh.endpoints[fields["from"]], mesh.endpoints[fields["to"]])
-    if of == "same_authorities":
-        _judge_servers(where, fields["servers"], mesh)
+    if of in ("same_authorities", "proxy_authorities"):
+        _judge_servers(where, of, fields["servers"], mesh)
     if of in _OF_A_SERVER and mesh.endpoints[fields["to"]].server is None:
         known = f"which of servers the endpoint {fields['to']!r} {_OF_A_SERVER[of]}"
         raise InputError(f"{where}: nothing says {known}. Name it there, as server.")
@@ -276,22 +278,30 @@ def _judge_files(where: str, of: str, fields: dict[str, Any], mesh: Mesh) -> Non
         )
 
 
-def _judge_servers(where: str, names: Sequence[str], mesh: Mesh) -> None:
-    if len(set(names)) < max(len(names), 2):
-        raise InputError(f"{where}: servers is {', '.join(names) or 'empty'}. Name two or more, each once.")
+def _judge_servers(where: str, of: str, names: Sequence[str], mesh: Mesh) -> None:
+    """Servers of one trust domain are compared with each other, and a proxy holds a bundle for each trust domain."""
+    least = 2 if of == "same_authorities" else 1
+    if len(set(names)) < max(len(names), least):
+        how_many = "two or more" if least > 1 else "some"
+        raise InputError(f"{where}: servers is {', '.join(names) or 'empty'}. Name {how_many}, each once.")
     for name in names:
         if name not in mesh.servers:
             known = ", ".join(mesh.servers) or "there is none"
             raise InputError(f"{where}: servers names {name!r}, known servers: {known}.")
     domains = dict.fromkeys(mesh.servers[name] for name in names)
-    if len(domains) > 1:
+    if of == "same_authorities" and len(domains) > 1:
         raise InputError(
             f"{where}: servers are of {' and '.join(domains)}. Those of different trust domains have different ones."
         )
+    if of == "proxy_authorities" and len(domains) < len(names):
+        raise InputError(f"{where}: servers names two of one trust domain. A proxy holds one bundle for it: name one.")
 
 
-def _judge_control(where: str, fields: Mapping[str, Any], control: Check) -> None:
-    """A refusal proves something only when the same endpoint answers to others."""
+def _judge_control(where: str, of: str, fields: Mapping[str, Any], control: Check) -> None:
+    """A refusal proves something only when the same endpoint answers to others.
+
+    Where nobody is let in, an alert about who the client is counts when the server has shown who it is itself.
+    """
     if control.kind != POSITIVE:
         raise InputError(f"{where}: control must name a positive check, {control.name!r} is negative.")
     if control.fields["to"] != fields["to"]:
@@ -299,7 +309,8 @@ def _judge_control(where: str, fields: Mapping[str, Any], control: Check) -> Non
             f"{where}: control must be about the same endpoint: this check goes to {fields['to']!r},"
             f" {control.name!r} goes to {control.fields['to']!r}."
         )
-    if control.type not in ("request", "accepted_handshake"):
+    by_alert = of == "refused_handshake" and fields["refusal"] == ("tls_alert",)
+    if control.type not in ("request", "accepted_handshake", *(("peer_certificate",) if by_alert else ())):
         raise InputError(
             f"{where}: control must be a check that gets an answer (request or accepted_handshake),"
             f" {control.name!r} is a {control.type}."
@@ -318,6 +329,8 @@ def _judge_way(where: str, source: Endpoint, target: Endpoint) -> None:
 def _judge_client(where: str, fields: dict[str, Any], control: Check) -> None:
     permitted = control.fields.get("client_spiffe_id")
     client, wanted = fields["client"], fields["client_spiffe_id"]
+    if control.type == "peer_certificate" and client == "other_identity" and wanted is not None:
+        return
     if client == "none":
         if wanted is not None:
             raise InputError(f"{where}: client_spiffe_id has no meaning with client: none.")
@@ -412,6 +425,11 @@ def _is_line(value: str) -> bool:
     return bool(value.strip()) and value.isprintable()
 
 
+def _is_protocol(value: str) -> bool:
+    """RFC 7301: a name of 1 to 255 bytes."""
+    return re.fullmatch(r"[\x21-\x7e]{1,255}", value) is not None
+
+
 _NUMBERS = {"status": (100, 599), "min_remaining": (0, 10 * 365 * 86400), "length": (1, MOST)}
 _LISTS: dict[str, tuple[Callable[[str], bool], str]] = {
     "hops": (_is_spiffe_id, "SPIFFE IDs, the first client on the way first"),
@@ -420,6 +438,7 @@ _LISTS: dict[str, tuple[Callable[[str], bool], str]] = {
     "issuers": (_is_line, "names of certificates, that of the leaf's issuer first"),
     "servers": (_is_line, "names of servers"),
     "namespaces": (_is_word, "names of Kubernetes"),
+    "alpn": (_is_protocol, "protocols such as h2 or http/1.1"),
 }
 """Fields that are lists of texts: what is asked of each, in code and in words."""
 

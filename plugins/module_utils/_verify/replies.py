@@ -100,6 +100,17 @@ def json_value(body: str | None, key: str) -> Any:
     return data.get(key) if isinstance(data, dict) else None
 
 
+def is_value(value: Any, wanted: str | None) -> bool:
+    """Whether an answer holds a value, and the one that is wanted, if it has to be a certain one."""
+    return value is not None and wanted in (None, str(value))
+
+
+def wanted_value(check: Check) -> str:
+    """What the answer must hold, in words."""
+    key, value = check["json_key"], check["json_value"]
+    return repr(key) if value is None else f"{key!r} {value!r}"
+
+
 def of_curl(done: Completed, url: str, mark: str = "") -> Reply:
     """Read what curl left behind, here or in a pod. Behind ``mark`` it wrote what the server presented."""
     rc = done.rc

@@ -31,7 +31,7 @@ NOWHERE = "/dev/null"
 
 def request(world: World, check: Check, _needed: Mapping[str, Verdict], _number: int) -> Attempt:
     """A GET is answered as it should be."""
-    expected = f"HTTP {check['status']}" + (f" with {check['json_key']!r}" if check["json_key"] else "")
+    expected = f"HTTP {check['status']}" + (f" with {replies.wanted_value(check)}" if check["json_key"] else "")
     reply = _reply(world, check)
     details: dict[str, Any] = {"http_status": reply.status, **_presented(reply)}
     if reply.kind != probe.HTTP:
@@ -46,8 +46,10 @@ def request(world: World, check: Check, _needed: Mapping[str, Verdict], _number:
     observed = reply.words
     if check["json_key"]:
         value = reply.value(check["json_key"])
-        if value is None:
-            return Attempt(False, expected, reply.shown, "The answer comes from something else.", details)
+        if not replies.is_value(value, check["json_value"]):
+            other = value is not None
+            hint = hints.ANOTHER if other else "The answer comes from something else."
+            return Attempt(False, expected, reply.shown, hint, details, chance=other)
         details |= {"json_key": check["json_key"], "value": value}
         observed += f": «{value}»"
     if shows_files(check):

@@ -121,11 +121,18 @@ class RootSource:
                 f"{doing} failed: {said}. To sign in its name the proof needs the right to get this Secret."
             )
         secrets = {item["metadata"]["name"]: item.get("data") or {} for item in parse_list(done.stdout, doing)}
-        data = next((secrets[name] for name in ISTIOD_SECRETS if "ca-key.pem" in secrets.get(name, ())), None)
-        if data is None:
+        # Its own form, and that of a Secret of the type kubernetes.io/tls, as cert-manager makes it.
+        pairs = [
+            (secrets[name], keys)
+            for name in ISTIOD_SECRETS
+            for keys in (("ca-cert.pem", "ca-key.pem"), ("tls.crt", "tls.key"))
+            if keys[1] in secrets.get(name, ())
+        ]
+        if not pairs:
             return None
+        data, keys = pairs[0]
         try:
-            return Authority.read(*(base64.b64decode(data[key]) for key in ("ca-cert.pem", "ca-key.pem")))
+            return Authority.read(*(base64.b64decode(data[key]) for key in keys))
         except (KeyError, ValueError):
             raise ProcessError(f"{doing} failed: it holds no certificate and key that can be read.") from None
 

@@ -14,7 +14,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import Tr
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._json import loads
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import Completed
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls import chain, probe
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify import certificates, replies, xfcc
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify import proxies, replies, xfcc
 from certificates import NOW, issue
 from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import example, given, settings
@@ -105,12 +105,14 @@ ANYTHING: st.SearchStrategy[Any] = st.recursive(
 @given(st.text(max_size=40) | st.dictionaries(st.sampled_from(["configs", "x"]), ANYTHING).map(repr))
 def test_a_dump_of_an_envoy(text: str) -> None:
     with contextlib.suppress(TrustmeshError):
-        certificates.active_certificate(text.replace("'", '"'), "default")
+        held = proxies.active_secrets(text.replace("'", '"'))
+        proxies.chain_of(held.get("default"))
+        proxies.bundles_of(held.get("default"))
 
 
 def test_brackets_without_end_are_no_answer() -> None:
     assert replies.json_value(DEEP, "quote") is None
     with pytest.raises(TrustmeshError, match="not as Envoy writes it"):
-        certificates.active_certificate('{"configs":' + DEEP, "default")
+        proxies.active_secrets('{"configs":' + DEEP)
     with pytest.raises(ValueError, match="nested too deeply"):
         loads(DEEP)

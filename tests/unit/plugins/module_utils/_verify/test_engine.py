@@ -141,6 +141,19 @@ def test_a_reset_counts_only_when_the_endpoint_answers_afterwards() -> None:
     assert "afterwards 'up' failed too" in verdicts[1].attempt.observed
 
 
+def test_a_control_that_another_one_answers_is_asked_again() -> None:
+    weak = Attempt(True, "e", "reset", weak=True)
+    another = Attempt(False, "e", "v2", chance=True)
+    answers = iter([YES, another, another, YES])
+    verdicts = run(
+        [positive("up"), negative("out", "up")],
+        lambda check, _needed, _number: weak if check.name == "out" else next(answers),
+        QUICK,
+    )
+    assert verdicts[1].ok
+    assert list(answers) == []
+
+
 def test_a_final_failure_is_not_tried_again() -> None:
     (verdict,) = run([positive("a")], Script(a=[Attempt(False, "e", "o", final=True)]), QUICK)
     assert verdict.attempts == 1

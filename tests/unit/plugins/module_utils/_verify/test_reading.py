@@ -169,7 +169,10 @@ def test_a_caller_may_be_in_another_cluster_than_the_called() -> None:
         ([IN, {**OUT, "refusal": []}], "one or more of tls_alert, reset, http_403"),
         ([IN, {**OUT, "to": "bare"}], "control must be about the same endpoint"),
         ([IN, OUT, {**OUT, "name": "b", "control": "out"}], "control must name a positive check"),
-        ([PEER, {**OUT, "control": "p"}], "control must be a check that gets an answer"),
+        ([PEER, {**OUT, "control": "p", "refusal": ["http_403"]}], "control must be a check that gets an answer"),
+        ([PEER, {**OUT, "control": "p", "client": "other_identity"}], "control must be an accepted_handshake"),
+        ([{**QUOTE, "json_value": "v2"}], "json_value is given without json_key"),
+        ([{**PEER, "alpn": ["a b"]}], "alpn is .*, expected protocols"),
         ([IN, {**OUT, "client_spiffe_id": "spiffe://td/x"}], "no meaning with client: none"),
         ([IN, {**OTHER, "client_spiffe_id": "spiffe://td/blue"}], "which is permitted"),
         (
