@@ -15,6 +15,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import In
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._input import place_faults, unclean
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire import configuration as spire
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire import resources
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation import peers as federation
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.join_token import request
 
 
@@ -81,6 +82,9 @@ class FilterModule:
             "unregistered": resources.unregistered,
             "token_requests": request.token_requests,
             "joined_with": request.joined_with,
+            "federation_peers": federation.peers,
+            "federation_health": federation.health,
+            "federation_connections": federation.connections,
             "problems": problems,
             "pull_policy": pull_policy,
             "unclean": unclean,

@@ -1,0 +1,116 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to this collection: it may change in any release.
+"""The peers of a SPIRE server, with what the hosts of an inventory have told of theirs. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id import (
+    SpiffeIdError,
+    check_trust_domain,
+)
+
+Data = dict[str, Any]
+
+BY_SPIFFE, BY_WEB = "https_spiffe", "https_web"
+_FIELDS = (
+    "trust_domain",
+    "host",
+    "state",
+    "bundle_endpoint_url",
+    "bundle_endpoint_profile",
+    "endpoint_spiffe_id",
+    "bundle",
+)
+
+
+def peers(given: Sequence[Mapping[str, Any]], hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Return what the modules take, by name.
+
+    ``relationships`` and ``bundles`` are to be there, ``absent`` not, and ``named`` are all of them by their trust
+    domain alone. ``faults`` is what cannot work, and ``unknown`` what nobody has told yet.
+    """
+    found: dict[str, list[Any]] = {
+        name: [] for name in ("relationships", "bundles", "absent", "named", "faults", "unknown")
+    }
+    for index, item in enumerate(given):
+        peer = {key: value for key, value in item.items() if value not in (None, "")}
+        where = f"spire_federation_peers[{index}]"
+        faults = _faults(where, peer, [one.get("trust_domain") for one in given[:index]])
+        found["faults"] += faults
+        if faults:
+            continue
+        name: Data = {"trust_domain": peer["trust_domain"]}
+        found["named"].append(name)
+        if peer.get("state") == "absent":
+            found["absent"].append(name)
+            continue
+        relationship, bundle, unknown = _filled(peer, hostvars)
+        found["relationships"].append(relationship)
+        if bundle is not None:
+            found["bundles"].append({**name, "bundle": bundle})
+        if unknown:
+            found["unknown"].append(f"{where} ({peer['trust_domain']}): {unknown}")
+    return found
+
+
+def _faults(where: str, peer: Mapping[str, Any], before: Sequence[Any]) -> list[str]:
+    for key in peer:
+        if key not in _FIELDS:
+            return [f"{where}: unknown field {str(key)[:60]!r}. Known: {', '.join(_FIELDS)}."]
+    try:
+        check_trust_domain(str(peer.get("trust_domain", "")))
+    except SpiffeIdError as error:
+        return [f"{where}: trust_domain: {error.message}."]
+    if peer["trust_domain"] in before:
+        return [f"{where}: the trust domain {peer['trust_domain']} is there twice. Take one of them out."]
+    for key, known in (("state", ("present", "absent")), ("bundle_endpoint_profile", (BY_SPIFFE, BY_WEB))):
+        if peer.get(key, known[0]) not in known:
+            return [f"{where}: {key} is {str(peer[key])[:60]!r}, expected {' or '.join(known)}."]
+    if peer.get("bundle_endpoint_profile") == BY_WEB and "endpoint_spiffe_id" in peer:
+        return [f"{where}: endpoint_spiffe_id is given, and a web endpoint ({BY_WEB}) has none. Take it out."]
+    return []
+
+
+def _filled(peer: Mapping[str, Any], hostvars: Mapping[str, Mapping[str, Any]]) -> tuple[Data, Any, str]:
+    """The relationship, the bundle if there is to be one, and what is not known."""
+    domain, profile = peer["trust_domain"], peer.get("bundle_endpoint_profile", BY_SPIFFE)
+    told: Mapping[str, Any] = hostvars[peer["host"]] if peer.get("host") in hostvars else {}
+    url = peer.get("bundle_endpoint_url") or told.get("spire_server_bundle_endpoint_url") or ""
+    bundle = peer.get("bundle")
+    if bundle is None and profile == BY_SPIFFE:
+        bundle = told.get("spire_server_bundle_document") or None
+    relationship: Data = {"trust_domain": domain, "bundle_endpoint_url": url, "bundle_endpoint_profile": profile}
+    if profile == BY_SPIFFE:
+        relationship["endpoint_spiffe_id"] = peer.get("endpoint_spiffe_id") or f"spiffe://{domain}/spire/server"
+    missing = [] if url else ["bundle_endpoint_url"]
+    missing += ["bundle"] if profile == BY_SPIFFE and bundle is None else []
+    if not missing:
+        return relationship, bundle, ""
+    remedy = (
+        f"{peer['host']} has not told it. When that host failed above, fix it first and run again; else give it here."
+        if "host" in peer
+        else "Give it, or the host of the inventory that has the server."
+    )
+    return relationship, bundle, f"{' and '.join(missing)} is not known. {remedy}"
+
+
+def health(relationship: Mapping[str, Any]) -> str:
+    """What is wrong with a relationship, on one line."""
+    why = relationship.get("error") or "no more is known"
+    return f"{relationship['trust_domain']}: {relationship['health']}: {why}"
+
+
+def connections(given: Sequence[Mapping[str, Any]], hostvars: Mapping[str, Mapping[str, Any]]) -> list[Data]:
+    """How the servers of those peers are reached that the inventory has, as ``peers`` of ``spire_authority``."""
+    found = []
+    for peer in given:
+        told: Mapping[str, Any] = hostvars[peer["host"]] if peer.get("host") in hostvars else {}
+        connection = told.get("spire_server_connection") or {}
+        if connection and peer.get("state") != "absent":
+            found.append({"name": peer["host"], **{key: value for key, value in connection.items() if value}})
+    return found
