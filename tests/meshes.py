@@ -19,7 +19,6 @@ Data = dict[str, Any]
 
 PLANNED: Mapping[str, App] = {
     **APPS,
-    "helloworld": App(port=5000, listens=5000),
     "echo": App(port=80, listens=8080, shows_callers=True),
 }
 """The applications that there are, and those that planned scenarios need."""
@@ -64,17 +63,16 @@ def inventory(folder: Path) -> tuple[Data, Mapping[str, Data], Mapping[str, list
     return intent, found, manager.get_groups_dict()
 
 
-def of_inventory(folder: Path, up: bool = True) -> model.Mesh:
+def of_inventory(folder: Path, up: bool = True, federated: bool = True) -> model.Mesh:
     """Read an inventory as a mesh, with what its clusters would tell when they are ``up``."""
     intent, variables, groups = inventory(folder)
     found = hosts.read_hosts(variables, groups, intent["trust_domain"])
-    planned = model.read(intent["workloads"], intent["callers"], found, PLANNED)
+    planned = model.read(intent["workloads"], intent["callers"], found, PLANNED, federated)
     if not up:
         return planned
     told = {name: {**variables[name], **_facts(planned, found[name], number)} for number, name in enumerate(found, 1)}
-    return model.read(
-        intent["workloads"], intent["callers"], hosts.read_hosts(told, groups, intent["trust_domain"]), PLANNED
-    )
+    again = hosts.read_hosts(told, groups, intent["trust_domain"])
+    return model.read(intent["workloads"], intent["callers"], again, PLANNED, federated)
 
 
 def _facts(planned: model.Mesh, host: model.Host, number: int) -> Data:
@@ -82,6 +80,8 @@ def _facts(planned: model.Mesh, host: model.Host, number: int) -> Data:
     endpoints = {name: f"192.0.2.{number}:{30000 + port}" for port, name in enumerate([host.server_service, *exposed])}
     # What a balancer gives: an address of its own, and the Service's port.
     balanced = [item for item in planned.on(host.name) if item.is_gateway and planned.is_exposed(item)]
+    east_west = planned.east_west_gateway(host.name)
+    balanced += [east_west] if east_west else []
     endpoints |= {f"{item.namespace}/{item.name}": f"192.0.2.{100 + number}:{item.port}" for item in balanced}
     return {
         "kubernetes_cluster": {**node(number), "name": host.cluster, "kubectl": "kubectl", "context": host.name},

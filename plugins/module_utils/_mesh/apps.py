@@ -34,6 +34,8 @@ class App:
     """Whether its answer holds the header x-forwarded-client-cert that it got."""
     answers_at: str | None = None
     """The path at which it answers so. None: at every path."""
+    answers_by_label: str | None = None
+    """The label of its pods that is in its answer, under the key ``answers``: it tells those of one Service apart."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """Labels that its pods always have: the inventory's are laid over them."""
     asks: tuple[str, ...] = ()
@@ -73,6 +75,7 @@ APPS: Mapping[str, App] = {
         answers="version",
         shows_callers=True,
         answers_at="/version",
+        answers_by_label="version",
         labels={"app": "helloworld", "version": "v1"},
     ),
 }

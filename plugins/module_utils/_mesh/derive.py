@@ -19,6 +19,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.model impor
     ENVOY_PORT,
     K8S_PSAT,
     MACHINES,
+    NETWORK_LABEL,
     SPIRE_SERVER,
     UPSTREAM_CA,
     Host,
@@ -81,9 +82,9 @@ def entries(mesh: Mesh, server: str) -> list[Data]:
 
 
 def _with_identity(mesh: Mesh, host: str) -> list[Workload]:
-    """Who gets an identity on a host: workloads of the inventory, and its istiod where SPIRE certifies that."""
-    istiod = mesh.control_plane(host)
-    return [*([istiod] if istiod else []), *(workload for workload in mesh.on(host) if workload.identity)]
+    """Who gets an identity on a host: workloads of the inventory, and what its mesh needs besides them."""
+    needed = [mesh.control_plane(host), mesh.east_west_gateway(host)]
+    return [*(one for one in needed if one), *(workload for workload in mesh.on(host) if workload.identity)]
 
 
 def _entry(mesh: Mesh, workload: Workload, parent: str, container: str) -> Data:
@@ -177,6 +178,28 @@ def policies(mesh: Mesh, host: str) -> list[Data]:
 
 def gateways(mesh: Mesh, host: str) -> list[Data]:
     """The gateways of the mesh on ``host``, as ``istio_gateways``."""
+    east_west = mesh.east_west_gateway(host)
+    return [
+        *([_east_west_gateway(mesh, east_west)] if east_west else []),
+        *_ingress_gateways(mesh, host),
+    ]
+
+
+def _east_west_gateway(mesh: Mesh, gateway: Workload) -> Data:
+    """Where other networks of the mesh come in. It passes their TLS on, and sees nothing of what is in it."""
+    return {
+        "name": gateway.name,
+        "namespace": gateway.namespace,
+        "service_account": gateway.service_account,
+        "labels": dict(gateway.labels),
+        "ports": [{"name": "tls", "port": gateway.port, "target_port": gateway.listens}],
+        "service_type": mesh.hosts[gateway.host].exposed_as,
+        # It leads to what is in this network, and not to other gateways.
+        "env": [{"name": "ISTIO_META_REQUESTED_NETWORK_VIEW", "value": gateway.labels[NETWORK_LABEL]}],
+    }
+
+
+def _ingress_gateways(mesh: Mesh, host: str) -> list[Data]:
     return [
         {
             "name": workload.name,
@@ -199,7 +222,7 @@ def gateways(mesh: Mesh, host: str) -> list[Data]:
 
 def ways_in(mesh: Mesh, host: str) -> list[Data]:
     """What the gateways of ``host`` take in, and where that goes, as ``istio_objects``: Gateway and VirtualService."""
-    found: list[Data] = []
+    found: list[Data] = [*_names_of_others(mesh, host), *_way_between_networks(mesh, host)]
     for workload in mesh.on(host):
         if not workload.is_gateway or workload.name not in mesh.callers:
             continue
@@ -220,6 +243,86 @@ def ways_in(mesh: Mesh, host: str) -> list[Data]:
             {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": meta, "spec": routes},
         ]
     return found
+
+
+def _way_between_networks(mesh: Mesh, host: str) -> list[Data]:
+    """What others may ask for at the east-west gateway: the Services that somebody in their networks calls."""
+    gateway = mesh.east_west_gateway(host)
+    if gateway is None:
+        return []
+    server = {
+        "port": {"number": gateway.listens, "name": "tls", "protocol": "TLS"},
+        # The workloads themselves speak mutual TLS with each other, through it.
+        "tls": {"mode": "AUTO_PASSTHROUGH"},
+        "hosts": sorted({callee.dns for callee in mesh.called_across(host)}),
+    }
+    return [
+        {
+            "apiVersion": "networking.istio.io/v1",
+            "kind": "Gateway",
+            "metadata": {"name": gateway.name, "namespace": gateway.namespace},
+            "spec": {"selector": dict(gateway.labels), "servers": [server]},
+        }
+    ]
+
+
+def _names_of_others(mesh: Mesh, host: str) -> list[Data]:
+    """A Service without pods for each that is called from here and is elsewhere only, because DNS asks for one here."""
+    here = {(one.namespace, one.service) for one in mesh.on(host) if one.mesh and one.port is not None}
+    namespaces = {one.namespace for one in mesh.on(host)}
+    found: dict[tuple[str, str], Data] = {}
+    spaces: dict[str, Data] = {}
+    for callee in (callee for caller in mesh.on(host) for callee in mesh.callees_of(caller)):
+        key = (callee.namespace, callee.service)
+        if callee.host == host or callee.guard != "mesh" or key in here:
+            continue
+        if callee.namespace not in namespaces:
+            spaces[callee.namespace] = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": callee.namespace}}
+        found[key] = {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": callee.service, "namespace": callee.namespace},
+            "spec": {
+                "selector": mesh.in_common(callee),
+                "ports": [{"name": "http", "port": callee.port, "targetPort": callee.listens}],
+            },
+        }
+    return [*spaces.values(), *found.values()]
+
+
+def trusted_domains(mesh: Mesh, host: str) -> list[str]:
+    """The other trust domains whose workloads call those of the mesh on ``host``, as ``istio_trusted_domains``."""
+    if not mesh.federated:
+        return []
+    return sorted(
+        {
+            mesh.trust_domain(caller)
+            for callee in mesh.on(host)
+            if callee.mesh
+            for caller in mesh.callers_of(callee)
+            if mesh.trust_domain(caller) != mesh.trust_domain(callee)
+        }
+    )
+
+
+def remote_clusters(mesh: Mesh, host: str) -> list[Data]:
+    """The clusters whose API servers the istiod of ``host`` reads, as ``istio_remote_clusters``."""
+    return [
+        {"host": other.name, "cluster": other.cluster, "server": other.api_server}
+        for other in mesh.mesh_of(host)
+        if other.name != host
+    ]
+
+
+def agent_sds(mesh: Mesh, host: str) -> Data:
+    """How the agents of ``host`` hand out bundles, as ``spire_agent_sds``.
+
+    Istio asks for ``ROOTCA``. Where trust domains may federate that has to be a bundle for each of them, and not the
+    own one alone; the agent takes two names only when they differ.
+    """
+    if not any(mesh.other_domains(workload) for workload in mesh.on(host) if workload.identity):
+        return {}
+    return {"default_bundle_name": "null", "default_all_bundles_name": "ROOTCA"}
 
 
 def _http_routes(callees: list[Workload]) -> list[Data]:
@@ -247,7 +350,7 @@ def published_bundles(mesh: Mesh, server: str) -> list[Data]:
         return []
     return [
         {"namespace": namespace, "configmap_name": "istio-ca-root-cert", "configmap_key": "root-cert.pem"}
-        for namespace in sorted({workload.namespace for workload in mesh.on(server) if workload.mesh})
+        for namespace in sorted({one.namespace for one in _with_identity(mesh, server) if one.mesh})
     ]
 
 
@@ -420,20 +523,29 @@ def way_to(callee: Workload) -> str:
 
 
 def federation(mesh: Mesh, server: str) -> list[Data]:
-    """The servers that the one of ``server`` federates with: a workload here calls, or is called by, one there."""
-    own = mesh.hosts[server].trust_domain
+    """The servers that the one of ``server`` federates with: a workload here calls, or is called by, one there.
+
+    Those with the state ``absent`` it would federate with, and shall not.
+    """
     domains = {
         domain
         for host in mesh.served_by(server)
         for workload in mesh.on(host.name)
         if workload.identity
-        for domain in mesh.foreign_domains(workload)
+        for domain in mesh.other_domains(workload)
     }
-    return [
-        {"trust_domain": host.trust_domain, "host": host.name}
-        for host in mesh.servers()
-        if host.trust_domain in domains and host.trust_domain != own
-    ]
+    # Servers of one trust domain show the same authorities, or none would believe the others' workloads: one will do.
+    peers: dict[str, Data] = {}
+    for host in mesh.servers():
+        if host.trust_domain in domains:
+            peer: Data = {"trust_domain": host.trust_domain, "host": host.name}
+            peers.setdefault(host.trust_domain, peer if mesh.federated else {**peer, "state": "absent"})
+    return list(peers.values())
+
+
+def shows_bundle(mesh: Mesh, server: str) -> bool:
+    """Whether servers of other trust domains ask the one of ``server`` for its bundle, now or once they may again."""
+    return any(peer["host"] == server for other in mesh.servers() for peer in federation(mesh, other.name))
 
 
 def server_service_type(mesh: Mesh, server: str) -> str:
@@ -460,12 +572,18 @@ def role_variables(mesh: Mesh, host: str) -> Data:
         "spire_server_service_type": server_service_type(mesh, host) if is_server else "ClusterIP",
         "spire_entries_entries": entries(mesh, host) if is_server else [],
         "spire_federation_peers": federation(mesh, host) if is_server else [],
+        "spire_server_bundle_endpoint": is_server and shows_bundle(mesh, host),
+        "spire_server_bundle_service_type": this.exposed_as,
+        "spire_agent_sds": agent_sds(mesh, host),
         "spire_server_published_bundles": published_bundles(mesh, host) if is_server else [],
         "spire_server_upstream_ca_secret": UPSTREAM_CA_FILES if UPSTREAM_CA in this.duties else "",
         "spire_controller_manager_cluster_spiffe_ids": cluster_spiffe_ids(mesh, host),
         "istio_authorization_policies": policies(mesh, host),
         "istio_gateways": gateways(mesh, host),
         "istio_objects": ways_in(mesh, host),
+        "istio_network": this.network,
+        "istio_trusted_domains": trusted_domains(mesh, host),
+        "istio_remote_clusters": remote_clusters(mesh, host),
         "envoy_instances": envoys(mesh, host),
         "demo_app_workloads": demo_apps(mesh, host),
     }
@@ -478,7 +596,9 @@ def summary(mesh: Mesh) -> Data:
             "duties": sorted(host.duties),
             "trust_domain": host.trust_domain,
             "workloads": {workload.name: mesh.spiffe_id(workload) or "no identity" for workload in mesh.on(host.name)},
-            **{key: value for key, value in role_variables(mesh, host.name).items() if value not in ([], "")},
+            **{
+                key: value for key, value in role_variables(mesh, host.name).items() if value not in ([], {}, "", False)
+            },
         }
         for host in mesh.hosts.values()
     }

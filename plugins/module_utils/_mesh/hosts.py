@@ -67,7 +67,10 @@ def _host(
         nodes=tuple(node["name"] for node in cluster["nodes"]) if "nodes" in cluster else None,
         endpoints=dict(variables.get("kubernetes_objects_endpoints") or {}),
         address=cluster.get("address"),
+        api_server=str(variables.get("kubernetes_cluster_api_server") or cluster.get("api_server") or ""),
         mesh_id=variables.get("istio_mesh_id"),
+        # Clusters of one mesh rarely share a network. Where they do, that is said.
+        network=str(variables.get("istio_network") or (name if variables.get("istio_mesh_id") else "")),
         access={key: cluster[key] for key in ACCESS if cluster.get(key)},
         server_options={key: connection[key] for key in SERVER_OPTIONS if connection.get(key)},
         server_service=f"{namespace}/spire-server",

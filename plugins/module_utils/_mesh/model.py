@@ -54,6 +54,9 @@ ENVOY_PORT = 8443
 """Where an Envoy of ours takes SPIFFE mTLS."""
 OWN_CONTAINERS = {ENVOY: "envoy", GATEWAY: "istio-proxy"}
 """What the container is called of those that are a proxy and nothing else."""
+EAST_WEST_GATEWAY, EAST_WEST_PORT = "istio-eastwestgateway", 15443
+"""Istio's names for where requests of another network come in, mutual TLS and all."""
+NETWORK_LABEL = "topology.istio.io/network"
 LOCAL_PORTS = 10000
 """Added to a service's port: where a caller's own Envoy listens for it, on loopback."""
 
@@ -84,8 +87,12 @@ class Host:
     """Addresses as ``host:port`` at which others reach its Services, by ``namespace/name``."""
     address: str | None = None
     """The address of a node that others can reach."""
+    api_server: str = ""
+    """Where pods of the other clusters reach its API server, as a URL; empty while that is not known."""
     mesh_id: str | None = None
     """What several clusters of one Istio mesh have in common."""
+    network: str = ""
+    """What Istio calls the network of its pods. Between two networks requests go by east-west gateways."""
     access: Mapping[str, str] = field(default_factory=dict)
     """How kubectl reaches it."""
     server_options: Mapping[str, Any] = field(default_factory=dict)
@@ -167,6 +174,11 @@ class Workload:
         return self.traits.answers if self.traits.answers_at in (None, self.probe_path) else None
 
     @property
+    def answer_value(self) -> str | None:
+        """The value of that key that no other application gives behind the same Service."""
+        return self.labels.get(self.traits.answers_by_label or "") if self.answer_key else None
+
+    @property
     def shows_callers(self) -> bool:
         """Whether its answer to the proof says who was forwarded as the caller."""
         return self.traits.shows_callers and self.traits.answers_at in (None, self.probe_path)
@@ -185,6 +197,8 @@ class Mesh:
     workloads: Mapping[str, Workload]
     callers: Mapping[str, tuple[str, ...]]
     """Callee to callers, by names of workloads. ``anyone`` may be among the callers."""
+    federated: bool = True
+    """Whether trust domains know each other's authorities, where a call goes from one to another."""
 
     def on(self, host: str) -> list[Workload]:
         """The workloads of a host, in the order in which the inventory names them."""
@@ -208,6 +222,17 @@ class Mesh:
             other
             for other in self.on(workload.host)
             if other is workload or (_led_to(workload) is not None and _led_to(other) == _led_to(workload))
+        ]
+
+    def behind_the_same_name(self, workload: Workload) -> list[Workload]:
+        """The others, in all clusters of its mesh, that a request to the name of its Service may be answered by."""
+        if _led_to(workload) is None:
+            return []
+        here = {host.name for host in self.mesh_of(workload.host)}
+        return [
+            other
+            for other in self.workloads.values()
+            if other is not workload and other.host in here and _led_to(other) == _led_to(workload)
         ]
 
     def in_common(self, workload: Workload) -> dict[str, str]:
@@ -250,6 +275,48 @@ class Mesh:
         }
         return _fill(name, given, this, APPS[EXISTING], EXISTING)
 
+    def mesh_of(self, host: str) -> list[Host]:
+        """The hosts whose control planes make one mesh with that of ``host``: itself, and those of its mesh ID."""
+        this = self.hosts[host]
+        return [
+            other
+            for other in self.hosts.values()
+            if other is this or (MESH in other.duties & this.duties and this.mesh_id and other.mesh_id == this.mesh_id)
+        ]
+
+    def called_across(self, host: str) -> list[Workload]:
+        """The workloads of the mesh on ``host`` that somebody calls from another network of the same mesh."""
+        this = self.hosts[host]
+        return [
+            callee
+            for callee in self.on(host)
+            if callee.guard == "mesh"
+            and any(
+                self.share_a_mesh(caller, callee) and self.hosts[caller.host].network != this.network
+                for caller in self.callers_of(callee)
+            )
+        ]
+
+    def leads_to(self, host: str, callee: Workload) -> bool:
+        """Whether a sidecar on ``host`` finds a workload of its mesh: by a Service there, and through a gateway."""
+        if host == callee.host:
+            return True
+        near = self.hosts[host].network == self.hosts[callee.host].network
+        named = any(
+            (one.namespace, one.service) == (callee.namespace, callee.service) or callee in self.callees_of(one)
+            for one in self.on(host)
+        )
+        return named and (near or callee in self.called_across(callee.host))
+
+    def east_west_gateway(self, host: str) -> Workload | None:
+        """Where others of its mesh come in that are in another network. It is in no table of the inventory."""
+        if not self.called_across(host):
+            return None
+        this = self.hosts[host]
+        labels = {"app": EAST_WEST_GATEWAY, "istio": "eastwestgateway", NETWORK_LABEL: this.network}
+        given = {"namespace": this.istio_namespace, "port": EAST_WEST_PORT, "listens": EAST_WEST_PORT, "labels": labels}
+        return _fill(EAST_WEST_GATEWAY, given, this, APPS[GATEWAY], GATEWAY)
+
     def servers(self) -> list[Host]:
         """The hosts with a SPIRE server."""
         return [host for host in self.hosts.values() if SPIRE_SERVER in host.duties]
@@ -259,6 +326,10 @@ class Mesh:
         return [host for host in self.hosts.values() if host.server == server]
 
     def foreign_domains(self, workload: Workload) -> list[str]:
+        """The other trust domains that it knows. None where nothing is federated."""
+        return self.other_domains(workload) if self.federated else []
+
+    def other_domains(self, workload: Workload) -> list[str]:
         """The trust domains of those that it calls or is called by, without its own."""
         own = self.trust_domain(workload)
         others = [*self.callers_of(workload), *self.callees_of(workload)]
@@ -268,8 +339,11 @@ class Mesh:
         """Whether a sidecar of the one reaches the other: on one host, or in clusters of one mesh."""
         if not (one.mesh and other.mesh):
             return False
-        ours, theirs = self.hosts[one.host].mesh_id, self.hosts[other.host].mesh_id
-        return one.host == other.host or (ours is not None and ours == theirs)
+        return self.hosts[other.host] in self.mesh_of(one.host)
+
+    def trusts(self, one: Workload, other: Workload) -> bool:
+        """Whether each can tell the other by its certificate: of one trust domain, or of two that are federated."""
+        return self.federated or self.trust_domain(one) == self.trust_domain(other)
 
 
 def _led_to(workload: Workload) -> tuple[str, str] | None:
@@ -372,7 +446,13 @@ FIELDS: Mapping[str, Field] = {
 }
 
 
-def read(workloads: Any, callers: Any, hosts: Mapping[str, Host], apps: Mapping[str, App] | None = None) -> Mesh:
+def read(
+    workloads: Any,
+    callers: Any,
+    hosts: Mapping[str, Host],
+    apps: Mapping[str, App] | None = None,
+    federated: bool = True,
+) -> Mesh:
     """Read the two tables of an inventory, or raise InputError with everything that is wrong in them."""
     faults = Faults()
     for host in hosts.values():
@@ -387,7 +467,7 @@ def read(workloads: Any, callers: Any, hosts: Mapping[str, Host], apps: Mapping[
         if workload is not None:
             found[workload.name] = workload
     known = {str(name) for name in workloads} if isinstance(workloads, Mapping) else set()
-    mesh = Mesh(dict(hosts), found, _read_callers(callers, found, known, faults))
+    mesh = Mesh(dict(hosts), found, _read_callers(callers, found, known, faults), federated)
     faults.raise_any()
     _judge(mesh, faults)
     faults.raise_any()
@@ -695,6 +775,17 @@ def _judge_pair(mesh: Mesh, caller: Workload, callee: Workload, faults: Faults) 
             else f"Give {callee.host} an Envoy that calls it (app: envoy), and let {caller.name} call that"
         )
         faults.add(f"{where}: it is in a mesh of {callee.host} and {caller.name} is not. {remedy}.")
+    beside = [
+        other
+        for other in mesh.behind_the_same_name(callee)
+        if other is not caller and caller not in mesh.callers_of(other)
+    ]
+    if callee.mesh and beside and not mesh.is_open(beside[0]):
+        faults.add(
+            f"{where}: {caller.name} may call it and not {beside[0].name}, which is behind the same Service"
+            f" {callee.service}, so some of its requests would be refused. Let it call both, or give one of them a"
+            " service of its own."
+        )
     if callee.guard == "envoy" and not caller.has_envoy and MACHINES not in mesh.hosts[caller.host].duties:
         remedy = "Let it call one (app: envoy) of its mesh" if caller.mesh else "Say envoy: true for it"
         faults.add(f"{where}: {caller.name} has no Envoy to show its SPIFFE ID to the one of {callee.name}. {remedy}.")
@@ -710,11 +801,6 @@ def _judge_gateway_pair(mesh: Mesh, caller: Workload, callee: Workload, faults: 
         faults.add(
             f"{where}: it is a gateway, and {caller.name} has no certificate to show to it. Say files: true for"
             f" {caller.name}."
-        )
-    if mesh.trust_domain(caller) != mesh.trust_domain(callee):
-        faults.add(
-            f"{where}: {caller.name} is of {mesh.trust_domain(caller)}, and the gateway knows the authorities of"
-            f" {mesh.trust_domain(callee)} only. Take it out."
         )
 
 

@@ -19,6 +19,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.apps import
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.derive import (
     UNKNOWN,
     envoy_address,
+    federation,
     gateway_address,
     joins_by_token,
     published_bundles,
@@ -112,6 +113,7 @@ def proof(mesh: Mesh) -> Proof:
     for host in mesh.hosts.values():
         _prove_control_plane(mesh, host, made)
     _prove_upstream(mesh, made)
+    _prove_bundles(mesh, made)
     _prove_tokens(mesh, made)
     return made
 
@@ -186,7 +188,12 @@ def _takes_no_get(mesh: Mesh, callee: Workload, made: Proof) -> bool:
 def _answer(hops: list[_Hop]) -> Data:
     """How the answer at the end of the chain is recognised. An Envoy that goes on to several says nothing."""
     end = hops[-1].callee
-    return {"json_key": end.answer_key, "path": end.probe_path, "status": end.probe_status}
+    return {
+        "json_key": end.answer_key,
+        "json_value": end.answer_value,
+        "path": end.probe_path,
+        "status": end.probe_status,
+    }
 
 
 def _request(mesh: Mesh, caller: Workload, callee: Workload, made: Proof) -> str | None:
@@ -258,7 +265,13 @@ def _knows_its_name(mesh: Mesh, caller: Workload, gateway: Workload) -> bool:
 def _by_files(mesh: Mesh, caller: Workload, gateway: Workload) -> Data:
     """How a pod asks a gateway by its own certificate. The name is verified, wherever the connection goes."""
     address = None if _knows_its_name(mesh, caller, gateway) else gateway_address(mesh, gateway)
-    return {"from": caller.name, "url": f"{way_to(gateway)}/", "certificate": FILES, "address": address}
+    files = FILES
+    if mesh.trust_domain(caller) != mesh.trust_domain(gateway):
+        # The authorities of each other trust domain are in a file of their own.
+        folder = FILES["folder"]
+        authorities = f"{folder}/federated/{mesh.trust_domain(gateway)}.pem"
+        files = {"certificate": f"{folder}/svid.pem", "key": f"{folder}/svid.key", "authorities": authorities}
+    return {"from": caller.name, "url": f"{way_to(gateway)}/", "certificate": files, "address": address}
 
 
 def _can_show_files(mesh: Mesh, workload: Workload) -> bool:
@@ -291,7 +304,7 @@ def _prove_gateway(mesh: Mesh, gateway: Workload, made: Proof) -> None:
             **{"to": gateway.name, "address": gateway_address(mesh, gateway), **answer},
         )
         return
-    callers, name = mesh.callers_of(gateway), gateway.dns_names[0]
+    callers, name = [one for one in mesh.callers_of(gateway) if mesh.trusts(one, gateway)], gateway.dns_names[0]
     requests = {
         caller.name: made.add(
             f"{caller.name} may call {gateway.name}",
@@ -303,7 +316,8 @@ def _prove_gateway(mesh: Mesh, gateway: Workload, made: Proof) -> None:
     }
     shown: Data = {"to": gateway.name, "server_name": name}
     names = list(gateway.dns_names)
-    made.add(f"{gateway.name} presents its SPIFFE ID", "peer_certificate", dns_names=names, **shown)
+    presented = made.add(f"{gateway.name} presents its SPIFFE ID", "peer_certificate", dns_names=names, **shown)
+    _refuse_unfederated(mesh, gateway, made, {**shown, "control": presented, "path": answer["path"]})
     made.add(f"{gateway.name} presents its whole chain", "certificate_chain", length=_length(mesh, gateway), **shown)
     controls = [
         made.add(
@@ -315,6 +329,8 @@ def _prove_gateway(mesh: Mesh, gateway: Workload, made: Proof) -> None:
         )
         for caller in callers
     ]
+    if not controls:
+        return
     refused: Data = {"control": controls[0], "path": answer["path"]}
     _refuse_forged(mesh, gateway, made, {**shown, **refused})
     for caller in callers[:1]:
@@ -356,7 +372,7 @@ def _refuse_forged(mesh: Mesh, gateway: Workload, made: Proof, refused: Data) ->
         contains=DENIED,
         **refused,
     )
-    caller = mesh.callers_of(gateway)[0]
+    caller = next(one for one in mesh.callers_of(gateway) if mesh.trusts(one, gateway))
     for client, words in (*_forged(mesh, gateway), EXPIRED):
         made.add(
             f"{caller.name}'s SPIFFE ID {words} may not call {gateway.name}",
@@ -371,7 +387,7 @@ def _refuse_at_gateway(mesh: Mesh, other: Workload, gateway: Workload, made: Pro
     name = f"{other.name} may not call {gateway.name}"
     shown: Data = {"to": gateway.name, "server_name": gateway.dns_names[0], **refused}
     denied = {"refusal": ["http_403"], "contains": DENIED}
-    known = mesh.trust_domain(other) == mesh.trust_domain(gateway)
+    known = mesh.trust_domain(other) in {mesh.trust_domain(gateway), *mesh.foreign_domains(gateway)}
     if other.identity and known and _can_show_files(mesh, other):
         made.add(
             name, "refused_request", **{"to": gateway.name, **_by_files(mesh, other, gateway), **refused, **denied}
@@ -390,6 +406,19 @@ def _refuse_at_gateway(mesh: Mesh, other: Workload, gateway: Workload, made: Pro
         _refuse_nobody(mesh, other, gateway, made, shown)
 
 
+def _refuse_unfederated(mesh: Mesh, callee: Workload, made: Proof, fields: Data) -> None:
+    """Those who are listed, and of a trust domain that is not federated: they are no clients at all."""
+    for caller in mesh.callers_of(callee):
+        if not mesh.trusts(caller, callee):
+            made.add(
+                f"{caller.name} may not call {callee.name} while {mesh.trust_domain(caller)} is not federated",
+                "refused_handshake",
+                client="other_identity",
+                client_spiffe_id=mesh.spiffe_id(caller),
+                **fields,
+            )
+
+
 def _request_through(mesh: Mesh, gateway: Workload, callee: Workload, made: Proof) -> str | None:
     """The way of a gateway to one that it may call: it asks nobody by itself, so somebody asks through it."""
     name = f"{gateway.name} may call {callee.name}"
@@ -404,7 +433,8 @@ def _request_through(mesh: Mesh, gateway: Workload, callee: Workload, made: Proo
         who = ANYONE
         fields |= {"url": _plain_way(mesh, gateway), "address": gateway_address(mesh, gateway), "spiffe_id": None}
     else:
-        able = [caller for caller in mesh.callers_of(gateway) if _can_show_files(mesh, caller)]
+        trusted = [caller for caller in mesh.callers_of(gateway) if mesh.trusts(caller, gateway)]
+        able = [caller for caller in trusted if _can_show_files(mesh, caller)]
         if not able:
             made.untried.append(f"{name}: none of its callers has curl and its certificate in files")
             return None
@@ -417,14 +447,9 @@ def _prove_mesh(mesh: Mesh, callee: Workload, made: Proof) -> None:
     """One whose sidecar lets in who is listed."""
     if _takes_no_get(mesh, callee, made):
         return
-    control: str | None = None
-    for caller in mesh.callers_of(callee):
-        request = (_request_through if caller.is_gateway else _request)(mesh, caller, callee, made)
-        control = control or request
-        if request is None and not caller.is_gateway:
-            made.untried.append(f"{caller.name} may call {callee.name}: nothing in its container can send a request")
-        if caller.mesh:
-            _sidecar(mesh, caller, made, request)
+    if callee in mesh.called_across(callee.host):
+        _prove_across(mesh, callee, made)
+    control = _request_in_mesh(mesh, callee, made)
     _sidecar(mesh, callee, made)
     watcher = _outsider(mesh, callee, "python3") if _is_met_alone(mesh, callee, made) else None
     if watcher:
@@ -440,7 +465,7 @@ def _prove_mesh(mesh: Mesh, callee: Workload, made: Proof) -> None:
         return
     refused: Data = {"to": callee.name, "path": callee.probe_path, "control": control}
     _prove_no_way_around(mesh, callee, made, control)
-    callers = [caller for caller in mesh.callers_of(callee) if caller.identity]
+    callers = [caller for caller in mesh.callers_of(callee) if caller.identity and mesh.trusts(caller, callee)]
     if watcher and callers and not mesh.is_open(callee):
         shown_id = mesh.spiffe_id(callers[0])
         for client, words in _forged(mesh, callee):
@@ -453,11 +478,101 @@ def _prove_mesh(mesh: Mesh, callee: Workload, made: Proof) -> None:
         name = f"{other.name} may not call {callee.name}"
         if not mesh.share_a_mesh(other, callee):
             _refuse_outside(mesh, other, callee, made, refused)
+        elif not mesh.leads_to(other.host, callee):
+            made.untried.append(f"{name}: no way leads to it from {other.host}")
+        elif mesh.trust_domain(callee) not in (mesh.trust_domain(other), *mesh.foreign_domains(other)):
+            # Its sidecar does not believe the callee in the first place, which is no refusal of who it is. A handshake
+            # with its SPIFFE ID has tried that.
+            continue
         elif _has(mesh, other, "curl"):
             said = {"refusal": ["http_403"], "contains": DENIED}
             made.add(name, "refused_request", **{"from": other.name, **said, **refused})
         else:
             made.untried.append(f"{name}: nothing in its container can send a request")
+
+
+def _request_in_mesh(mesh: Mesh, callee: Workload, made: Proof) -> str | None:
+    """The requests of those that may call, of which the first one shows that it answers."""
+    control: str | None = None
+    for caller in mesh.callers_of(callee):
+        if not mesh.trusts(caller, callee):
+            continue
+        request = (_request_through if caller.is_gateway else _request)(mesh, caller, callee, made)
+        control = control or request
+        if request is None and not caller.is_gateway:
+            made.untried.append(f"{caller.name} may call {callee.name}: nothing in its container can send a request")
+        if caller.mesh:
+            _sidecar(mesh, caller, made, request)
+    return control
+
+
+def _prove_across(mesh: Mesh, callee: Workload, made: Proof) -> None:
+    """One that is called from another network: the gateway there leads to it alone, so it is asked itself.
+
+    A request through the Service may be answered by others, and a proxy that is refused tries the next one.
+    """
+    gateway = mesh.east_west_gateway(callee.host)
+    if gateway is None:
+        return
+    if not _is_met_alone(mesh, callee, made):
+        return
+    way: Data = {
+        "to": callee.name,
+        "address": gateway_address(mesh, gateway),
+        # What sidecars ask for (Istio's SNI of a port of a Service), and the protocol by which they know each other.
+        "server_name": f"outbound_.{callee.port}_._.{callee.dns}",
+        "alpn": ["istio"],
+    }
+    answer = _answer([_Hop(callee, callee)])
+    shown = made.add(f"{callee.name} presents its SPIFFE ID to other networks", "peer_certificate", **way)
+    trusted = [caller for caller in mesh.callers_of(callee) if mesh.trusts(caller, callee)]
+    controls = [
+        made.add(
+            f"{caller.name} may call {callee.name}, by its SPIFFE ID",
+            "accepted_handshake",
+            client_spiffe_id=mesh.spiffe_id(caller),
+            **way,
+            **answer,
+        )
+        for caller in trusted
+    ]
+    refused: Data = {**way, "control": [*controls, shown][0], "path": answer["path"]}
+    made.add(
+        f"nobody may call {callee.name} from other networks without a certificate",
+        "refused_handshake",
+        client="none",
+        **refused,
+    )
+    if controls:
+        made.add(
+            f"an identity that is not listed may not call {callee.name} from other networks",
+            "refused_handshake",
+            client="other_identity",
+            refusal=["http_403"],
+            contains=DENIED,
+            **refused,
+        )
+        for client, words in (*_forged(mesh, callee), EXPIRED):
+            made.add(
+                f"{trusted[0].name}'s SPIFFE ID {words} may not call {callee.name} from other networks",
+                "refused_handshake",
+                client=client,
+                **refused,
+            )
+    known = {mesh.trust_domain(callee), *(mesh.trust_domain(caller) for caller in trusted)}
+    _refuse_unfederated(mesh, callee, made, {**refused, "control": shown})
+    for other in _not_allowed(mesh, callee):
+        if not other.identity:
+            continue
+        name = f"{other.name} may not call {callee.name} from other networks"
+        fields = {**refused, "client": "other_identity", "client_spiffe_id": mesh.spiffe_id(other)}
+        if mesh.trust_domain(other) not in known:
+            # It is no client at all.
+            made.add(name, "refused_handshake", **{**fields, "control": shown})
+        elif controls:
+            made.add(name, "refused_handshake", **fields, refusal=["http_403"], contains=DENIED)
+        else:
+            made.untried.append(f"{name}: nobody is let in to show that it answers")
 
 
 def _is_met_alone(mesh: Mesh, callee: Workload, made: Proof) -> bool:
@@ -533,14 +648,14 @@ def _prove_envoy(mesh: Mesh, callee: Workload, made: Proof) -> None:
     """One whose Envoy lets in who is listed."""
     if _takes_no_get(mesh, callee, made):
         return
-    callers = mesh.callers_of(callee)
+    callers = [one for one in mesh.callers_of(callee) if mesh.trusts(one, callee)]
     requests = {caller.name: _request(mesh, caller, callee, made) for caller in callers if caller.envoy}
     if not mesh.is_exposed(callee):
         _prove_hidden_envoy(mesh, callee, made, next((name for name in requests.values() if name), None))
         return
-    made.add(f"{callee.name} presents its SPIFFE ID", "peer_certificate", to=callee.name)
-    end = _chain(mesh, callers[0], callee)
-    shown = {"to": callee.name, **_answer(end)}
+    presented = made.add(f"{callee.name} presents its SPIFFE ID", "peer_certificate", to=callee.name)
+    shown = {"to": callee.name, **_answer(_chain(mesh, callee, callee))}
+    _refuse_unfederated(mesh, callee, made, {"to": callee.name, "control": presented, "path": shown["path"]})
     controls = [
         made.add(
             f"{caller.name} may call {callee.name}" + (", by its SPIFFE ID" if requests.get(caller.name) else ""),
@@ -550,6 +665,8 @@ def _prove_envoy(mesh: Mesh, callee: Workload, made: Proof) -> None:
         )
         for caller in callers
     ]
+    if not controls:
+        return
     refused: Data = {"to": callee.name, "control": controls[0], "path": shown["path"]}
     made.add(f"nobody may call {callee.name} without a certificate", "refused_handshake", client="none", **refused)
     made.add(
@@ -705,6 +822,23 @@ def _prove_upstream(mesh: Mesh, made: Proof) -> None:
                 secret=PROXY_SECRET,
                 length=_length(mesh, held),
             )
+
+
+def _prove_bundles(mesh: Mesh, made: Proof) -> None:
+    """Proxies judge each trust domain by its own authorities: those of one cannot vouch for another."""
+    for workload in mesh.workloads.values():
+        server = mesh.hosts[workload.host].server
+        if not (workload.mesh and server and mesh.other_domains(workload)):
+            continue
+        others = {peer["trust_domain"]: peer["host"] for peer in federation(mesh, server)}
+        known = [others[domain] for domain in mesh.foreign_domains(workload) if domain in others]
+        each = "each trust domain by its own authorities" if known else "its own trust domain, and no other"
+        made.add(
+            f"{workload.name}'s {_proxy(workload)} judges {each}",
+            "proxy_authorities",
+            to=workload.name,
+            servers=[server, *known],
+        )
 
 
 def _prove_tokens(mesh: Mesh, made: Proof) -> None:

@@ -557,12 +557,58 @@ def test_volumes_and_rules_that_an_overlay_needs(rendered: Rendered) -> None:
 
 
 def test_a_bundle_endpoint_is_reached_at_the_port_of_its_configuration(rendered: Rendered) -> None:
-    service = rendered.one("overlaid", "spire_server", "Service")
-    assert {"name": "bundle", "port": 8443, "targetPort": "bundle"} in service["spec"]["ports"]
+    service = rendered.one("overlaid", "spire_server", "Service", "spire-server-bundle")
+    assert service["spec"]["ports"] == [{"name": "bundle", "port": 8443, "targetPort": "bundle"}]
+    (grpc,) = rendered.one("overlaid", "spire_server", "Service", "spire-server")["spec"]["ports"]
+    assert grpc["name"] == "grpc", "who asks for the bundle need not reach the API"
     server = containers(rendered.one("overlaid", "spire_server", "StatefulSet"))["spire-server"]
     assert {"name": "bundle", "containerPort": 8443} in server["ports"]
     (only,) = rendered.one("host_path", "spire_server", "Service")["spec"]["ports"]
     assert only["name"] == "grpc"
+
+
+def test_a_server_that_federates_shows_its_bundle_by_its_spiffe_id(rendered: Rendered) -> None:
+    endpoint = conf(rendered, "federated", "spire_server")["server"]["federation"]["bundle_endpoint"]
+    assert endpoint == {
+        "address": "0.0.0.0",  # noqa: S104 - of its pod
+        "port": "8443",
+        "refresh_hint": "5m",
+        "profile": [{"https_spiffe": {}}],
+    }
+    service = rendered.one("federated", "spire_server", "Service", "spire-server-bundle")
+    assert service["spec"]["type"] == "LoadBalancer"
+    assert not conf(rendered, "packages", "spire_server")["server"].get("federation")
+
+
+def test_agents_hand_out_a_bundle_for_each_trust_domain_where_there_are_several(rendered: Rendered) -> None:
+    sds = conf(rendered, "federated", "spire_agent")["agent"]["sds"]
+    assert sds == {"default_bundle_name": "null", "default_all_bundles_name": "ROOTCA"}
+    assert "sds" not in conf(rendered, "packages", "spire_agent")["agent"]
+
+
+def test_another_trust_domain_is_let_in_and_never_taken_for_the_own_one(rendered: Rendered) -> None:
+    mesh = rendered.value("federated", "istio", "overlay")["spec"]["meshConfig"]
+    assert mesh["caCertificates"] == [{"trustDomains": ["bar.example"]}]
+    assert "trustDomainAliases" not in mesh, "istiod would take each principal for that of the same path elsewhere"
+    assert "caCertificates" not in rendered.value("packages", "istio", "overlay")["spec"]["meshConfig"]
+
+
+def test_the_account_by_which_other_clusters_read_may_do_little(rendered: Rendered) -> None:
+    role = rendered.one("federated", "istio", "ClusterRole", "istio-remote-reader")
+    assert {verb for rule in role["rules"] for verb in rule["verbs"]} == {"get", "list", "watch"}
+    (secrets,) = (rule for rule in role["rules"] if "secrets" in rule["resources"])
+    assert secrets["verbs"] == ["list", "watch"]
+    assert not any(rule["resources"] == ["*"] for rule in role["rules"])
+    (own,) = rendered.one("federated", "istio", "Role", "istio-remote-reader")["rules"]
+    assert (own["resources"], own["resourceNames"]) == (["configmaps"], ["istio"])
+    assert not [item for item in rendered.objects("packages", "istio") if item["kind"] == "ClusterRole"]
+
+
+def test_a_network_has_its_name_at_the_namespace_of_the_control_plane(rendered: Rendered) -> None:
+    space = rendered.one("federated", "istio", "Namespace", "istio-system")
+    assert space["metadata"]["labels"]["topology.istio.io/network"] == "one"
+    values = rendered.value("federated", "istio", "overlay")["spec"]["values"]["global"]
+    assert (values["meshID"], values["network"]) == ("both", "one")
 
 
 def test_an_overlay_reaches_the_configuration_and_the_pods_of_the_agents(rendered: Rendered) -> None:

@@ -18,6 +18,7 @@ from playbook import ROOT
 
 HERE = Path(__file__).parent / "inventories"
 BLUE_GREEN = ROOT / "inventories" / "blue_green"
+FEDERATION = ROOT / "inventories" / "federation"
 BOOKINFO = {"productpage", "details", "reviews", "ratings"}
 OURS = sorted(path.parent for path in [*ROOT.glob("inventories/*/hosts.ini"), *ROOT.glob("examples/**/hosts.ini")])
 """What users run, and what they copy."""
@@ -139,14 +140,93 @@ def test_a_users_own_services_are_called_through_their_envoys() -> None:
 
 
 def test_trust_domains_that_call_each_other_are_federated() -> None:
-    mesh = meshes.of_inventory(HERE / "federation")
-    assert derive.federation(mesh, "foo") == [{"trust_domain": "bar.example", "host": "bar"}]
-    assert derive.federation(mesh, "bar") == [{"trust_domain": "foo.example", "host": "foo"}]
-    (caller,) = (item for item in derive.cluster_spiffe_ids(mesh, "foo") if item["name"] == "sleep.sleep")
+    mesh = meshes.of_inventory(FEDERATION)
+    foo, bar = (derive.role_variables(mesh, host) for host in ("foo-cluster", "bar-cluster"))
+    assert foo["spire_federation_peers"] == [{"trust_domain": "bar.example", "host": "bar-cluster"}]
+    assert bar["spire_federation_peers"] == [{"trust_domain": "foo.example", "host": "foo-cluster"}]
+    (caller,) = (item for item in foo["spire_controller_manager_cluster_spiffe_ids"] if item["name"] == "sleep.sleep")
     assert caller["spec"]["federatesWith"] == ["bar.example"]
+    assert (foo["istio_trusted_domains"], bar["istio_trusted_domains"]) == (["bar.example"], ["foo.example"])
+    for variables in (foo, bar):
+        assert variables["spire_server_bundle_endpoint"]
+        assert variables["spire_server_service_type"] == "ClusterIP", "no agent elsewhere joins it"
+        assert variables["spire_agent_sds"]["default_all_bundles_name"] == "ROOTCA"
+
+
+def test_only_what_is_called_from_another_network_is_led_to_there() -> None:
+    mesh = meshes.of_inventory(FEDERATION)
+    led = {}
     for host in mesh.hosts:
-        (policy,) = derive.policies(mesh, host)
-        assert policy["principals"] == ["foo.example/ns/sleep/sa/sleep"]
+        (gateway,) = (
+            item for item in derive.ways_in(mesh, host) if item["metadata"]["name"] == "istio-eastwestgateway"
+        )
+        (server,) = gateway["spec"]["servers"]
+        assert server["tls"] == {"mode": "AUTO_PASSTHROUGH"}
+        led[host] = server["hosts"]
+    assert led == {
+        "foo-cluster": ["helloworld.helloworld.svc.cluster.local", "ratings.bookinfo.svc.cluster.local"],
+        "bar-cluster": ["helloworld.helloworld.svc.cluster.local", "reviews.bookinfo.svc.cluster.local"],
+    }
+    assert [derive.gateways(mesh, host)[0]["ports"] for host in mesh.hosts] == [
+        [{"name": "tls", "port": 15443, "target_port": 15443}]
+    ] * 2
+
+
+def test_who_is_called_from_elsewhere_has_a_name_in_the_dns_of_its_callers() -> None:
+    mesh = meshes.of_inventory(FEDERATION)
+    named = {
+        host: [
+            f"{item['metadata']['name']}.{item['metadata']['namespace']}"
+            for item in derive.ways_in(mesh, host)
+            if item["kind"] == "Service"
+        ]
+        for host in mesh.hosts
+    }
+    # That of helloworld is there with the pods that are here.
+    assert named == {"foo-cluster": ["reviews.bookinfo"], "bar-cluster": ["ratings.bookinfo"]}
+
+
+def test_clusters_of_one_mesh_read_each_other() -> None:
+    mesh = meshes.of_inventory(FEDERATION)
+    (bar,) = derive.remote_clusters(mesh, "foo-cluster")
+    assert (bar["host"], bar["cluster"]) == ("bar-cluster", "bar-cluster")
+
+
+def test_each_end_is_asked_alone_and_by_each_trust_domain() -> None:
+    made = proof(meshes.of_inventory(FEDERATION))
+    checks = {check["name"]: check for check in made.checks}
+    let_in = checks["sleep may call helloworld-v2, by its SPIFFE ID"]
+    assert let_in["client_spiffe_id"] == "spiffe://foo.example/ns/sleep/sa/sleep"
+    assert let_in["server_name"] == "outbound_.5000_._.helloworld.helloworld.svc.cluster.local"
+    assert let_in["address"] == "192.0.2.102:15443", "the gateway of bar, behind which there is no v1"
+    # Istio would take it for the one who may, if the trust domains were aliases of each other.
+    same_path = checks["sleep-bar may not call helloworld-v2 from other networks"]
+    assert same_path["client_spiffe_id"] == "spiffe://bar.example/ns/sleep/sa/sleep"
+    assert same_path["refusal"] == ["http_403"]
+    assert checks["sleep may call helloworld-v2"]["json_value"] == "v2"
+    own = checks["reviews's sidecar judges each trust domain by its own authorities"]
+    assert own["servers"] == ["bar-cluster", "foo-cluster"]
+    # Who does not federate with bar does not believe it either: nothing is learnt of a request.
+    assert "stranger may not call reviews" not in checks
+    assert "stranger may not call reviews from other networks" in checks
+
+
+def test_a_federation_that_is_withdrawn_is_proven_to_be() -> None:
+    mesh = meshes.of_inventory(FEDERATION, federated=False)
+    foo = derive.role_variables(mesh, "foo-cluster")
+    assert foo["spire_federation_peers"] == [{"trust_domain": "bar.example", "host": "bar-cluster", "state": "absent"}]
+    assert foo["istio_trusted_domains"] == []
+    assert not any("federatesWith" in item["spec"] for item in foo["spire_controller_manager_cluster_spiffe_ids"])
+    # What could be federated again does not start anew for it.
+    assert foo["spire_server_bundle_endpoint"]
+    assert foo["spire_agent_sds"]
+    checks = {check["name"]: check for check in proof(mesh).checks}
+    refused = checks["sleep may not call helloworld-v2 while foo.example is not federated"]
+    assert refused["type"] == "refused_handshake"
+    assert checks[refused["control"]]["type"] == "peer_certificate"
+    assert "sleep may call helloworld-v2" not in checks
+    assert "sleep may call helloworld-v1" in checks
+    assert checks["sleep's sidecar judges its own trust domain, and no other"]["servers"] == ["foo-cluster"]
 
 
 def test_a_machine_shows_its_identity_and_nothing_is_run_on_it() -> None:

@@ -157,6 +157,20 @@ def test_callers_that_cannot_be_read(callers: Any, text: str) -> None:
     assert faults({**a(), "q": {"host": "one", "app": "quote"}}, callers) == [text]
 
 
+def test_who_may_call_one_behind_a_service_may_call_all() -> None:
+    apps = {name: {"host": "one", "app": "quote", "service": "quote"} for name in ("v1", "v2")}
+    client = {"host": "one", "app": "client"}
+    with pytest.raises(InputError, match="asker may call it and not v2, which is behind the same Service quote"):
+        meshes.mesh({**apps, "asker": client}, {"v1": ["asker"]})
+    far = {"host": "two", "app": "quote", "service": "quote"}
+    groups = {duty: ["one", "two"] for duty in ("clusters", "spire_server", "spire_agent", "mesh")}
+    workloads = {"v1": apps["v1"], "far": far, "asker": client}
+    assert meshes.mesh(workloads, {"v1": ["asker"]}, groups).callers
+    shared = {host: {"istio_mesh_id": "both"} for host in ("one", "two")}
+    with pytest.raises(InputError, match="asker may call it and not far"):
+        meshes.mesh(workloads, {"v1": ["asker"]}, groups, shared)
+
+
 def test_a_service_stands_for_all_its_workloads() -> None:
     shared = {"host": "one", "app": "quote", "service": "quote"}
     both = {name: {**shared, "labels": {"app": "quote", "version": name}} for name in ("v1", "v2")}

@@ -51,6 +51,7 @@ def up(workloads: Data, callers: Data, groups: Any = None, variables: Any = None
         for name in (workload, f"{workload}-envoy")
     }
     endpoints["spire-server/spire-server"] = "192.0.2.99:30081"
+    endpoints["istio-system/istio-eastwestgateway"] = "192.0.2.98:15443"
     told = {host: {"kubernetes_objects_endpoints": endpoints, **((variables or {}).get(host) or {})} for host in hosts}
     return meshes.mesh(workloads, callers, groups, told)
 
