@@ -49,6 +49,8 @@ LOCKED := --quiet --universal --python-version 3.11 --generate-hashes --no-annot
 SCENARIOS := $(notdir $(patsubst %/,%,$(wildcard inventories/*/)))
 CHOSEN := $(or $(SCENARIO),blue_green)
 
+ROTATED := $(or $(SCENARIO),mithril)
+
 SUITES := lint unit sanity integration pages molecule
 
 .PHONY: help setup setup-dev link $(SCENARIOS) down verify show clean test $(SUITES) lock build bench bench_entries drill drill_rotation
@@ -111,10 +113,10 @@ bench_entries: setup ## Registration entries at scale: tasks against the bare co
 drill: setup ## Kill a scenario's playbook at many moments and see that it converges
 	$(SUDO) python tests/drills/interrupt.py $(CHOSEN)
 
-drill_rotation: setup ## Replace the root of mithril under traffic, and count what fails
-	$(SUDO) ansible-playbook playbooks/mithril.yml -e trustmesh_instance=tm-drill -e kubernetes_cluster_adopt=true --skip-tags verify $(ARGS)
-	$(SUDO) python tests/drills/rotation.py
-	$(SUDO) ansible-playbook playbooks/teardown.yml -e trustmesh_scenario=mithril -e trustmesh_instance=tm-drill
+drill_rotation: setup ## Replace authorities under traffic, those of mithril or SCENARIO=federation, and count what fails
+	$(SUDO) ansible-playbook playbooks/$(ROTATED).yml -e trustmesh_instance=tm-drill -e kubernetes_cluster_adopt=true --skip-tags verify $(ARGS)
+	$(SUDO) python tests/drills/rotation.py $(ROTATED)
+	$(SUDO) ansible-playbook playbooks/teardown.yml -e trustmesh_scenario=$(ROTATED) -e trustmesh_instance=tm-drill
 
 setup: $(READY) link ## The virtual environment with what the playbooks need
 setup-dev: $(READY_DEV) link ## The same, with what the tests need on top

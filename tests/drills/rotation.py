@@ -1,11 +1,11 @@
 # Copyright (c) 2026, the trustmesh.spiffe authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rotate the upstream CA of mithril, which is up, under traffic, and count what fails: nothing has to.
+"""Rotate the authorities of a scenario that is up, under traffic, and count what fails: nothing has to.
 
-Four kinds are counted. Requests from sleep to the page, with a new connection each and on one that is kept. Pods that
-the API server asks istiod's webhook about. Handshakes with istiod as a proxy makes them, by the root that lies in a
-proxy's pod at that moment. `make drill_rotation` runs it on clusters named tm-drill-*.
+Requests from sleep are counted: with a new connection each, on one that is kept, and in federation by its sidecar. In
+mithril also pods that the API server asks istiod's webhook about, and handshakes with istiod as a proxy makes them, by
+the root that lies in a proxy's pod at that moment. `make drill_rotation` runs it on clusters named tm-drill-*.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,7 +37,45 @@ place = ("istiod.istio-system.svc", 15012)
 with socket.create_connection(place, 5) as plain, context.wrap_socket(plain, server_hostname=place[0]) as secure:
     secure.getpeercert()
 """
-PLAYBOOK = ("playbooks/rotate_upstream_ca.yml", "-i", "inventories/mithril", "-e", "trustmesh_scenario=mithril")
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What is rotated by which playbook, and what is asked meanwhile."""
+
+    playbook: str
+    client: str
+    """The host on which sleep is."""
+    requests: Mapping[str, tuple[str, ...]]
+    """What load.py is given, by what is counted."""
+    istiod: str = ""
+    """The host whose istiod is asked, too."""
+    options: tuple[str, ...] = ()
+    """More for the playbook."""
+
+
+PAGE = "https://app.example.org:8000/productpage"
+HELLO = "https://helloworld.bar.example:8443/hello"
+SCENARIOS = {
+    "mithril": Scenario(
+        "rotate_upstream_ca",
+        "foo",
+        {"new connections": ("new", PAGE), "a kept connection": ("kept", PAGE)},
+        istiod="bar",
+    ),
+    "federation": Scenario(
+        "rotate_authorities",
+        "foo-cluster",
+        {
+            "new connections": ("new", HELLO, "federated/bar.example.pem"),
+            "a kept connection": ("kept", HELLO, "federated/bar.example.pem"),
+            "to v1 and v2": ("new", "http://helloworld.helloworld:5000/hello"),
+            "to a page of both": ("new", "http://productpage.bookinfo:9080/productpage"),
+        },
+        # The clusters of a drill have just been made.
+        options=("-e", "spire_server_rotate_older_than=60"),
+    ),
+}
 
 
 class Clusters:
@@ -81,59 +120,78 @@ class Counter(threading.Thread):
         self.result = {"answered": answered, "failed": len(reasons), "first": reasons[:5]}
 
 
-def requests_of(clusters: Clusters, kind: str) -> subprocess.Popen[str]:
-    """Start asking for the page from the pod of sleep."""
-    program = ["python3", "-c", LOAD, kind, "app.example.org", "8000", "/productpage"]
-    argv = clusters.kubectl("foo", "exec", "-i", "deploy/sleep", "-c", "sleep", "--", *program)
+def requests_of(clusters: Clusters, host: str, asked: tuple[str, ...]) -> subprocess.Popen[str]:
+    """Start asking from the pod of sleep, wherever it is."""
+    namespace = clusters.call(
+        host,
+        "get",
+        "deployment",
+        "-A",
+        "--field-selector=metadata.name=sleep",
+        "-o",
+        "jsonpath={.items[0].metadata.namespace}",
+    )
+    program = ["python3", "-c", LOAD, *asked]
+    argv = clusters.kubectl(host, "-n", namespace, "exec", "-i", "deploy/sleep", "-c", "sleep", "--", *program)
     return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def greet_istiod(clusters: Clusters) -> None:
+def greet_istiod(clusters: Clusters, host: str) -> None:
     """Make the handshake of a proxy that comes back to istiod."""
     root = clusters.call(
-        "bar", "exec", "deploy/productpage", "-c", "istio-proxy", "--", "cat", "/var/run/secrets/istio/root-cert.pem"
+        host, "exec", "deploy/productpage", "-c", "istio-proxy", "--", "cat", "/var/run/secrets/istio/root-cert.pem"
     )
-    clusters.call("bar", "-n", "outside", "exec", "-i", "deploy/outsider", "--", "python3", "-c", HANDSHAKE, said=root)
+    clusters.call(host, "-n", "outside", "exec", "-i", "deploy/outsider", "--", "python3", "-c", HANDSHAKE, said=root)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    parser.add_argument("scenario", nargs="?", default="mithril", choices=SCENARIOS)
     parser.add_argument("--instance", default="tm-drill", help="whose clusters these are (default: %(default)s)")
     parser.add_argument(
         "--kill-after", type=float, nargs="*", default=[], help="seconds after which it is killed, in turn"
     )
     asked = parser.parse_args()
     clusters = Clusters(asked.instance)
-    pods = {kind: requests_of(clusters, kind) for kind in ("new", "kept")}
-    counters = [
-        Counter("webhook", lambda: clusters.call("bar", "create", "--dry-run=server", "-f", "-", said=json.dumps(POD))),
-        Counter("istiod", lambda: greet_istiod(clusters)),
-    ]
+    scenario = SCENARIOS[asked.scenario]
+    pods = {name: requests_of(clusters, scenario.client, words) for name, words in scenario.requests.items()}
+    counters = counters_of(clusters, scenario.istiod) if scenario.istiod else []
     for counter in counters:
         counter.start()
     began = time.monotonic()
-    code = rotate(asked.instance, asked.kill_after)
+    code = rotate(asked.scenario, asked.instance, asked.kill_after)
     took = time.monotonic() - began
     time.sleep(5)  # what is wrong now would be seen by the next requests
     for counter in counters:
         counter.ended.set()
     results: dict[str, dict[str, object]] = {}
-    for kind, pod in pods.items():
+    for name, pod in pods.items():
         out, err = pod.communicate("")
-        results[f"requests, {kind} connection"] = json.loads(out) if out else {"failed": 1, "first": [err[-300:]]}
+        results[f"requests, {name}"] = json.loads(out) if out else {"failed": 1, "first": [err[-300:]]}
     for counter in counters:
         counter.join()
         results[counter.name] = counter.result
     print(f"the playbook ended with {code} after {took:.0f} s")
     for name, result in results.items():
-        print(f"{name:<26} {result.get('answered', 0):>6} answered, {result['failed']} failed  {result['first'] or ''}")
+        print(f"{name:<28} {result.get('answered', 0):>6} answered, {result['failed']} failed  {result['first'] or ''}")
     return int(code != 0 or any(result["failed"] or not result.get("answered") for result in results.values()))
 
 
-def rotate(instance: str, moments: list[float]) -> int:
+def counters_of(clusters: Clusters, host: str) -> list[Counter]:
+    """What is asked of istiod."""
+    dry_run = ("create", "--dry-run=server", "-f", "-")
+    return [
+        Counter("webhook", lambda: clusters.call(host, *dry_run, said=json.dumps(POD))),
+        Counter("istiod", lambda: greet_istiod(clusters, host)),
+    ]
+
+
+def rotate(scenario: str, instance: str, moments: list[float]) -> int:
     """Run the playbook, killed at each of the moments and then to its end. Return its exit code."""
     env = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
-    argv = ["ansible-playbook", *PLAYBOOK, "-e", f"trustmesh_instance={instance}"]
+    argv = ["ansible-playbook", f"playbooks/{SCENARIOS[scenario].playbook}.yml", "-i", f"inventories/{scenario}"]
+    argv += ["-e", f"trustmesh_scenario={scenario}", "-e", f"trustmesh_instance={instance}"]
+    argv += SCENARIOS[scenario].options
     for moment in moments:
         run = subprocess.Popen(argv, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, start_new_session=True)
         time.sleep(moment)
