@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,6 +64,22 @@ class Store:
         except OSError as error:
             raise InputError(f"path: {self.path} cannot be made: {error.strerror}.") from error
         check_private(self.path, folder=True)
+
+    @contextlib.contextmanager
+    def alone(self, make: bool) -> Iterator[None]:
+        """Be the only one who reads and changes it. Where there is none, and none is to be made, nobody is in the way."""
+        if make:
+            self.make_folder()
+        # One that belongs to somebody else is refused by whoever reads it.
+        elif not self.exists() or not os.access(self.path, os.R_OK):
+            yield
+            return
+        handle = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
 
     def put(self, pair: Pair) -> bool:
         """Make a pair the current one, unless there is one. Return whether it is this one."""

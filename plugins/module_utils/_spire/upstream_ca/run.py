@@ -123,20 +123,23 @@ class _Work:
         # Before anything is made: whether the server answers, and where it stands.
         slots = self._authorities() if state == ROTATING else None
         own = self._own_files()
-        folder = Folder() if own else self._folder()
         cluster = self._cluster()
         live = self._live(cluster) if cluster else None
-        if own:
-            plan = Plan(reason="the CA is the user's own")
-        else:
-            plan = plan_folder(state, folder, self._in_secret(live), self.params["purge"])
-        if state == ABSENT:
-            return self._remove(plan, cluster, live, check_mode)
-        if not check_mode:
-            self._change_folder(plan, live)
+        store = Store(Path(self.params["path"]))
+        # Several servers may be led at the same time: who looks in the middle of a change finds no current pair.
+        with store.alone(make=not check_mode and own is None and state in (PRESENT, ROTATING)):
             folder = Folder() if own else self._folder()
-        elif plan.changed:
-            folder = foreseen(plan, folder, self._in_secret(live))
+            if own:
+                plan = Plan(reason="the CA is the user's own")
+            else:
+                plan = plan_folder(state, folder, self._in_secret(live), self.params["purge"])
+            if state == ABSENT:
+                return self._remove(plan, cluster, live, check_mode)
+            if not check_mode:
+                self._change_folder(plan, live)
+                folder = Folder() if own else self._folder()
+            elif plan.changed:
+                folder = foreseen(plan, folder, self._in_secret(live))
         wanted = own or self._chosen(folder)
         wanted_id = wanted.authority.authority_id if wanted else NEW
         actions = [{"verb": verb, "id": ""} for verb in plan.folder]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -153,6 +154,31 @@ def test_who_comes_second_takes_what_is_there(tmp_path: Path) -> None:
     store.remove()
     store.remove()
     assert not store.path.exists()
+
+
+def test_nobody_looks_at_a_folder_in_the_middle_of_a_change(tmp_path: Path) -> None:
+    store = Store(tmp_path / "ca")
+    seen: list[tuple[bool, bool]] = []
+
+    def look() -> None:
+        with Store(store.path).alone(make=False):
+            seen.append((store.read("current") is not None, store.read("previous") is not None))
+
+    with store.alone(make=True):
+        store.put(MADE)
+        other = threading.Thread(target=look)
+        store.keep()
+        other.start()
+        other.join(0.3)
+        assert other.is_alive(), "it waits"
+        store.put(MADE)
+    other.join(10)
+    assert seen == [(True, True)]
+
+
+def test_where_there_is_no_folder_nobody_waits_and_none_is_made(tmp_path: Path) -> None:
+    with Store(tmp_path / "ca").alone(make=False):
+        assert not (tmp_path / "ca").exists()
 
 
 def test_what_others_get_to_is_refused(tmp_path: Path) -> None:
