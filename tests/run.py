@@ -201,7 +201,7 @@ SUITES: dict[str, Suite] = {
     "unit": Suite((pytest("unit"),), report=report("unit")),
     "sanity": Suite((tool("python", "tests/sanity/run.py", count=sanity),)),
     # Most of their time they wait for servers.
-    "integration": Suite((pytest("integration", at_once=3),), built=True, report=report("integration")),
+    "integration": Suite((pytest("integration", at_once=2),), built=True, report=report("integration")),
     "pages": Suite((pytest("pages", root=True),), built=True, report=report("pages")),
     **{f"{MOLECULE}:{name}": scenario(name) for name in SCENARIOS},
 }
