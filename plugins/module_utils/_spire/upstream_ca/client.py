@@ -67,7 +67,7 @@ class Store:
 
     @contextlib.contextmanager
     def alone(self, make: bool) -> Iterator[None]:
-        """Be the only one who reads and changes it. Where there is none, and none is to be made, nobody is in the way."""
+        """Be the only one who reads and changes it. Where there is none and none is to be made, nobody waits."""
         if make:
             self.make_folder()
         # One that belongs to somebody else is refused by whoever reads it.
