@@ -190,7 +190,8 @@ def _answer(hops: list[_Hop]) -> Data:
     end = hops[-1].callee
     return {
         "json_key": end.answer_key,
-        "json_value": end.answer_value,
+        # Through others it is chance who answers of those behind a Service, and not what is asked.
+        "json_value": end.answer_value if len(hops) == 1 else None,
         "path": end.probe_path,
         "status": end.probe_status,
     }

@@ -37,8 +37,10 @@ def accepted_handshake(world: World, check: Check, _needed: Mapping[str, Verdict
         return Attempt(False, expected, f"let in by the wrong server: {wrong}", "", details)
     if reply.status != check["status"]:
         return Attempt(False, expected, reply.shown, hints.BY_STATUS.get(reply.status or 0, ""), details)
-    if check["json_key"] and not replies.is_value(reply.value(check["json_key"]), check["json_value"]):
-        return Attempt(False, f"{expected} with {replies.wanted_value(check)}", reply.shown, "", details)
+    value = reply.value(check["json_key"]) if check["json_key"] else None
+    if check["json_key"] and not replies.is_value(value, check["json_value"]):
+        wanted = f"{expected} with {replies.wanted_value(check)}"
+        return Attempt(False, wanted, reply.shown, "", details, chance=value is not None)
     return Attempt(True, expected, f"let in: {reply.words}", "", details)
 
 

@@ -204,6 +204,7 @@ def test_each_end_is_asked_alone_and_by_each_trust_domain() -> None:
     assert same_path["client_spiffe_id"] == "spiffe://bar.example/ns/sleep/sa/sleep"
     assert same_path["refusal"] == ["http_403"]
     assert checks["sleep may call helloworld-v2"]["json_value"] == "v2"
+    assert "json_value" not in checks["sleep may call ingressgateway"], "it leads to either of them"
     own = checks["reviews's sidecar judges each trust domain by its own authorities"]
     assert own["servers"] == ["bar-cluster", "foo-cluster"]
     # Who does not federate with bar does not believe it either: nothing is learnt of a request.
