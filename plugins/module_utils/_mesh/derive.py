@@ -565,6 +565,7 @@ def role_variables(mesh: Mesh, host: str) -> Data:
         mesh = Mesh({host: Host(host, frozenset(), "", host, None, K8S_PSAT)}, {}, {})
     this = mesh.hosts[host]
     is_server = SPIRE_SERVER in this.duties
+    bundle_is_shown = is_server and shows_bundle(mesh, host)
     return {
         "kubernetes_cluster_name": this.cluster,
         "spire_agent_server_host": this.server or "",
@@ -572,8 +573,8 @@ def role_variables(mesh: Mesh, host: str) -> Data:
         "spire_server_service_type": server_service_type(mesh, host) if is_server else "ClusterIP",
         "spire_entries_entries": entries(mesh, host) if is_server else [],
         "spire_federation_peers": federation(mesh, host) if is_server else [],
-        "spire_server_bundle_endpoint": is_server and shows_bundle(mesh, host),
-        "spire_server_bundle_service_type": this.exposed_as,
+        "spire_server_bundle_endpoint": bundle_is_shown,
+        "spire_server_bundle_service_type": this.exposed_as if bundle_is_shown else "ClusterIP",
         "spire_agent_sds": agent_sds(mesh, host),
         "spire_server_published_bundles": published_bundles(mesh, host) if is_server else [],
         "spire_server_upstream_ca_secret": UPSTREAM_CA_FILES if UPSTREAM_CA in this.duties else "",

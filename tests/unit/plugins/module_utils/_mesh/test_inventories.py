@@ -124,6 +124,7 @@ def test_blue_green_is_registered_by_whom_it_says() -> None:
     assert (blue["spire_agent_attestor"], green["spire_agent_attestor"]) == ("k8s_psat", "join_token")
     assert green["spire_agent_server_host"] == "blue"
     assert blue["spire_server_service_type"] == "LoadBalancer"
+    assert blue["spire_server_bundle_service_type"] == "ClusterIP", "an endpoint that somebody adds is for nobody yet"
 
 
 def test_a_users_own_services_are_called_through_their_envoys() -> None:
@@ -149,6 +150,7 @@ def test_trust_domains_that_call_each_other_are_federated() -> None:
     assert (foo["istio_trusted_domains"], bar["istio_trusted_domains"]) == (["bar.example"], ["foo.example"])
     for variables in (foo, bar):
         assert variables["spire_server_bundle_endpoint"]
+        assert variables["spire_server_bundle_service_type"] == "LoadBalancer"
         assert variables["spire_server_service_type"] == "ClusterIP", "no agent elsewhere joins it"
         assert variables["spire_agent_sds"]["default_all_bundles_name"] == "ROOTCA"
 
