@@ -142,13 +142,13 @@ def test_a_users_own_services_are_called_through_their_envoys() -> None:
 
 def test_trust_domains_that_call_each_other_are_federated() -> None:
     mesh = meshes.of_inventory(FEDERATION)
-    foo, bar = (derive.role_variables(mesh, host) for host in ("foo-cluster", "bar-cluster"))
-    assert foo["spire_federation_peers"] == [{"trust_domain": "bar.example", "host": "bar-cluster"}]
-    assert bar["spire_federation_peers"] == [{"trust_domain": "foo.example", "host": "foo-cluster"}]
-    (caller,) = (item for item in foo["spire_controller_manager_cluster_spiffe_ids"] if item["name"] == "sleep.sleep")
+    ours, theirs = (derive.role_variables(mesh, host) for host in ("foo-cluster", "bar-cluster"))
+    assert ours["spire_federation_peers"] == [{"trust_domain": "bar.example", "host": "bar-cluster"}]
+    assert theirs["spire_federation_peers"] == [{"trust_domain": "foo.example", "host": "foo-cluster"}]
+    (caller,) = (item for item in ours["spire_controller_manager_cluster_spiffe_ids"] if item["name"] == "sleep.sleep")
     assert caller["spec"]["federatesWith"] == ["bar.example"]
-    assert (foo["istio_trusted_domains"], bar["istio_trusted_domains"]) == (["bar.example"], ["foo.example"])
-    for variables in (foo, bar):
+    assert (ours["istio_trusted_domains"], theirs["istio_trusted_domains"]) == (["bar.example"], ["foo.example"])
+    for variables in (ours, theirs):
         assert variables["spire_server_bundle_endpoint"]
         assert variables["spire_server_bundle_service_type"] == "LoadBalancer"
         assert variables["spire_server_service_type"] == "ClusterIP", "no agent elsewhere joins it"
@@ -190,8 +190,8 @@ def test_who_is_called_from_elsewhere_has_a_name_in_the_dns_of_its_callers() -> 
 
 def test_clusters_of_one_mesh_read_each_other() -> None:
     mesh = meshes.of_inventory(FEDERATION)
-    (bar,) = derive.remote_clusters(mesh, "foo-cluster")
-    assert (bar["host"], bar["cluster"]) == ("bar-cluster", "bar-cluster")
+    (theirs,) = derive.remote_clusters(mesh, "foo-cluster")
+    assert (theirs["host"], theirs["cluster"]) == ("bar-cluster", "bar-cluster")
 
 
 def test_each_end_is_asked_alone_and_by_each_trust_domain() -> None:
@@ -216,13 +216,13 @@ def test_each_end_is_asked_alone_and_by_each_trust_domain() -> None:
 
 def test_a_federation_that_is_withdrawn_is_proven_to_be() -> None:
     mesh = meshes.of_inventory(FEDERATION, federated=False)
-    foo = derive.role_variables(mesh, "foo-cluster")
-    assert foo["spire_federation_peers"] == [{"trust_domain": "bar.example", "host": "bar-cluster", "state": "absent"}]
-    assert foo["istio_trusted_domains"] == []
-    assert not any("federatesWith" in item["spec"] for item in foo["spire_controller_manager_cluster_spiffe_ids"])
+    ours = derive.role_variables(mesh, "foo-cluster")
+    assert ours["spire_federation_peers"] == [{"trust_domain": "bar.example", "host": "bar-cluster", "state": "absent"}]
+    assert ours["istio_trusted_domains"] == []
+    assert not any("federatesWith" in item["spec"] for item in ours["spire_controller_manager_cluster_spiffe_ids"])
     # What could be federated again does not start anew for it.
-    assert foo["spire_server_bundle_endpoint"]
-    assert foo["spire_agent_sds"]
+    assert ours["spire_server_bundle_endpoint"]
+    assert ours["spire_agent_sds"]
     checks = {check["name"]: check for check in proof(mesh).checks}
     refused = checks["sleep may not call helloworld-v2 while foo.example is not federated"]
     assert refused["type"] == "refused_handshake"
