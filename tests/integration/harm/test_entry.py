@@ -173,7 +173,7 @@ def test_two_owners_at_once_with_one_key(server: Server, aside: ThreadPoolExecut
     lost = [result for result in results if result.get("failed")]
     assert lost
     assert all("made by the owner" in result["msg"] for result in lost)
-    # Whoever lost says what it made nevertheless. One that began when the other was done is refused before it makes any.
+    # Whoever lost says what it made nevertheless. One that began when the other was done was refused before that.
     ids = {action["id"] for result in results for action in result.get("actions", [])}
     assert ids == set(held(server))
     for owner in ("one", "two"):
