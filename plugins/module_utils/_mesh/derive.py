@@ -292,17 +292,13 @@ def _names_of_others(mesh: Mesh, host: str) -> list[Data]:
 
 def trusted_domains(mesh: Mesh, host: str) -> list[str]:
     """The other trust domains whose workloads call those of the mesh on ``host``, as ``istio_trusted_domains``."""
-    if not mesh.federated:
-        return []
-    return sorted(
-        {
-            mesh.trust_domain(caller)
-            for callee in mesh.on(host)
-            if callee.mesh
-            for caller in mesh.callers_of(callee)
-            if mesh.trust_domain(caller) != mesh.trust_domain(callee)
-        }
-    )
+    callers = {
+        mesh.trust_domain(caller)
+        for callee in mesh.on(host)
+        if callee.mesh
+        for caller in mesh.trusted_callers_of(callee)
+    }
+    return sorted(callers - {mesh.hosts[host].trust_domain})
 
 
 def remote_clusters(mesh: Mesh, host: str) -> list[Data]:

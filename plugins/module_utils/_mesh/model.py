@@ -208,6 +208,10 @@ class Mesh:
         """Who may call it, as far as they are workloads."""
         return [self.workloads[name] for name in self.callers.get(workload.name, ()) if name != ANYONE]
 
+    def trusted_callers_of(self, workload: Workload) -> list[Workload]:
+        """Those of them whose certificates it can judge."""
+        return [caller for caller in self.callers_of(workload) if self.trusts(caller, workload)]
+
     def callees_of(self, workload: Workload) -> list[Workload]:
         """Whom it may call."""
         return [self.workloads[name] for name, callers in self.callers.items() if workload.name in callers]
@@ -218,11 +222,8 @@ class Mesh:
 
     def sharing(self, workload: Workload) -> list[Workload]:
         """Those that its Service leads to: itself, and others of the mesh in its namespace that name the same one."""
-        return [
-            other
-            for other in self.on(workload.host)
-            if other is workload or (_led_to(workload) is not None and _led_to(other) == _led_to(workload))
-        ]
+        others = self.behind_the_same_name(workload)
+        return [other for other in self.on(workload.host) if other is workload or other in others]
 
     def behind_the_same_name(self, workload: Workload) -> list[Workload]:
         """The others, in all clusters of its mesh, that a request to the name of its Service may be answered by."""

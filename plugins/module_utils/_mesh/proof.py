@@ -305,7 +305,7 @@ def _prove_gateway(mesh: Mesh, gateway: Workload, made: Proof) -> None:
             **{"to": gateway.name, "address": gateway_address(mesh, gateway), **answer},
         )
         return
-    callers, name = [one for one in mesh.callers_of(gateway) if mesh.trusts(one, gateway)], gateway.dns_names[0]
+    callers, name = mesh.trusted_callers_of(gateway), gateway.dns_names[0]
     requests = {
         caller.name: made.add(
             f"{caller.name} may call {gateway.name}",
@@ -373,7 +373,7 @@ def _refuse_forged(mesh: Mesh, gateway: Workload, made: Proof, refused: Data) ->
         contains=DENIED,
         **refused,
     )
-    caller = next(one for one in mesh.callers_of(gateway) if mesh.trusts(one, gateway))
+    caller = mesh.trusted_callers_of(gateway)[0]
     for client, words in (*_forged(mesh, gateway), EXPIRED):
         made.add(
             f"{caller.name}'s SPIFFE ID {words} may not call {gateway.name}",
@@ -434,8 +434,7 @@ def _request_through(mesh: Mesh, gateway: Workload, callee: Workload, made: Proo
         who = ANYONE
         fields |= {"url": _plain_way(mesh, gateway), "address": gateway_address(mesh, gateway), "spiffe_id": None}
     else:
-        trusted = [caller for caller in mesh.callers_of(gateway) if mesh.trusts(caller, gateway)]
-        able = [caller for caller in trusted if _can_show_files(mesh, caller)]
+        able = [caller for caller in mesh.trusted_callers_of(gateway) if _can_show_files(mesh, caller)]
         if not able:
             made.untried.append(f"{name}: none of its callers has curl and its certificate in files")
             return None
@@ -466,7 +465,7 @@ def _prove_mesh(mesh: Mesh, callee: Workload, made: Proof) -> None:
         return
     refused: Data = {"to": callee.name, "path": callee.probe_path, "control": control}
     _prove_no_way_around(mesh, callee, made, control)
-    callers = [caller for caller in mesh.callers_of(callee) if caller.identity and mesh.trusts(caller, callee)]
+    callers = [caller for caller in mesh.trusted_callers_of(callee) if caller.identity]
     if watcher and callers and not mesh.is_open(callee):
         shown_id = mesh.spiffe_id(callers[0])
         for client, words in _forged(mesh, callee):
@@ -495,9 +494,7 @@ def _prove_mesh(mesh: Mesh, callee: Workload, made: Proof) -> None:
 def _request_in_mesh(mesh: Mesh, callee: Workload, made: Proof) -> str | None:
     """The requests of those that may call, of which the first one shows that it answers."""
     control: str | None = None
-    for caller in mesh.callers_of(callee):
-        if not mesh.trusts(caller, callee):
-            continue
+    for caller in mesh.trusted_callers_of(callee):
         request = (_request_through if caller.is_gateway else _request)(mesh, caller, callee, made)
         control = control or request
         if request is None and not caller.is_gateway:
@@ -526,7 +523,7 @@ def _prove_across(mesh: Mesh, callee: Workload, made: Proof) -> None:
     }
     answer = _answer([_Hop(callee, callee)])
     shown = made.add(f"{callee.name} presents its SPIFFE ID to other networks", "peer_certificate", **way)
-    trusted = [caller for caller in mesh.callers_of(callee) if mesh.trusts(caller, callee)]
+    trusted = mesh.trusted_callers_of(callee)
     controls = [
         made.add(
             f"{caller.name} may call {callee.name}, by its SPIFFE ID",
@@ -649,7 +646,7 @@ def _prove_envoy(mesh: Mesh, callee: Workload, made: Proof) -> None:
     """One whose Envoy lets in who is listed."""
     if _takes_no_get(mesh, callee, made):
         return
-    callers = [one for one in mesh.callers_of(callee) if mesh.trusts(one, callee)]
+    callers = mesh.trusted_callers_of(callee)
     requests = {caller.name: _request(mesh, caller, callee, made) for caller in callers if caller.envoy}
     if not mesh.is_exposed(callee):
         _prove_hidden_envoy(mesh, callee, made, next((name for name in requests.values() if name), None))
