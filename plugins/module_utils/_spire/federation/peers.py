@@ -79,7 +79,7 @@ def _faults(where: str, peer: Mapping[str, Any], before: Sequence[Any]) -> list[
 def _filled(peer: Mapping[str, Any], hostvars: Mapping[str, Mapping[str, Any]]) -> tuple[Data, Any, str]:
     """The relationship, the bundle if there is to be one, and what is not known."""
     domain, profile = peer["trust_domain"], peer.get("bundle_endpoint_profile", BY_SPIFFE)
-    told: Mapping[str, Any] = hostvars[peer["host"]] if peer.get("host") in hostvars else {}
+    told = _told(peer, hostvars)
     url = peer.get("bundle_endpoint_url") or told.get("spire_server_bundle_endpoint_url") or ""
     bundle = peer.get("bundle")
     if bundle is None and profile == BY_SPIFFE:
@@ -99,6 +99,11 @@ def _filled(peer: Mapping[str, Any], hostvars: Mapping[str, Mapping[str, Any]]) 
     return relationship, bundle, f"{' and '.join(missing)} is not known. {remedy}"
 
 
+def _told(peer: Mapping[str, Any], hostvars: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+    """What the host of a peer has told of its server, if it is one of the inventory."""
+    return hostvars[peer["host"]] if peer.get("host") in hostvars else {}
+
+
 def health(relationship: Mapping[str, Any]) -> str:
     """What is wrong with a relationship, on one line."""
     why = relationship.get("error") or "no more is known"
@@ -109,8 +114,7 @@ def connections(given: Sequence[Mapping[str, Any]], hostvars: Mapping[str, Mappi
     """How the servers of those peers are reached that the inventory has, as ``peers`` of ``spire_authority``."""
     found = []
     for peer in given:
-        told: Mapping[str, Any] = hostvars[peer["host"]] if peer.get("host") in hostvars else {}
-        connection = told.get("spire_server_connection") or {}
+        connection = _told(peer, hostvars).get("spire_server_connection") or {}
         if connection and peer.get("state") != "absent":
             found.append({"name": peer["host"], **{key: value for key, value in connection.items() if value}})
     return found
