@@ -67,6 +67,17 @@ def mesh_faults(
     return []
 
 
+def duties_told(groups: Mapping[str, Sequence[str]]) -> str:
+    """Who is there, and with which duties."""
+    everybody = (model.CLUSTERS, model.MACHINES)
+    duties = {duty: groups.get(duty) or () for duty in model.DUTIES if duty not in everybody}
+    return ", ".join(
+        f"{host} ({', '.join(duty for duty, members in duties.items() if host in members) or 'no duty'})"
+        for group in everybody
+        for host in groups.get(group) or ()
+    )
+
+
 def steps_for(
     steps: list[dict[str, Any]], duties: Sequence[str], provider: str, host: str, roles: Sequence[str] = ()
 ) -> list[dict[str, Any]]:
@@ -95,5 +106,6 @@ class FilterModule:
             "mesh_proof": mesh_proof,
             "mesh_summary": mesh_summary,
             "mesh_faults": mesh_faults,
+            "duties_told": duties_told,
             "steps_for": steps_for,
         }

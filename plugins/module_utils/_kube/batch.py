@@ -12,7 +12,6 @@ longer than to apply them.
 from __future__ import annotations
 
 import contextlib
-import copy
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -108,7 +107,7 @@ def removal(
 
 def _objects(item: Mapping[str, Any]) -> list[KubeObject]:
     """What one owner wants."""
-    given = list(item.get("objects") or [])
+    given = [_plain(made) for made in item.get("objects") or []]
     if item.get("text"):
         # As bytes, because libyaml takes no string of a class of Ansible's own.
         documents = yaml.load_all(item["text"].encode(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
@@ -137,13 +136,18 @@ def _text(objects: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _labelled(given: Mapping[str, Any], role: str, scenario: str) -> KubeObject:
-    made = copy.deepcopy(dict(given))
-    labels = {**(made["metadata"].get("labels") or {}), OURS[0]: OURS[1]}
-    if made["kind"] != "Namespace":
+    labels = {**(given["metadata"].get("labels") or {}), OURS[0]: OURS[1]}
+    if given["kind"] != "Namespace":
         # Namespaces, which several may want, say neither.
         labels.update({ROLE: role, **({SCENARIO: scenario} if scenario else {})})
-    made["metadata"]["labels"] = labels
-    return made
+    return {**given, "metadata": {**given["metadata"], "labels": labels}}
+
+
+def _plain(value: Any) -> Any:
+    """Ansible's own containers as those of Python: each of theirs brings all variables along when it is copied."""
+    if isinstance(value, Mapping):
+        return {key: _plain(member) for key, member in value.items()}
+    return [_plain(member) for member in value] if isinstance(value, list) else value
 
 
 def _order(made: Mapping[str, Any]) -> int:

@@ -68,6 +68,11 @@ def test_a_host_takes_the_steps_of_its_duties_and_of_its_provider() -> None:
     assert [step["role"] for step in taken(steps, ["clusters", "mesh"], "existing", "blue")] == ["a", "b", "c"]
 
 
+def test_people_are_told_who_is_there_and_with_which_duties() -> None:
+    groups = {"clusters": ["blue", "green"], "machines": ["rack"], "mesh": ["blue"], "spire_agent": ["blue", "rack"]}
+    assert FILTERS["duties_told"](groups) == "blue (spire_agent, mesh), green (no duty), rack (spire_agent)"
+
+
 def test_of_a_part_only_the_steps_of_its_roles_are_taken() -> None:
     steps = [
         {"duty": "clusters", "role": "a", "tasks": "install"},
