@@ -175,7 +175,8 @@ def answers(applied: Mapping[str, Any], address: str | None = None) -> dict[str,
 
     ``unready``: workloads that are not ready, by the role that wanted them, each with ``kind``, ``namespace`` and
     ``name``. ``endpoints``: where Services are reached, see :func:`endpoints`. ``without_address``: Services whose
-    balancer has given none yet. ``renew``: patches for pods whose service account was made anew.
+    balancer has given none yet. ``unestablished``: resource types that the API server does not serve yet. ``renew``:
+    patches for pods whose service account was made anew.
     """
     result = applied.get("result") or {}
     found = result.get("results") if "results" in result else [{"result": result}]
@@ -194,8 +195,18 @@ def answers(applied: Mapping[str, Any], address: str | None = None) -> dict[str,
             for item in services
             if item["spec"].get("type") == "LoadBalancer" and not _ingress(item)
         ],
+        "unestablished": [
+            item["metadata"]["name"]
+            for item in objects
+            if item["kind"] == "CustomResourceDefinition" and not _is_established(item)
+        ],
         "renew": workloads_to_renew(objects),
     }
+
+
+def _is_established(definition: KubeObject) -> bool:
+    conditions = (definition.get("status") or {}).get("conditions") or []
+    return any(item["type"] == "Established" and item["status"] == "True" for item in conditions)
 
 
 def endpoints(services: Iterable[KubeObject], address: str | None) -> dict[str, str]:

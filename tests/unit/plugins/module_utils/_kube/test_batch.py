@@ -377,9 +377,18 @@ def test_a_balancer_without_an_address_is_waited_for() -> None:
 def test_the_answer_for_a_single_object_and_for_none() -> None:
     alone = batch.answers({"result": service("n", "NodePort")}, "192.0.2.1")
     assert alone["endpoints"]["demo/n"] == "192.0.2.1:30443"
-    nothing = {"unready": {}, "endpoints": {}, "without_address": [], "renew": []}
+    nothing = {"unready": {}, "endpoints": {}, "without_address": [], "unestablished": [], "renew": []}
     assert batch.answers({}) == batch.answers({"result": {"results": None}}) == nothing
     assert batch.answers({"skipped": True}) == nothing
+
+
+def test_resource_types_that_are_not_served_yet_are_told() -> None:
+    new, known = made("CustomResourceDefinition", "new.example"), made("CustomResourceDefinition", "known.example")
+    new["status"] = {"conditions": [{"type": "NamesAccepted", "status": "True"}, {"type": "Established", "status": "False"}]}
+    known["status"] = {"conditions": [{"type": "Established", "status": "True"}]}
+    bare = made("CustomResourceDefinition", "bare.example")
+    told = batch.answers({"result": {"results": [{"result": item} for item in (new, known, bare)]}})
+    assert told["unestablished"] == ["new.example", "bare.example"]
 
 
 def test_pods_with_dead_tokens_are_renewed() -> None:
