@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
@@ -79,7 +79,7 @@ def batch(
     return {
         # They go first and by themselves, unseen, and so with the namespaces that they need.
         "secrets": _text([m for m in now if m["kind"] == "Namespace" and m["metadata"]["name"] in homes] + secrets),
-        "objects": _text(sorted((made for made in now if made["kind"] != "Secret"), key=_order)),
+        "objects": _text(sorted((made for made in now if made["kind"] != "Secret"), key=_order(now))),
         "absent": _text(absent),
         "later": [str(ref) for ref in later],
         "namespaces": [ref.name for ref in found if ref.kind == "Namespace"],
@@ -150,8 +150,17 @@ def _plain(value: Any) -> Any:
     return [_plain(member) for member in value] if isinstance(value, list) else value
 
 
-def _order(made: Mapping[str, Any]) -> int:
-    return _FIRST.index(made["kind"]) if made["kind"] in _FIRST else len(_FIRST)
+def _order(objects: Iterable[KubeObject]) -> Callable[[KubeObject], int]:
+    """Namespaces and resource types first, and last what is of a type that comes with them: it takes a moment."""
+    types = [made.get("spec") or {} for made in objects if made["kind"] == "CustomResourceDefinition"]
+    new = {(spec.get("group"), (spec.get("names") or {}).get("kind")) for spec in types}
+
+    def place(made: KubeObject) -> int:
+        if made["kind"] in _FIRST:
+            return _FIRST.index(made["kind"])
+        return len(_FIRST) + ((made["apiVersion"].partition("/")[0], made["kind"]) in new)
+
+    return place
 
 
 def _can_be_asked(made: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
@@ -175,8 +184,7 @@ def answers(applied: Mapping[str, Any], address: str | None = None) -> dict[str,
 
     ``unready``: workloads that are not ready, by the role that wanted them, each with ``kind``, ``namespace`` and
     ``name``. ``endpoints``: where Services are reached, see :func:`endpoints`. ``without_address``: Services whose
-    balancer has given none yet. ``unestablished``: resource types that the API server does not serve yet. ``renew``:
-    patches for pods whose service account was made anew.
+    balancer has given none yet. ``renew``: patches for pods whose service account was made anew.
     """
     result = applied.get("result") or {}
     found = result.get("results") if "results" in result else [{"result": result}]
@@ -195,18 +203,8 @@ def answers(applied: Mapping[str, Any], address: str | None = None) -> dict[str,
             for item in services
             if item["spec"].get("type") == "LoadBalancer" and not _ingress(item)
         ],
-        "unestablished": [
-            item["metadata"]["name"]
-            for item in objects
-            if item["kind"] == "CustomResourceDefinition" and not _is_established(item)
-        ],
         "renew": workloads_to_renew(objects),
     }
-
-
-def _is_established(definition: KubeObject) -> bool:
-    conditions = (definition.get("status") or {}).get("conditions") or []
-    return any(item["type"] == "Established" and item["status"] == "True" for item in conditions)
 
 
 def endpoints(services: Iterable[KubeObject], address: str | None) -> dict[str, str]:

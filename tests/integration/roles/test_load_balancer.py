@@ -25,11 +25,14 @@ NAMESPACE = "metallb-system"
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """An API server with all of it, in the order of a run: the pools when their types are known."""
     rendered = render(tmp_path_factory.mktemp("rendered"), {CASE: CASES[CASE]})
-    first, pools = (list(yaml.safe_load_all(item["text"])) for item in rendered.pending(CASE, "load_balancer"))
+    (pending,) = rendered.pending(CASE, "load_balancer")
+    found = list(yaml.safe_load_all(pending["text"]))
+    types = [item for item in found if item["kind"] in ("Namespace", "CustomResourceDefinition")]
+    pools = [item for item in found if item["apiVersion"].startswith("metallb.io/")]
     with running_api() as one:
-        types = [item for item in first if item["kind"] in ("Namespace", "CustomResourceDefinition")]
         one.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(types))
-        one.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(item for item in first if item not in types))
+        rest = [item for item in found if item not in types + pools]
+        one.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(rest))
         names = [f"customresourcedefinition/{plural}.metallb.io" for plural in ("ipaddresspools", "l2advertisements")]
         one.kubectl("wait", "--for=condition=Established", "--timeout=30s", *names)
         one.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(pools))

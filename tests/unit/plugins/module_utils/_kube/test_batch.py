@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -58,6 +59,39 @@ def test_namespaces_and_resource_types_go_first() -> None:
     ]
     assert found["secrets"] == found["absent"] == ""
     assert found["later"] == []
+
+
+def test_objects_of_a_type_that_comes_with_them_go_last() -> None:
+    crd = made("CustomResourceDefinition", "things.example.org", None)
+    crd["spec"] = {"group": "example.org", "names": {"kind": "Thing"}}
+    thing = {**made("Thing", "first"), "apiVersion": "example.org/v1"}
+    other = {**made("Thing", "of-another-group"), "apiVersion": "example.com/v1"}
+    found = batch.batch([of("one", thing, crd, other, made("ConfigMap", "a"))])
+    assert kinds(found["objects"]) == [
+        "CustomResourceDefinition things.example.org",
+        "Thing of-another-group",
+        "ConfigMap a",
+        "Thing first",
+    ]
+
+
+def test_ansibles_containers_are_read_as_they_are_templated() -> None:
+    class Lazy(dict[str, object]):
+        """As Ansible's own: what is in it is only found by asking for it."""
+
+        def items(self) -> object:
+            return {key: "told" if value == "{{ later }}" else value for key, value in super().items()}.items()
+
+        def __iter__(self) -> Iterator[str]:
+            return super().__iter__()
+
+        def __deepcopy__(self, _memo: object) -> object:
+            raise AssertionError("copied with all of its variables")
+
+    given = made("ConfigMap", "a")
+    given["data"] = Lazy(key="{{ later }}")
+    (found,) = read(batch.batch([of("one", given)])["objects"])
+    assert found["data"] == {"key": "told"}
 
 
 def test_text_and_objects_of_one_owner_are_together() -> None:
@@ -377,18 +411,9 @@ def test_a_balancer_without_an_address_is_waited_for() -> None:
 def test_the_answer_for_a_single_object_and_for_none() -> None:
     alone = batch.answers({"result": service("n", "NodePort")}, "192.0.2.1")
     assert alone["endpoints"]["demo/n"] == "192.0.2.1:30443"
-    nothing = {"unready": {}, "endpoints": {}, "without_address": [], "unestablished": [], "renew": []}
+    nothing = {"unready": {}, "endpoints": {}, "without_address": [], "renew": []}
     assert batch.answers({}) == batch.answers({"result": {"results": None}}) == nothing
     assert batch.answers({"skipped": True}) == nothing
-
-
-def test_resource_types_that_are_not_served_yet_are_told() -> None:
-    new, known = made("CustomResourceDefinition", "new.example"), made("CustomResourceDefinition", "known.example")
-    new["status"] = {"conditions": [{"type": "NamesAccepted", "status": "True"}, {"type": "Established", "status": "False"}]}
-    known["status"] = {"conditions": [{"type": "Established", "status": "True"}]}
-    bare = made("CustomResourceDefinition", "bare.example")
-    told = batch.answers({"result": {"results": [{"result": item} for item in (new, known, bare)]}})
-    assert told["unestablished"] == ["new.example", "bare.example"]
 
 
 def test_pods_with_dead_tokens_are_renewed() -> None:
