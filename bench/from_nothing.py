@@ -69,6 +69,11 @@ def cluster_of(host: str) -> str:
     return f"{INSTANCE}-{host}"
 
 
+def key_of(host: str) -> str:
+    """Return what stands for a host in the objects and in the environment of the script: a name of the shell's."""
+    return host.partition("-")[0].upper()
+
+
 SCENARIOS = {
     scenario.name: scenario
     for scenario in (
@@ -80,6 +85,17 @@ SCENARIOS = {
             (
                 *("--cert", f"{FILES}/svid.pem", "--key", f"{FILES}/svid.key", "--cacert", f"{FILES}/bundle.pem"),
                 "https://app.example.org:8000/productpage",
+            ),
+            1.15,
+        ),
+        Scenario(
+            "federation",
+            ("foo-cluster", "bar-cluster"),
+            ("foo-cluster", "bar-cluster"),
+            # The one in bar, through its gateway, by both trust domains.
+            (
+                *("--cert", f"{FILES}/svid.pem", "--key", f"{FILES}/svid.key"),
+                *("--cacert", f"{FILES}/federated/bar.example.pem", "https://helloworld.bar.example:8443/hello"),
             ),
             1.15,
         ),
@@ -160,8 +176,9 @@ KINDS = (
 MESH_KINDS = (
     "peerauthentications.security.istio.io,authorizationpolicies.security.istio.io,destinationrules.networking.istio.io,"
     "sidecars.networking.istio.io,envoyfilters.networking.istio.io,gateways.networking.istio.io,"
-    "virtualservices.networking.istio.io"
+    "virtualservices.networking.istio.io,serviceentries.networking.istio.io"
 )
+CERTIFICATE_KINDS = "clusterissuers.cert-manager.io,issuers.cert-manager.io,certificates.cert-manager.io"
 BALANCER_KINDS = "ipaddresspools.metallb.io,l2advertisements.metallb.io"
 REGISTRAR_KINDS = "clusterspiffeids.spire.spiffe.io,clusterstaticentries.spire.spiffe.io"
 OURS = "trustmesh."
@@ -202,7 +219,7 @@ def part_of(item: dict[str, Any], has_server: bool) -> str:
         or name.endswith(".spire.spiffe.io")
     ):
         return "spire_server"
-    if "metallb" in f"{name}/{namespace}":
+    if "metallb" in f"{name}/{namespace}" or "cert-manager" in f"{name}/{namespace}":
         return "balancer"
     # Which pods may be in its namespaces is said by the role spire_agent, too.
     brought = item["kind"] == "CSIDriver" or item["kind"].startswith("ValidatingAdmissionPolicy")
@@ -257,7 +274,7 @@ def prepare_script(scenario: Scenario, engine: str, server_command: str) -> dict
     """Write the script's input from the playbook's clusters, which are running, and return its environment."""
     network = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
     addresses = {
-        f"@{host.upper()}@": ask(engine, "inspect", "--format", network, f"{cluster_of(host)}-control-plane")
+        f"@{key_of(host)}@": ask(engine, "inspect", "--format", network, f"{cluster_of(host)}-control-plane")
         for host in scenario.hosts
     }
     token_id = ""
@@ -277,7 +294,10 @@ def prepare_script(scenario: Scenario, engine: str, server_command: str) -> dict
             # Parts share namespaces, so each brings all of them.
             own = [i for i in found_here if i["kind"] == "Namespace" or part_of(i, has_server) == part]
             write_objects(f"{cluster}.{part}", own, addresses)
-        for part, kinds in (("pools", BALANCER_KINDS), ("registrar", REGISTRAR_KINDS), ("mesh", MESH_KINDS)):
+        for part, kinds in (
+            *(("pools", BALANCER_KINDS), ("certificates", CERTIFICATE_KINDS)),
+            *(("registrar", REGISTRAR_KINDS), ("mesh", MESH_KINDS)),
+        ):
             write_objects(f"{cluster}.{part}", objects(cluster, kinds) if knows(cluster, kinds) else [], addresses)
         if has_server:
             server = ["kubectl", "--kubeconfig", kubeconfig(cluster, "clusters"), "-n", "spire-server"]
@@ -290,7 +310,7 @@ def prepare_script(scenario: Scenario, engine: str, server_command: str) -> dict
     env = {
         "IN": str(IN),
         "OUT": str(OUT),
-        **{host.upper(): cluster_of(host) for host in scenario.hosts},
+        **{key_of(host): cluster_of(host) for host in scenario.hosts},
         "ENGINE": engine,
         "NETWORK": NETWORK,
         "IMAGE": ask(engine, "inspect", "--format", "{{.Config.Image}}", f"{first}-control-plane"),
