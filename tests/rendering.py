@@ -59,6 +59,11 @@ RENDERED: dict[str, dict[str, str]] = {
     "istio": {"overlay": "__istio_rendered_overlay", "problems": "__istio_problems"},
     "demo_app": {"problems": "__demo_app_problems"},
     "load_balancer": {"comes": "load_balancer_install", "problems": "__load_balancer_problems"},
+    "cert_manager": {
+        "comes": "cert_manager_install",
+        "problems": "__cert_manager_problems",
+        "unknown": "__cert_manager_unknown | default('', true)",
+    },
     "kubernetes_objects": {
         "pending": "kubernetes_objects_pending | default([])",
         "batch": "(kubernetes_objects_pending | default([]) + kubernetes_objects_secrets | default([]))"
@@ -293,6 +298,24 @@ CALLERS = {
 }
 ALL = ("kubernetes_cluster", "spire_server", "spire_agent", "envoy", "istio", "demo_app")
 
+ISSUING = {
+    "cert_manager_issuers": [
+        {"name": "self-signed", "namespace": "cert-manager", "spec": {"selfSigned": {}}},
+        {"name": "mesh-root", "spec": {"ca": {"secretName": "mesh-root"}}},
+    ],
+    "cert_manager_certificates": [
+        {
+            "name": name,
+            "namespace": namespace,
+            "spec": {"isCA": True, "commonName": name, "secretName": name, "issuerRef": {"name": by, "kind": kind}},
+        }
+        for name, namespace, by, kind in (
+            ("mesh-root", "cert-manager", "self-signed", "Issuer"),
+            ("cacerts", "istio-system", "mesh-root", "ClusterIssuer"),
+        )
+    ],
+}
+
 CASES = {
     "official": Case(
         "official",
@@ -471,6 +494,25 @@ CASES = {
             "load_balancer_addresses": ["198.51.100.16/28", "198.51.100.1-198.51.100.3"],
         },
     ),
+    "issuing": Case("packages", ("cert_manager",), ISSUING),
+    "issuing_official": Case("official", ("cert_manager",), ISSUING),
+    "issuing_elsewhere": Case(
+        "packages", ("cert_manager",), {**ISSUING, "kubernetes_cluster": {**CLUSTER, "made_here": False}}
+    ),
+    "issuing_by_hand": Case(
+        "packages",
+        ("cert_manager",),
+        {
+            "kubernetes_cluster": {**CLUSTER, "made_here": False},
+            "cert_manager_install": True,
+            "cert_manager_issuers": [
+                {"name": "mail", "spec": {"acme": {}}},
+                {"name": "both", "spec": {"ca": {}, "vault": {}}},
+            ],
+            "cert_manager_namespaces": ["shop", "Fish"],
+        },
+    ),
+    "issuing_nothing": Case("packages", ("cert_manager",), {}),
     "under_a_ca": Case("packages", ("spire_server",), {"spire_server_upstream_ca_secret": "spire-upstream-ca"}),
     "inside": Case("packages", ("spire_server",), {"spire_server_service_type": "ClusterIP"}),
     "unaudited": Case("packages", ("kubernetes_cluster",), {"kubernetes_cluster_audit": False}),

@@ -12,6 +12,7 @@ author: The trustmesh.spiffe authors (@trustmesh)
 description:
   - Waits until Deployments, DaemonSets and StatefulSets run their newest version and all their pods are available, and
     until Services of the type C(LoadBalancer) have an address. There is nothing to wait for with another Service.
+  - Of cert-manager it waits until a Certificate, an Issuer or a ClusterIssuer says that its newest version is ready.
   - When O(timeout) passes, it fails with what was waited for and what was last seen, in the pods' own words. It
     tells of a node that is missing, an image that cannot be pulled, a volume that cannot be mounted, the last words of
     a container that crashed.
@@ -29,12 +30,11 @@ options:
       kind:
         description: The kind of the workload.
         type: str
-        choices: [Deployment, DaemonSet, StatefulSet, Service]
+        choices: [Deployment, DaemonSet, StatefulSet, Service, Certificate, Issuer, ClusterIssuer]
         required: true
       namespace:
-        description: Its namespace.
+        description: Its namespace. All but a ClusterIssuer need one.
         type: str
-        required: true
       name:
         description:
           - Its name.

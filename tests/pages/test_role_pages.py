@@ -25,6 +25,10 @@ SEEN = {
         ("deployment.apps/controller", "deployments", "-n", "metallb-system"),
         ("ipaddresspool.metallb.io/trustmesh", "ipaddresspools", "-n", "metallb-system"),
     ],
+    "cert_manager": [
+        ("deployment.apps/cert-manager", "deployments", "-n", "cert-manager"),
+        ("secret/root", "secrets", "-n", "cert-manager"),
+    ],
     "demo_app": [("deployment.apps/sleep", "deployments", "-n", "demo"), (f"{POLICY}/sleep", *POLICIES, "demo")],
     "spire_server": [
         ("statefulset.apps/spire-server", "statefulsets", "-n", "spire-server"),

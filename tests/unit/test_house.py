@@ -853,6 +853,7 @@ def test_execution_environment_asks_for_what_is_tested() -> None:
 
 # What is built from Go modules: the tool, the folder of its go.mod, and the module whose version is the tool's.
 GO_MODULES = {
+    "cert_manager": "github.com/cert-manager/cert-manager",
     "coredns": "github.com/coredns/coredns",
     "etcd": "go.etcd.io/etcd/server/v3",
     "kind": "sigs.k8s.io/kind",
@@ -888,6 +889,8 @@ def test_files_that_cannot_be_templates_name_the_versions_of_the_table() -> None
     assert envoy == [tool_versions()["envoy"]]
     pause = re.findall(r"/pause:([\w.]+)", text("roles/images/files/node/etc/containerd/config.toml"))
     assert pause == [tool_versions()["pause"]]
+    types = re.findall(r"^# Types of cert-manager (\S+),", text("roles/cert_manager/files/crds.yml"), re.MULTILINE)
+    assert types == [tool_versions()["cert_manager"].removeprefix("v")]
 
 
 @pytest.mark.parametrize("name", files("roles/toolchain/vars/*.yml", "roles/images/vars/*.yml"))

@@ -19,6 +19,8 @@ from typing import Any
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._input import told_place, unclean
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.model import (
+    AWAITED_VERSIONS,
+    CERTIFYING_KINDS,
     ISTIOD_COPIES,
     WORKLOAD_KINDS,
     KubeObject,
@@ -170,10 +172,13 @@ def _can_be_asked(made: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
 
 
 def _add_labels(namespace: KubeObject, other: KubeObject) -> None:
-    """The stricter pod security goes when somebody needs the looser one: all of them have to run."""
+    """The stricter pod security goes when somebody needs the looser one: all of them have to run.
+
+    Who names no level has no pods there, and leaves it to those who have.
+    """
     ours, theirs = namespace["metadata"]["labels"], other["metadata"]["labels"]
     enforce = "pod-security.kubernetes.io/enforce"
-    if ours.get(enforce) != theirs.get(enforce):
+    if enforce in ours and enforce in theirs and ours[enforce] != theirs[enforce]:
         ours[enforce] = "privileged"
         theirs = {key: value for key, value in theirs.items() if key != enforce}
     ours.update(theirs)
@@ -182,18 +187,25 @@ def _add_labels(namespace: KubeObject, other: KubeObject) -> None:
 def answers(applied: Mapping[str, Any], address: str | None = None) -> dict[str, Any]:
     """Return what the result of an apply tells.
 
-    ``unready``: workloads that are not ready, by the role that wanted them, each with ``kind``, ``namespace`` and
-    ``name``. ``endpoints``: where Services are reached, see :func:`endpoints`. ``without_address``: Services whose
-    balancer has given none yet. ``renew``: patches for pods whose service account was made anew.
+    ``unready``: what is not ready of workloads and of cert-manager's kinds, by the role that wanted it, each with
+    ``kind``, ``name`` and, if it is in one, ``namespace``. ``endpoints``: where Services are reached, see
+    :func:`endpoints`. ``without_address``: Services whose balancer has given none yet. ``renew``: patches for pods
+    whose service account was made anew.
     """
     result = applied.get("result") or {}
     found = result.get("results") if "results" in result else [{"result": result}]
     objects = [answer["result"] for answer in found or [] if (answer.get("result") or {}).get("kind")]
-    workloads = {Ref.of(item): item for item in objects if item["kind"] in WORKLOAD_KINDS}
+    awaited = {
+        Ref.of(item): item
+        for item in objects
+        if item["kind"] in (*WORKLOAD_KINDS, *CERTIFYING_KINDS)
+        and item.get("apiVersion") == AWAITED_VERSIONS[item["kind"]]
+    }
     waiting: dict[str, list[dict[str, str]]] = {}
-    for ref in unready(workloads.values(), workloads):
-        role = (workloads[ref]["metadata"].get("labels") or {}).get(ROLE, "")
-        waiting.setdefault(role, []).append({"kind": ref.kind, "namespace": ref.namespace, "name": ref.name})
+    for ref in unready(awaited.values(), awaited):
+        role = (awaited[ref]["metadata"].get("labels") or {}).get(ROLE, "")
+        place = {"namespace": ref.namespace} if ref.namespace else {}
+        waiting.setdefault(role, []).append({"kind": ref.kind, **place, "name": ref.name})
     services = [item for item in objects if item["kind"] == "Service"]
     return {
         "unready": waiting,

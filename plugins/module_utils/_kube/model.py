@@ -14,7 +14,13 @@ KubeObject = dict[str, Any]
 """A Kubernetes object as JSON gives it."""
 
 WORKLOAD_KINDS = ("Deployment", "DaemonSet", "StatefulSet")
-AWAITED_VERSIONS = {**dict.fromkeys(WORKLOAD_KINDS, "apps/v1"), "Service": "v1"}
+CERTIFYING_KINDS = ("Certificate", "Issuer", "ClusterIssuer")
+"""The kinds of cert-manager that say of themselves whether they are ready."""
+AWAITED_VERSIONS = {
+    **dict.fromkeys(WORKLOAD_KINDS, "apps/v1"),
+    "Service": "v1",
+    **dict.fromkeys(CERTIFYING_KINDS, "cert-manager.io/v1"),
+}
 """The kinds that can be waited for by name, with the version of each."""
 ISTIOD_COPIES = ("istio-ca-root-cert", "istio-ca-crl")
 """The ConfigMaps that istiod writes into every namespace."""
@@ -57,8 +63,8 @@ class Awaited:
         return Ref(self.version.rpartition("/")[0], self.kind, self.namespace, self.name)
 
     def stub(self) -> KubeObject:
-        metadata = {"namespace": self.namespace, "name": self.name}
-        return {"apiVersion": self.version, "kind": self.kind, "metadata": metadata}
+        metadata = {"namespace": self.namespace} if self.namespace else {}
+        return {"apiVersion": self.version, "kind": self.kind, "metadata": {**metadata, "name": self.name}}
 
     def covers(self, ref: Ref) -> bool:
         same = (ref.kind, ref.namespace) == (self.kind, self.namespace)

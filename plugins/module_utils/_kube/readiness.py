@@ -10,7 +10,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.model import Awaited, KubeObject, Ref
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.model import (
+    CERTIFYING_KINDS,
+    Awaited,
+    KubeObject,
+    Ref,
+)
 
 # So much of what a cluster says helps; a DaemonSet on a hundred nodes says the same a hundred times.
 _MOST_LINES = 10
@@ -75,6 +80,16 @@ def _service_problem(live: KubeObject) -> str | None:
     return "no load balancer has given it an address"
 
 
+def _certifying_problem(live: KubeObject) -> str | None:
+    ready, issuing = _condition(live, "Ready"), _condition(live, "Issuing")
+    if ready.get("observedGeneration", 0) < live["metadata"].get("generation", 0):
+        return "cert-manager has not looked at its newest version"
+    if ready.get("status") == "True":
+        return None
+    failed = issuing.get("message") if issuing.get("status") == "False" else None
+    return _words("not ready", ready.get("reason"), ready.get("message"), failed)
+
+
 def _webhook_problem(live: KubeObject) -> str | None:
     # Until the server behind it has written its CA, the API server cannot call it and refuses what it guards.
     for hook in live.get("webhooks") or []:
@@ -119,6 +134,7 @@ def _by_hand(live: KubeObject) -> bool:
 
 # What says of an object of a kind why it cannot be used yet. One of another kind can be as soon as it is there.
 _PROBLEMS: Mapping[str, Callable[[KubeObject], str | None]] = {
+    **dict.fromkeys(CERTIFYING_KINDS, _certifying_problem),
     "CustomResourceDefinition": _definition_problem,
     "DaemonSet": _daemon_set_problem,
     "Deployment": _replicas_problem,

@@ -37,7 +37,7 @@ RESERVED = {ANYONE: "whoever calls", "here": "the control node, in the proof"}
 
 CLUSTERS, MACHINES = "clusters", "machines"
 SPIRE_SERVER, CONTROLLER_MANAGER, SPIRE_AGENT, MESH = "spire_server", "spire_controller_manager", "spire_agent", "mesh"
-UPSTREAM_CA = "upstream_ca"
+UPSTREAM_CA, CERT_MANAGER = "upstream_ca", "cert_manager"
 DUTIES: Mapping[str, str] = {
     CLUSTERS: "Kubernetes clusters",
     MACHINES: "machines outside Kubernetes",
@@ -46,6 +46,7 @@ DUTIES: Mapping[str, str] = {
     CONTROLLER_MANAGER: "those whose server has the controller manager beside it",
     SPIRE_AGENT: "clusters and machines whose workloads get identities",
     MESH: "clusters with an Istio mesh",
+    CERT_MANAGER: "clusters whose certificates cert-manager makes, such as the CA of an istiod",
 }
 """The groups that mean something here. An inventory may hold any others."""
 

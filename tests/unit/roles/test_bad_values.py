@@ -106,6 +106,15 @@ BAD: dict[str, dict[str, Any]] = {
         "spire_controller_manager_cluster_spiffe_ids[0].spec.hint": LINE,
         "spire_controller_manager_cluster_static_entries[0].spec.selectors[0]": LEFT,
     },
+    "cert_manager": {
+        "cert_manager_issuers[0].spec.ca.secretName": LEFT,
+        "cert_manager_certificates[1].spec.commonName": LINE,
+        "cert_manager_namespaces[1]": LINE,
+        "cert_manager_namespace": LEFT,
+        "cert_manager_image": LINE,
+        "cert_manager_resources.limits.memory": LEFT,
+        "cert_manager_access.context": LINE,
+    },
     "load_balancer": {
         "load_balancer_addresses[1]": LINE,
         "load_balancer_interfaces[0]": LEFT,
@@ -156,6 +165,10 @@ GOOD: dict[str, dict[str, Any]] = {
         "spire_controller_manager_cluster_spiffe_ids": [
             {"spec": {"spiffeIDTemplate": "spiffe://{{ .TrustDomain }}/a"}}
         ],
+    },
+    "cert_manager": {
+        "cert_manager_certificates": [{"namespace": "one"}, {"namespace": "two"}],
+        "cert_manager_namespaces": ["one", "two"],
     },
     "load_balancer": {"load_balancer_addresses": ["192.0.2.8-192.0.2.9", "192.0.2.16/28"]},
 }

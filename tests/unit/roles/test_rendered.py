@@ -24,7 +24,7 @@ WITH_OBJECTS = [
     (case, role)
     for case, settings in CASES.items()
     for role in settings.roles
-    if role in ("spire_server", "spire_agent", "envoy", "demo_app", "load_balancer")
+    if role in ("spire_server", "spire_agent", "envoy", "demo_app", "load_balancer", "cert_manager")
 ]
 
 
@@ -133,7 +133,10 @@ def test_official_tools_come_from_exact_releases(rendered: Rendered) -> None:
 def test_what_needs_no_root_is_built_without_and_modules_are_compared_first(rendered: Rendered) -> None:
     build = rendered.value("packages", "toolchain", "build")
     assert {step["name"]: step.get("plain", False) for step in build["steps"]} == dict.fromkeys(
-        ("kubernetes", "istio", "spire", "spire-controller-manager", "metallb", "coredns", "etcd", "kind", "envoy"),
+        (
+            *("kubernetes", "istio", "spire", "spire-controller-manager", "metallb", "cert-manager"),
+            *("coredns", "etcd", "kind", "envoy"),
+        ),
         True,
     )
     for step in build["steps"]:
@@ -268,7 +271,7 @@ def test_objects_are_whole_and_each_is_there_once(rendered: Rendered, case: str,
     sent = [item["metadata"]["name"] for item in rendered.applied(case) if item["kind"] == "Namespace"]
     assert len(set(sent)) == len(sent)
     assert {name for _version, kind, _namespace, name in names if kind == "Namespace"} <= set(sent)
-    whole = {"Namespace", "ClusterRole", "ClusterRoleBinding", "CSIDriver"}
+    whole = {"Namespace", "ClusterRole", "ClusterRoleBinding", "CSIDriver", "ClusterIssuer"}
     whole |= {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "CustomResourceDefinition"}
     assert all((namespace is None) == (kind in whole) for _version, kind, namespace, _name in names)
 
@@ -1047,3 +1050,115 @@ def test_no_webhook_stands_between_a_user_and_the_types_of_the_balancer(rendered
             "v1beta2" if name == "BGPPeer" else "v1beta1"
         ]
     assert {version["name"] for version in types["BGPPeer"]["versions"]} == {"v1beta1", "v1beta2"}
+
+
+# cert-manager
+
+
+@pytest.mark.parametrize(
+    ("case", "comes"),
+    [
+        ("issuing", True),
+        ("issuing_official", True),
+        ("issuing_elsewhere", False),
+        ("issuing_by_hand", True),
+        ("issuing_nothing", False),
+    ],
+)
+def test_cert_manager_comes_where_something_is_named_and_a_cluster_of_others_has_its_own(
+    rendered: Rendered, case: str, comes: bool
+) -> None:
+    kinds = {item["kind"] for item in rendered.objects(case, "cert_manager")}
+    assert ("Deployment" in kinds) is comes
+    assert ("Certificate" in kinds) is (case not in ("issuing_by_hand", "issuing_nothing"))
+
+
+def test_issuers_and_certificates_are_what_was_named(rendered: Rendered) -> None:
+    found = {
+        (item["kind"], item["metadata"].get("namespace"), item["metadata"]["name"]): item["spec"]
+        for item in rendered.objects("issuing", "cert_manager")
+        if item["apiVersion"] == "cert-manager.io/v1"
+    }
+    assert set(found) == {
+        ("Issuer", "cert-manager", "self-signed"),
+        ("ClusterIssuer", None, "mesh-root"),
+        ("Certificate", "cert-manager", "mesh-root"),
+        ("Certificate", "istio-system", "cacerts"),
+    }
+    assert found["ClusterIssuer", None, "mesh-root"] == {"ca": {"secretName": "mesh-root"}}
+    assert found["Certificate", "istio-system", "cacerts"]["issuerRef"] == {
+        "name": "mesh-root",
+        "kind": "ClusterIssuer",
+    }
+
+
+def test_issuers_that_nobody_would_serve_are_refused(rendered: Rendered) -> None:
+    assert rendered.text("issuing_by_hand", "cert_manager", "unknown").split() == ["mail", "both"]
+    assert rendered.text("issuing", "cert_manager", "unknown").split() == []
+    (problem,) = rendered.value("issuing_by_hand", "cert_manager", "problems")
+    assert "«Fish» cannot name a namespace" in problem
+
+
+@pytest.mark.parametrize("case", ["issuing", "issuing_official"])
+def test_cert_manager_writes_secrets_where_certificates_are_and_nowhere_else(rendered: Rendered, case: str) -> None:
+    reads = {"get", "list", "watch"}
+    writes = {
+        (role["metadata"].get("namespace"), resource)
+        for role in rendered.objects(case, "cert_manager")
+        for rule in role.get("rules", [])
+        for resource in rule["resources"]
+        if not set(rule["verbs"]) <= reads
+    }
+    kinds = ("certificates", "certificaterequests", "issuers", "clusterissuers")
+    assert writes == {
+        *((None, f"{kind}/status") for kind in kinds),
+        (None, "events"),
+        *(
+            (namespace, resource)
+            for namespace in ("cert-manager", "istio-system")
+            for resource in ("secrets", "certificaterequests", "certificates/finalizers")
+        ),
+    }
+
+
+def test_the_pod_of_cert_manager_is_closed_up(rendered: Rendered) -> None:
+    found = {item["kind"]: item for item in rendered.objects("issuing", "cert_manager") if item["kind"] != "Namespace"}
+    deployment = found["Deployment"]
+    ((name, container),) = containers(deployment).items()
+    security = container["securityContext"]
+    assert (name, security["allowPrivilegeEscalation"], security["readOnlyRootFilesystem"]) == (
+        "controller",
+        False,
+        True,
+    )
+    assert security["capabilities"] == {"drop": ["ALL"]}
+    assert pod(deployment)["securityContext"]["runAsNonRoot"] is True
+    assert "ingress" not in found["NetworkPolicy"]["spec"], "nobody calls it"
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    assert found["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"].items() <= labels.items()
+    (home,) = (
+        item
+        for item in rendered.objects("issuing", "cert_manager")
+        if item["kind"] == "Namespace" and item["metadata"]["name"] == "cert-manager"
+    )
+    assert home["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+def test_both_images_of_cert_manager_take_the_same_arguments(rendered: Rendered) -> None:
+    built, published = (
+        containers(rendered.one(case, "cert_manager", "Deployment"))["controller"]
+        for case in ("issuing", "issuing_official")
+    )
+    assert built["args"] == published["args"]
+    assert built["image"] != published["image"]
+    program = (ROOT / "roles/toolchain/files/go/cert_manager/main.go").read_text()
+    flags = {argument.removeprefix("--").partition("=")[0] for argument in built["args"]}
+    assert flags == set(re.findall(r'flag\.\w+\("([\w-]+)"', program))
+    types = {
+        item["metadata"]["name"]
+        for item in rendered.objects("issuing", "cert_manager")
+        if item["kind"].startswith("CustomR")
+    }
+    assert types == {
+        f"{kind}.cert-manager.io" for kind in ("certificates", "certificaterequests", "issuers", "clusterissuers")
+    }

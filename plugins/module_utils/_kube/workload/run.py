@@ -28,13 +28,14 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._kubectl import a
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
 
 _CALL_TIMEOUT = 30
+_OF_THE_CLUSTER = ("ClusterIssuer",)
 
 
 def spec() -> ArgumentSpec:
     """Return the options of kubernetes_workload_wait."""
     workload = {
         "kind": {"type": "str", "choices": list(AWAITED_VERSIONS), "required": True},
-        "namespace": {"type": "str", "required": True},
+        "namespace": {"type": "str"},
         "name": {"type": "str"},
     }
     own = ArgumentSpec(
@@ -93,7 +94,12 @@ def _awaited(items: Sequence[Mapping[str, Any]]) -> list[Awaited]:
             if item[name] is not None and not item[name].strip():
                 hint = " Leave it out to wait for all of the kind in the namespace." if name == "name" else ""
                 raise InputError(f"workloads[{number}]: {name} is empty.{hint}")
-    return sorted({Awaited(item["kind"], item["namespace"], item["name"] or "") for item in items})
+        if item["kind"] in _OF_THE_CLUSTER:
+            if item["namespace"] or not item["name"]:
+                raise InputError(f"workloads[{number}]: a {item['kind']} has a name, and is in no namespace.")
+        elif item["namespace"] is None:
+            raise InputError(f"workloads[{number}]: namespace is missing. Each {item['kind']} is in one.")
+    return sorted({Awaited(item["kind"], item["namespace"] or "", item["name"] or "") for item in items})
 
 
 def _read(cluster: Kubectl, awaited: Sequence[Awaited]) -> list[KubeObject]:

@@ -135,6 +135,12 @@ def test_one_pod_security_stays_as_it_is() -> None:
     assert read(found["objects"])[0]["metadata"]["labels"][ENFORCE] == "restricted"
 
 
+@pytest.mark.parametrize("spaces", [({}, {ENFORCE: "restricted"}), ({ENFORCE: "restricted"}, {})])
+def test_who_names_no_pod_security_leaves_it_to_others(spaces: tuple[dict[str, str], dict[str, str]]) -> None:
+    found = batch.batch([of(str(number), space(**labels)) for number, labels in enumerate(spaces)])
+    assert read(found["objects"])[0]["metadata"]["labels"][ENFORCE] == "restricted"
+
+
 def test_namespaces_of_others_are_used_and_left_as_they_are() -> None:
     found = batch.batch([of("one", space(), made("ConfigMap", "a"))], "", ["demo", "kube-system"])
     assert kinds(found["objects"]) == ["ConfigMap a"]
@@ -399,6 +405,24 @@ def test_what_is_not_ready_is_told_by_role() -> None:
     assert found["unready"] == {
         "envoy": [{"kind": "Deployment", "namespace": "demo", "name": "a"}],
         "demo_app": [{"kind": "Deployment", "namespace": "demo", "name": "c"}],
+    }
+
+
+def test_certificates_that_are_not_ready_are_told_too() -> None:
+    ready = {"conditions": [{"type": "Ready", "status": "True", "observedGeneration": 1}]}
+    made_by = {"generation": 1, "labels": {"trustmesh.io/role": "cert_manager"}}
+    issuer = {"kind": "ClusterIssuer", "metadata": {"name": "root", **made_by}}
+    certificates = [
+        {"kind": "Certificate", "metadata": {"name": name, "namespace": "demo", **made_by}, "status": status}
+        for name, status in (("late", {}), ("there", ready))
+    ]
+    items = [{"apiVersion": "cert-manager.io/v1", **item} for item in (issuer, *certificates)]
+    others = {**items[1], "apiVersion": "other.example/v1"}
+    assert batch.answers(answered(*items, others))["unready"] == {
+        "cert_manager": [
+            {"kind": "ClusterIssuer", "name": "root"},
+            {"kind": "Certificate", "namespace": "demo", "name": "late"},
+        ]
     }
 
 

@@ -231,6 +231,42 @@ def test_all_of_a_kind_means_those_of_the_namespace_and_at_least_one() -> None:
     }
 
 
+def certificate(generation: int = 1, *conditions: dict[str, Any]) -> dict[str, Any]:
+    metadata = {"name": "cacerts", "namespace": "istio-system", "generation": generation}
+    status = {"conditions": list(conditions)}
+    return {"apiVersion": "cert-manager.io/v1", "kind": "Certificate", "metadata": metadata, "status": status}
+
+
+IS_READY = {"type": "Ready", "status": "True", "observedGeneration": 1, "reason": "Ready", "message": "up to date"}
+IS_NOT = {**IS_READY, "status": "False", "reason": "DoesNotExist", "message": "Secret does not exist."}
+
+
+@pytest.mark.parametrize(
+    ("live", "words"),
+    [
+        (certificate(1, IS_READY), None),
+        (certificate(1), "cert-manager has not looked at its newest version"),
+        (certificate(2, IS_READY), "cert-manager has not looked at its newest version"),
+        (certificate(1, IS_NOT), "not ready: DoesNotExist: Secret does not exist"),
+        (
+            certificate(1, IS_NOT, {"type": "Issuing", "status": "False", "message": "the request was denied"}),
+            "not ready: DoesNotExist: Secret does not exist.: the request was denied",
+        ),
+    ],
+)
+def test_a_certificate_says_itself_whether_it_is_ready(live: dict[str, Any], words: str | None) -> None:
+    assert problem(live) == words
+    awaited = Awaited("Certificate", "istio-system", "cacerts")
+    assert unready_workloads([awaited], by_ref([live])) == ({awaited.ref: words} if words else {})
+
+
+def test_an_issuer_of_the_cluster_is_in_no_namespace() -> None:
+    awaited = Awaited("ClusterIssuer", "", "mesh-root")
+    assert awaited.stub()["metadata"] == {"name": "mesh-root"}
+    assert unready_workloads([awaited], {}) == {awaited.ref: "not there"}
+    assert str(awaited) == "ClusterIssuer mesh-root"
+
+
 def test_a_named_workload_has_to_be_there() -> None:
     awaited = [Awaited("Deployment", "istio-system", "istiod")]
     assert list(unready_workloads(awaited, {}).values()) == ["not there"]
