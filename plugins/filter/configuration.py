@@ -33,10 +33,12 @@ def envoy_configuration(
     max_age: int = envoy.Limits.max_age,
     connections: int = envoy.Limits.connections,
     heap: int = envoy.Limits.heap,
+    all_bundles: str = envoy.ALL_BUNDLES,
 ) -> dict[str, Any]:
     """Envoy's bootstrap configuration."""
+    limits = envoy.Limits(int(max_age), int(connections), int(heap))
     try:
-        return envoy.configuration(instance, socket, envoy.Limits(int(max_age), int(connections), int(heap)))
+        return envoy.configuration(instance, socket, limits, all_bundles)
     except InputError as error:
         raise AnsibleFilterError(error.message) from error
 

@@ -33,6 +33,7 @@ _HANDSHAKE, _HEADERS = "5s", "5s"
 _BUFFER = 32 * 1024
 """Bytes that are kept of a connection."""
 ALL_BUNDLES = "ALL"
+"""By which name an agent hands out the bundles of all trust domains, unless it is told another (``sds``)."""
 PROTOCOLS = ("http", "http2", "tcp")
 
 
@@ -147,8 +148,10 @@ class Limits:
     """Bytes of memory. Near it idle memory is given back, and then requests are refused."""
 
 
-def configuration(instance: Mapping[str, Any], socket: str, limits: Limits) -> Data:
+def configuration(instance: Mapping[str, Any], socket: str, limits: Limits, all_bundles: str = ALL_BUNDLES) -> Data:
     """Return Envoy's bootstrap configuration; ``socket`` is the Workload API socket in its pod.
+
+    ``all_bundles`` is the name by which its agent hands out the bundles of all trust domains.
 
     Limits and normalisation are those of https://www.envoyproxy.io/docs/envoy/latest/configuration/best_practices/edge.
     """
@@ -156,6 +159,7 @@ def configuration(instance: Mapping[str, Any], socket: str, limits: Limits) -> D
     if wrong:
         raise InputError("\n".join(wrong))
     upstreams = {item["name"]: item for item in instance["upstreams"]}
+    instance = {**instance, "all_bundles": all_bundles}
     return {
         "node": {"id": instance["name"], "cluster": instance["namespace"]},
         "admin": {"address": _socket_address("127.0.0.1", 9901), "ignore_global_conn_limit": True},
@@ -384,7 +388,7 @@ def _assignment(name: str, address: Data) -> Data:
 def _common_tls(instance: Mapping[str, Any], peers: Sequence[str]) -> Data:
     """Our own certificate, and exactly the listed peers by the bundle of their trust domain."""
     domains = {SpiffeId.parse(peer).trust_domain for peer in peers}
-    bundle = f"spiffe://{domains.pop()}" if len(domains) == 1 else ALL_BUNDLES
+    bundle = f"spiffe://{domains.pop()}" if len(domains) == 1 else instance["all_bundles"]
     return {
         "tls_certificate_sds_secret_configs": [_sds(instance["spiffe_id"])],
         "combined_validation_context": {

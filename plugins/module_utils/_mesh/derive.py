@@ -316,7 +316,7 @@ def agent_sds(mesh: Mesh, host: str) -> Data:
     Istio asks for ``ROOTCA``. Where trust domains may federate that has to be a bundle for each of them, and not the
     own one alone; the agent takes two names only when they differ.
     """
-    if not any(mesh.other_domains(workload) for workload in mesh.on(host) if workload.identity):
+    if not any(mesh.other_domains(workload) for workload in mesh.on(host) if workload.mesh):
         return {}
     return {"default_bundle_name": "null", "default_all_bundles_name": "ROOTCA"}
 

@@ -113,6 +113,7 @@ def proof(mesh: Mesh) -> Proof:
     for host in mesh.hosts.values():
         _prove_control_plane(mesh, host, made)
     _prove_upstream(mesh, made)
+    _prove_federation(mesh, made)
     _prove_bundles(mesh, made)
     _prove_tokens(mesh, made)
     return made
@@ -820,6 +821,22 @@ def _prove_upstream(mesh: Mesh, made: Proof) -> None:
                 secret=PROXY_SECRET,
                 length=_length(mesh, held),
             )
+
+
+def _prove_federation(mesh: Mesh, made: Proof) -> None:
+    """Servers hold what the others show now, so that nobody is judged by an authority that is gone."""
+    for server in mesh.servers():
+        for peer in federation(mesh, server.name):
+            if peer.get("state") != "absent":
+                made.add(
+                    f"the SPIRE server of {server.name} holds the bundle of {peer['trust_domain']} of now",
+                    "federated_bundle",
+                    **{
+                        "from": _server_endpoint(mesh.hosts[peer["host"]], made),
+                        "to": _server_endpoint(server, made),
+                    },
+                    trust_domain=peer["trust_domain"],
+                )
 
 
 def _prove_bundles(mesh: Mesh, made: Proof) -> None:

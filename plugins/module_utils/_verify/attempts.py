@@ -33,6 +33,7 @@ MAKERS: dict[str, Callable[[World, Check, Mapping[str, Verdict], int], Attempt]]
     "forwarded_certificate": certificates.forwarded_certificate,
     "sidecar_certificate": certificates.sidecar_certificate,
     "same_authorities": authorities.same_authorities,
+    "federated_bundle": authorities.federated_bundle,
     "published_authorities": authorities.published_authorities,
     "webhook_authorities": authorities.webhook_authorities,
     "proxy_authorities": proxies.proxy_authorities,

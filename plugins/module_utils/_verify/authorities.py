@@ -11,6 +11,7 @@ import binascii
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.peers import HEALTHY
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls import chain
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify import hints
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.engine import Attempt, Verdict
@@ -32,6 +33,27 @@ def same_authorities(world: World, check: Check, _needed: Mapping[str, Verdict],
         shown = "; ".join(f"{name} shows {_shown(found[name])}" for name in (names[0], *others))
         return Attempt(False, expected, shown, hints.SAME, details)
     return Attempt(True, expected, f"all show {_shown(first)}", "", details)
+
+
+def federated_bundle(world: World, check: Check, _needed: Mapping[str, Verdict], _number: int) -> Attempt:
+    """The server of ``to`` holds the bundle of another trust domain, as that one shows it now."""
+    domain = check["trust_domain"]
+    expected = f"it holds the bundle of {domain}, which is the one that {domain} serves now"
+    told = world.servers[world.mesh.endpoints[check["to"]].server or ""].federation(domain)
+    if told is None:
+        return Attempt(False, expected, f"it has no relationship with {domain}", hints.FEDERATION)
+    details = {key: told[key] for key in ("health", "age", "bundle_endpoint_url", "bundle_endpoint_profile")}
+    if told["health"] != HEALTHY:
+        return Attempt(False, expected, f"{told['health']}: {told['error']}", hints.FEDERATION, details)
+    return Attempt(True, expected, f"healthy; its youngest authority is {_long(told['age'])} old", "", details)
+
+
+def _long(seconds: int) -> str:
+    """A time as people say it."""
+    for unit, name in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * unit:
+            return f"{seconds // unit} {name}"
+    return f"{seconds} s"
 
 
 def published_authorities(world: World, check: Check, _needed: Mapping[str, Verdict], _number: int) -> Attempt:

@@ -140,6 +140,7 @@ TYPES: dict[str, CheckType] = {
         {"to": "pod"},
     ),
     "same_authorities": CheckType(POSITIVE, ("servers",), {"from": None, "to": None}),
+    "federated_bundle": CheckType(POSITIVE, ("to", "trust_domain"), {"from": None}),
     "published_authorities": CheckType(
         POSITIVE,
         ("to", "namespaces"),
@@ -194,6 +195,7 @@ LOOKS = (
     "forwarded_certificate",
     "sidecar_certificate",
     "same_authorities",
+    "federated_bundle",
     "published_authorities",
     "webhook_authorities",
     "proxy_authorities",

@@ -84,6 +84,7 @@ CHECK: Options = {
     "length": {"type": "int"},
     "issuers": {"type": "list", "elements": "str"},
     "servers": {"type": "list", "elements": "str"},
+    "trust_domain": _TEXT,
     "namespaces": {"type": "list", "elements": "str"},
     "config_map": _TEXT,
     "config_map_key": {"type": "str", "no_log": False},

@@ -25,7 +25,11 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._input import (
     is_port,
     is_server_name,
 )
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id import SpiffeId, SpiffeIdError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id import (
+    SpiffeId,
+    SpiffeIdError,
+    trust_domain_of,
+)
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import (
     BY_NAME,
     CLOSED,
@@ -244,6 +248,8 @@ def _judge_places(where: str, of: str, fields: Mapping[str, Any], mesh: Mesh) ->
         _judge_way(where, mesh.endpoints[fields["from"]], mesh.endpoints[fields["to"]])
     if of in ("same_authorities", "proxy_authorities"):
         _judge_servers(where, of, fields["servers"], mesh)
+    if of == "federated_bundle":
+        _judge_trust_domain(where, fields, mesh)
     if of in _OF_A_SERVER and mesh.endpoints[fields["to"]].server is None:
         known = f"which of servers the endpoint {fields['to']!r} {_OF_A_SERVER[of]}"
         raise InputError(f"{where}: nothing says {known}. Name it there, as server.")
@@ -253,11 +259,21 @@ def _judge_places(where: str, of: str, fields: Mapping[str, Any], mesh: Mesh) ->
 
 _OF_A_SERVER = {
     "token_reuse": "is",
+    "federated_bundle": "is",
     "published_authorities": "is certified by",
     "webhook_authorities": "is certified by",
     "no_certificate_service": "is certified by",
 }
 """Types of checks that ask the server of ``to``, and what that server is to it."""
+
+
+def _judge_trust_domain(where: str, fields: Mapping[str, Any], mesh: Mesh) -> None:
+    try:
+        domain = trust_domain_of(fields["trust_domain"])
+    except SpiffeIdError as error:
+        raise InputError(f"{where}: trust_domain: {error}") from None
+    if domain == mesh.servers.get(mesh.endpoints[fields["to"]].server or ""):
+        raise InputError(f"{where}: trust_domain is {domain}, the server's own. Name the one that it federates with.")
 
 
 def _judge_files(where: str, of: str, fields: dict[str, Any], mesh: Mesh) -> None:

@@ -6,14 +6,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.agent.client import list_agents
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.client import show_bundle
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.call import SpireServer
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation import info
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.svid.client import mint_x509
+
+_PROBE_S = 5
+"""How long a bundle endpoint may take to answer."""
 
 
 class Identity(Protocol):
@@ -46,6 +50,8 @@ class Server(Protocol):
 
     def agents(self) -> Sequence[Agent]: ...
 
+    def federation(self, trust_domain: str) -> Mapping[str, Any] | None: ...
+
 
 @dataclass(frozen=True)
 class RealServer:
@@ -65,3 +71,7 @@ class RealServer:
 
     def agents(self) -> Sequence[Agent]:
         return list_agents(self.at)
+
+    def federation(self, trust_domain: str) -> Mapping[str, Any] | None:
+        """What spire_federation_info tells of the relationship with a trust domain; None without one."""
+        return next(iter(info.reports(self.at, {trust_domain}, _PROBE_S)), None)

@@ -23,14 +23,15 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.wan
     valid_authorities,
     youngest,
 )
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.call import SpireServer
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.connection import connect, spire_spec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.client import list_relationships
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.endpoint import Served, fetch
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.model import Relationship
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.peers import HEALTHY
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id import SpiffeIdError, trust_domain_of
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls.chain import require_cryptography
 
-HEALTHY = "healthy"
 NO_BUNDLE = "no_bundle"
 EXPIRED = "expired"
 DIFFER = "bundles_differ"
@@ -57,20 +58,28 @@ def run(params: Mapping[str, Any], _check_mode: bool) -> Outcome:
     if params["probe_timeout"] < 1:
         raise InputError(f"probe_timeout: {params['probe_timeout']} is not a positive number of seconds.")
     names = _names(params["trust_domains"])
-    server = connect(params)
+    timeout = params["probe_timeout"] if params["probe"] else None
+    return Outcome(result={"relationships": reports(connect(params), names, timeout)})
+
+
+def reports(server: SpireServer, names: set[str] | None, probe_timeout: int | None) -> list[dict[str, Any]]:
+    """What is told of the relationships of a server with these trust domains, or all.
+
+    With ``probe_timeout`` (seconds) the endpoints are asked from here, side by side.
+    """
     relationships = sorted(list_relationships(server), key=lambda relationship: relationship.trust_domain)
     relationships = [
         relationship for relationship in relationships if names is None or relationship.trust_domain in names
     ]
     held = held_bundles(server)
     served: dict[str, Served] = {}
-    if params["probe"] and relationships:
+    if probe_timeout and relationships:
         own = show_bundle(server)
         there = {**held, own.trust_domain: own}
         with ThreadPoolExecutor(PROBES_AT_ONCE) as pool:
             answers = pool.map(
                 lambda relationship: fetch(
-                    relationship, there.get(relationship.endpoint_trust_domain or ""), params["probe_timeout"]
+                    relationship, there.get(relationship.endpoint_trust_domain or ""), probe_timeout
                 ),
                 relationships,
             )
@@ -78,14 +87,10 @@ def run(params: Mapping[str, Any], _check_mode: bool) -> Outcome:
                 relationship.trust_domain: answer for relationship, answer in zip(relationships, answers, strict=True)
             }
     now = datetime.datetime.now(datetime.timezone.utc)
-    return Outcome(
-        result={
-            "relationships": [
-                report(relationship, held.get(relationship.trust_domain), served.get(relationship.trust_domain), now)
-                for relationship in relationships
-            ]
-        }
-    )
+    return [
+        report(relationship, held.get(relationship.trust_domain), served.get(relationship.trust_domain), now)
+        for relationship in relationships
+    ]
 
 
 def _names(given: list[str] | None) -> set[str] | None:

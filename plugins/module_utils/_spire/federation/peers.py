@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.resources import API_VERSION
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id import (
     SpiffeIdError,
     check_trust_domain,
@@ -16,7 +17,9 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id 
 
 Data = dict[str, Any]
 
+HEALTHY = "healthy"
 BY_SPIFFE, BY_WEB = "https_spiffe", "https_web"
+_WANTED = ("relationships", "resources", "bundles")
 _FIELDS = (
     "trust_domain",
     "host",
@@ -32,10 +35,11 @@ def peers(given: Sequence[Mapping[str, Any]], hostvars: Mapping[str, Mapping[str
     """Return what the modules take, by name.
 
     ``relationships`` and ``bundles`` are to be there, ``absent`` not, and ``named`` are all of them by their trust
-    domain alone. ``faults`` is what cannot work, and ``unknown`` what nobody has told yet.
+    domain alone. ``resources`` are the relationships as resources of the controller manager, and ``resources_absent``
+    those that are not to be there, by their names alone. ``faults`` is what cannot work, and ``unknown`` what nobody has told yet.
     """
     found: dict[str, list[Any]] = {
-        name: [] for name in ("relationships", "bundles", "absent", "named", "faults", "unknown")
+        name: [] for name in (*_WANTED, "absent", "resources_absent", "named", "faults", "unknown")
     }
     for index, item in enumerate(given):
         peer = {key: value for key, value in item.items() if value not in (None, "")}
@@ -48,9 +52,11 @@ def peers(given: Sequence[Mapping[str, Any]], hostvars: Mapping[str, Mapping[str
         found["named"].append(name)
         if peer.get("state") == "absent":
             found["absent"].append(name)
+            found["resources_absent"].append(_named_resource(name["trust_domain"]))
             continue
         relationship, bundle, unknown = _filled(peer, hostvars)
         found["relationships"].append(relationship)
+        found["resources"].append(resource(relationship))
         if bundle is not None:
             found["bundles"].append({**name, "bundle": bundle})
         if unknown:
@@ -99,15 +105,42 @@ def _filled(peer: Mapping[str, Any], hostvars: Mapping[str, Mapping[str, Any]]) 
     return relationship, bundle, f"{' and '.join(missing)} is not known. {remedy}"
 
 
+def resource(relationship: Mapping[str, Any]) -> Data:
+    """Return a relationship as a ClusterFederatedTrustDomain, without the bundle, which the server has already.
+
+    Source: github.com/spiffe/spire-controller-manager, docs/clusterfederatedtrustdomain-crd.md.
+    """
+    domain, profile = relationship["trust_domain"], {"type": relationship["bundle_endpoint_profile"]}
+    if relationship.get("endpoint_spiffe_id"):
+        profile["endpointSPIFFEID"] = relationship["endpoint_spiffe_id"]
+    spec = {
+        "trustDomain": domain,
+        "bundleEndpointURL": relationship["bundle_endpoint_url"],
+        "bundleEndpointProfile": profile,
+    }
+    return {**_named_resource(domain), "spec": spec}
+
+
+def _named_resource(trust_domain: str) -> Data:
+    # A trust domain may have underscores, a resource may not.
+    name = trust_domain.replace("_", "-")
+    return {"apiVersion": API_VERSION, "kind": "ClusterFederatedTrustDomain", "metadata": {"name": name}}
+
+
 def _told(peer: Mapping[str, Any], hostvars: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
     """What the host of a peer has told of its server, if it is one of the inventory."""
     return hostvars[peer["host"]] if peer.get("host") in hostvars else {}
 
 
-def health(relationship: Mapping[str, Any]) -> str:
-    """What is wrong with a relationship, on one line."""
-    why = relationship.get("error") or "no more is known"
-    return f"{relationship['trust_domain']}: {relationship['health']}: {why}"
+def health(found: Sequence[Mapping[str, Any]], wanted: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What is wrong with those of the ``wanted`` relationships that are not healthy, a line for each."""
+    there = {relationship["trust_domain"]: relationship for relationship in found}
+    lines = []
+    for domain in (relationship["trust_domain"] for relationship in wanted):
+        one = there.get(domain) or {"health": "no relationship", "error": "the server has made none yet"}
+        if one["health"] != HEALTHY:
+            lines.append(f"{domain}: {one['health']}: {one.get('error') or 'no more is known'}")
+    return lines
 
 
 def connections(given: Sequence[Mapping[str, Any]], hostvars: Mapping[str, Mapping[str, Any]]) -> list[Data]:

@@ -106,6 +106,14 @@ def test_clients_of_several_domains_are_judged_by_all_bundles() -> None:
     assert [item["matcher"]["exact"] for item in matchers] == listed
 
 
+def test_agents_that_hand_out_all_bundles_by_another_name_are_asked_by_that_one() -> None:
+    given = instance(listener={"allowed_spiffe_ids": ["spiffe://example.org/a", "spiffe://other.org/b"]})
+    whole = config.configuration(given, "/run/sockets/agent.sock", config.Limits(), "ROOTCA")["static_resources"]
+    common = chain(whole)["transport_socket"]["typed_config"]["common_tls_context"]
+    asked = common["combined_validation_context"]["validation_context_sds_secret_config"]
+    assert asked["name"] == "ROOTCA"
+
+
 def test_clients_of_one_other_domain_are_judged_by_its_bundle() -> None:
     common = chain(made(listener={"allowed_spiffe_ids": ["spiffe://other.org/b"]}))["transport_socket"]["typed_config"]
     validation = common["common_tls_context"]["combined_validation_context"]

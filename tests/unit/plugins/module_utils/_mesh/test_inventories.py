@@ -155,6 +155,29 @@ def test_trust_domains_that_call_each_other_are_federated() -> None:
         assert variables["spire_agent_sds"]["default_all_bundles_name"] == "ROOTCA"
 
 
+def test_three_trust_domains_federate_with_those_that_they_speak_to() -> None:
+    mesh = meshes.of_inventory(HERE / "three_domains")
+    peers = {
+        host: [peer["trust_domain"] for peer in variables["spire_federation_peers"]]
+        for host, variables in meshes.everything(mesh).items()
+    }
+    assert peers == {
+        "north": ["south.example", "west.example"],
+        "south": ["north.example", "west.example"],
+        "west": ["north.example", "south.example"],
+    }
+    (quote,) = derive.role_variables(mesh, "south")["envoy_instances"]
+    (listener,) = (item for item in quote["listeners"] if item.get("allowed_spiffe_ids"))
+    assert listener["allowed_spiffe_ids"] == [
+        "spiffe://north.example/ns/apps/sa/sleep-n",
+        "spiffe://west.example/ns/apps/sa/sleep-w",
+    ]
+    # Only the proxies of a mesh ask for bundles by a name of their own.
+    assert derive.role_variables(mesh, "south")["spire_agent_sds"] == {}
+    held = [check for check in proof(mesh).checks if check["type"] == "federated_bundle"]
+    assert len(held) == 6
+
+
 def test_only_what_is_called_from_another_network_is_led_to_there() -> None:
     mesh = meshes.of_inventory(FEDERATION)
     led = {}
@@ -209,6 +232,8 @@ def test_each_end_is_asked_alone_and_by_each_trust_domain() -> None:
     assert "json_value" not in checks["sleep may call ingressgateway"], "it leads to either of them"
     own = checks["reviews's sidecar judges each trust domain by its own authorities"]
     assert own["servers"] == ["bar-cluster", "foo-cluster"]
+    held = checks["the SPIRE server of foo-cluster holds the bundle of bar.example of now"]
+    assert (held["to"], held["trust_domain"]) == ("SPIRE server of foo-cluster", "bar.example")
     # Who does not federate with bar does not believe it either: nothing is learnt of a request.
     assert "stranger may not call reviews" not in checks
     assert "stranger may not call reviews from other networks" in checks
@@ -228,6 +253,7 @@ def test_a_federation_that_is_withdrawn_is_proven_to_be() -> None:
     assert refused["type"] == "refused_handshake"
     assert checks[refused["control"]]["type"] == "peer_certificate"
     assert "sleep may call helloworld-v2" not in checks
+    assert not any(check["type"] == "federated_bundle" for check in checks.values())
     assert "sleep may call helloworld-v1" in checks
     assert checks["sleep's sidecar judges its own trust domain, and no other"]["servers"] == ["foo-cluster"]
 

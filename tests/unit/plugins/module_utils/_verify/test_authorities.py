@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import Completed
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify import hints
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.attempts import MAKERS
@@ -24,14 +25,17 @@ SAME_NAME, ISTIO = issue(ca=True, name="root"), issue(ca=True, name="istiod")
 
 
 class Server:
-    def __init__(self, trusted: str, whole: str = "") -> None:
-        self.trusted, self.whole = trusted, whole or trusted
+    def __init__(self, trusted: str, whole: str = "", federated: Mapping[str, Any] | None = None) -> None:
+        self.trusted, self.whole, self.federated = trusted, whole or trusted, federated or {}
 
     def bundle_pem(self) -> str:
         return self.trusted
 
     def whole_bundle_pem(self) -> str:
         return self.whole
+
+    def federation(self, trust_domain: str) -> Mapping[str, Any] | None:
+        return self.federated.get(trust_domain)
 
 
 class Kubectl:
@@ -80,6 +84,44 @@ def test_servers_that_do_not(other: str) -> None:
 
 def test_what_one_has_tainted_is_not_what_the_other_trusts() -> None:
     assert not same(one=Server(ROOT.pem, ROOT.pem + NEXT.pem), two=Server(ROOT.pem + NEXT.pem)).ok
+
+
+# Federation
+
+
+def federated(**told: Any) -> Attempt:
+    about = {"health": "healthy", "error": None, "age": 7200, "bundle_endpoint_url": "https://x", **told}
+    about["bundle_endpoint_profile"] = "https_spiffe"
+    server = Server("", federated={"other.example": about})
+    return tried({"one": server}, type="federated_bundle", to="istiod", trust_domain="other.example")
+
+
+def test_a_server_holds_what_the_other_one_shows() -> None:
+    attempt = federated()
+    assert (attempt.ok, attempt.observed) == (True, "healthy; its youngest authority is 2 h old")
+    assert attempt.details["bundle_endpoint_url"] == "https://x"
+    assert federated(age=30).observed == "healthy; its youngest authority is 30 s old"
+    assert federated(age=200_000).observed == "healthy; its youngest authority is 2 d old"
+
+
+@pytest.mark.parametrize("health", ["no_bundle", "expired", "bundles_differ", "unreachable"])
+def test_a_server_that_holds_another_bundle_or_none(health: str) -> None:
+    attempt = federated(health=health, error="Who knows.", age=None)
+    assert (attempt.ok, attempt.observed) == (False, f"{health}: Who knows.")
+    assert attempt.hint == hints.FEDERATION
+
+
+def test_a_server_that_does_not_federate() -> None:
+    attempt = tried({"one": Server("")}, type="federated_bundle", to="istiod", trust_domain="other.example")
+    assert (attempt.ok, attempt.observed) == (False, "it has no relationship with other.example")
+
+
+@pytest.mark.parametrize(
+    ("domain", "words"), [("example.org", "the server's own"), ("Not a name", "trust_domain: "), ("", "trust_domain")]
+)
+def test_a_trust_domain_that_cannot_be_compared(domain: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        tried({"one": Server("")}, type="federated_bundle", to="istiod", trust_domain=domain)
 
 
 # What is published

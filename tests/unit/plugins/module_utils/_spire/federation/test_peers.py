@@ -109,5 +109,46 @@ def test_how_peers_are_reached_that_hosts_have() -> None:
 
 
 def test_what_is_wrong_is_one_line() -> None:
-    assert health({"trust_domain": "a", "health": "unreachable", "error": "it is down"}) == "a: unreachable: it is down"
-    assert health({"trust_domain": "a", "health": "no_bundle", "error": None}) == "a: no_bundle: no more is known"
+    wanted = [{"trust_domain": name} for name in ("a", "b", "c", "d")]
+    found = [
+        {"trust_domain": "a", "health": "unreachable", "error": "it is down"},
+        {"trust_domain": "b", "health": "no_bundle", "error": None},
+        {"trust_domain": "c", "health": "healthy", "error": None},
+        {"trust_domain": "another", "health": "expired", "error": "long ago"},
+    ]
+    assert health(found, wanted) == [
+        "a: unreachable: it is down",
+        "b: no_bundle: no more is known",
+        "d: no relationship: the server has made none yet",
+    ]
+    assert health(found, [{"trust_domain": "c"}]) == []
+
+
+def test_relationships_as_resources_of_the_controller_manager() -> None:
+    web = {"trust_domain": "a_b.example", "bundle_endpoint_url": "https://web", "bundle_endpoint_profile": "https_web"}
+    gone = {"trust_domain": "gone.example", "state": "absent"}
+    found = peers([BAR, web, gone], TOLD)
+    assert [(item["metadata"]["name"], item["spec"]) for item in found["resources"]] == [
+        (
+            "bar.example",
+            {
+                "trustDomain": "bar.example",
+                "bundleEndpointURL": "https://192.0.2.2:8443",
+                "bundleEndpointProfile": {
+                    "type": "https_spiffe",
+                    "endpointSPIFFEID": "spiffe://bar.example/spire/server",
+                },
+            },
+        ),
+        (
+            "a-b.example",
+            {
+                "trustDomain": "a_b.example",
+                "bundleEndpointURL": "https://web",
+                "bundleEndpointProfile": {"type": "https_web"},
+            },
+        ),
+    ]
+    assert [(item["kind"], item["metadata"]) for item in found["resources_absent"]] == [
+        ("ClusterFederatedTrustDomain", {"name": "gone.example"})
+    ]
