@@ -369,6 +369,11 @@ CASES = {
         ("spire_controller_manager", "spire_server"),
         {"spire_controller_manager_cluster_spiffe_ids": SPIFFE_IDS},
     ),
+    "registrar_federates": Case(
+        "packages",
+        ("spire_controller_manager", "spire_server"),
+        {"spire_controller_manager_federates": True},
+    ),
     "official_remote": Case(
         "official",
         ("spire_agent", "envoy", "istio"),
@@ -513,6 +518,8 @@ CASES = {
         },
     ),
     "issuing_nothing": Case("packages", ("cert_manager",), {}),
+    "issuing_for_istio": Case("packages", ("cert_manager",), {"cert_manager_istio_ca_days": 30}),
+    "issuing_for_ever": Case("packages", ("cert_manager",), {"cert_manager_istio_ca_days": 900}),
     "under_a_ca": Case("packages", ("spire_server",), {"spire_server_upstream_ca_secret": "spire-upstream-ca"}),
     "inside": Case("packages", ("spire_server",), {"spire_server_service_type": "ClusterIP"}),
     "unaudited": Case("packages", ("kubernetes_cluster",), {"kubernetes_cluster_audit": False}),

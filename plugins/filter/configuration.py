@@ -33,6 +33,7 @@ def envoy_configuration(
     max_age: int = envoy.Limits.max_age,
     connections: int = envoy.Limits.connections,
     heap: int = envoy.Limits.heap,
+    *,
     all_bundles: str = envoy.ALL_BUNDLES,
 ) -> dict[str, Any]:
     """Envoy's bootstrap configuration."""

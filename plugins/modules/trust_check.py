@@ -276,9 +276,10 @@ options:
       - C(same_authorities) (positive) compares the X.509 authorities that several servers of one trust domain show.
         Their JWT authorities differ by nature. It needs C(servers), and takes C(from) and C(to), the two endpoints
         between which the picture shows it.
-      - C(federated_bundle) (positive) compares the bundle of C(trust_domain) that the SPIRE server of C(to) holds with the
-        one that its bundle endpoint serves now, as M(trustmesh.spiffe.spire_federation_info) does, and tells how old its
-        youngest authority is. It needs C(to) and C(trust_domain), and takes C(from), the other end in the picture.
+      - C(federated_bundle) (positive) compares the bundle of C(trust_domain) that the SPIRE server of C(to) holds with
+        the one that its bundle endpoint serves now, as M(trustmesh.spiffe.spire_federation_info) does, and tells how
+        old its youngest authority is. It needs C(to) and C(trust_domain), and takes C(from), the other end in the
+        picture.
       - C(published_authorities) (positive) compares a ConfigMap of each of C(namespaces), in the cluster of C(to), with
         the X.509 authorities of the server of C(to). It must hold those, and nothing else. It needs C(to) and
         C(namespaces), and takes C(config_map) and C(config_map_key).

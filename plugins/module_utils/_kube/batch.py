@@ -152,12 +152,12 @@ def _plain(value: Any) -> Any:
     return [_plain(member) for member in value] if isinstance(value, list) else value
 
 
-def _order(objects: Iterable[KubeObject]) -> Callable[[KubeObject], int]:
+def _order(objects: Iterable[Mapping[str, Any]]) -> Callable[[Mapping[str, Any]], int]:
     """Namespaces and resource types first, and last what is of a type that comes with them: it takes a moment."""
     types = [made.get("spec") or {} for made in objects if made["kind"] == "CustomResourceDefinition"]
     new = {(spec.get("group"), (spec.get("names") or {}).get("kind")) for spec in types}
 
-    def place(made: KubeObject) -> int:
+    def place(made: Mapping[str, Any]) -> int:
         if made["kind"] in _FIRST:
             return _FIRST.index(made["kind"])
         return len(_FIRST) + ((made["apiVersion"].partition("/")[0], made["kind"]) in new)

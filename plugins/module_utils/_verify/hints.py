@@ -23,8 +23,8 @@ UNTRUSTED = (
 )
 NAME = "The names of a certificate are those of its registration entry (dns_names)."
 FEDERATION = (
-    "A run of the role spire_federation reads the bundles anew from servers of this inventory. Does the server reach the"
-    " bundle endpoint of the other one?"
+    "A run of the role spire_federation reads the bundles anew from servers of this inventory. Does the server reach"
+    " the bundle endpoint of the other one?"
 )
 OLD_CURL = "What a server presented is told by curl 7.88 or later."
 

@@ -466,6 +466,19 @@ def test_the_controller_manager_may_change_nothing_but_what_it_reports(rendered:
     assert writes == {"clusterspiffeids/status", "clusterstaticentries/status"}
 
 
+def test_a_controller_manager_minds_federation_where_that_is_asked_for(rendered: Rendered) -> None:
+    files = {
+        case: rendered.value(case, "spire_controller_manager", "sidecar")["files"]["config.yml"]
+        for case in ("registrar", "registrar_federates")
+    }
+    minds = {case: yaml.safe_load(text)["reconcile"]["clusterFederatedTrustDomains"] for case, text in files.items()}
+    assert minds == {"registrar": False, "registrar_federates": True}
+    role = rendered.one("registrar_federates", "spire_controller_manager", "ClusterRole")
+    reads, writes = (rule["resources"] for rule in role["rules"] if rule["apiGroups"] == ["spire.spiffe.io"])
+    assert "clusterfederatedtrustdomains" in reads
+    assert "clusterfederatedtrustdomains/status" in writes
+
+
 def test_resources_of_the_controller_manager_are_checked_before_they_are_applied(rendered: Rendered) -> None:
     wanted, absent = (
         [(item["kind"], item["metadata"]["name"]) for item in found if item["kind"] == "ClusterSPIFFEID"]
@@ -1090,6 +1103,21 @@ def test_issuers_and_certificates_are_what_was_named(rendered: Rendered) -> None
         "name": "mesh-root",
         "kind": "ClusterIssuer",
     }
+
+
+def test_the_ca_of_an_istiod_lives_as_long_as_it_is_said(rendered: Rendered) -> None:
+    found = {
+        item["metadata"]["name"]: item["spec"]
+        for item in rendered.objects("issuing_for_istio", "cert_manager")
+        if item["kind"] == "Certificate"
+    }
+    ca = found["cacerts"]
+    assert (ca["duration"], ca["renewBefore"], ca["isCA"]) == ("720h", "180h", True)
+    assert ca["dnsNames"] == ["istiod.istio-system.svc"]
+    assert found["mesh-root"]["issuerRef"]["name"] == "self-signed"
+    assert rendered.value("issuing_for_istio", "cert_manager", "problems") == []
+    (problem,) = rendered.value("issuing_for_ever", "cert_manager", "problems")
+    assert "cert_manager_istio_ca_days: 900 is out of range" in problem
 
 
 def test_issuers_that_nobody_would_serve_are_refused(rendered: Rendered) -> None:

@@ -36,7 +36,8 @@ def peers(given: Sequence[Mapping[str, Any]], hostvars: Mapping[str, Mapping[str
 
     ``relationships`` and ``bundles`` are to be there, ``absent`` not, and ``named`` are all of them by their trust
     domain alone. ``resources`` are the relationships as resources of the controller manager, and ``resources_absent``
-    those that are not to be there, by their names alone. ``faults`` is what cannot work, and ``unknown`` what nobody has told yet.
+    those that are not to be there, by their names alone. ``faults`` is what cannot work, and ``unknown`` what nobody
+    has told yet.
     """
     found: dict[str, list[Any]] = {
         name: [] for name in (*_WANTED, "absent", "resources_absent", "named", "faults", "unknown")
