@@ -19,7 +19,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model imp
 
 WIDTH = 1180.0
 """What a page has room for: a picture is no wider when there is any way to it."""
-BOX_W, NUMBER = 168.0, 22.0
+BOX_W, NUMBER = 168.0, 26.0
 _MARGIN, _GAP, _LANE, _PORT, _OUT = 12.0, 22.0, 9.0, 26.0, 14.0
 _FRAME, _HEAD = 14.0, 38.0
 _ARROW, _BAR = 14.0, 52.0

@@ -16,8 +16,10 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.engine im
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.picture import (
     COLOURS,
     DARK,
+    QUIET,
     STYLES,
     end,
+    is_crowded,
     picture,
     style_of,
 )
@@ -158,12 +160,23 @@ def _alarm(report: Mapping[str, Any]) -> str:
 def _legend(report: Mapping[str, Any]) -> str:
     """A sample of each line that the picture has, and what it means."""
     used = {style_of(check) for check in report["checks"]}
+    inside = QUIET if is_crowded(report) else ()
     return "\n".join(
-        f'<li><svg class="mesh" width="46" height="14" aria-hidden="true"><path d="M1,7 L42,7"'
-        f' class="way {style}"{end(style)}/></svg>{escape(words)}</li>'
+        f'<li><svg class="mesh" width="46" height="18" aria-hidden="true">{_sample(style, style in inside)}</svg>'
+        f"{escape(words)}</li>"
         for style, words in STYLES.items()
         if style in used
     )
+
+
+def _sample(style: str, is_inside: bool) -> str:
+    """How a check of this style is drawn: as a line, or as a number in the box of whom it is about."""
+    if is_inside:
+        return (
+            f'<rect x="14" y="1" width="18" height="16" rx="8" class="badge {style}"/>'
+            '<text x="23" y="13" class="number">n</text>'
+        )
+    return f'<path d="M1,9 L42,9" class="way {style}"{end(style)}/>'
 
 
 def _row(number: int, check: Mapping[str, Any]) -> str:

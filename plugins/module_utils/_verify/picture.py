@@ -5,7 +5,9 @@
 """Draws a report: clusters, identities, and the checks as edges between them. Pure.
 
 Checks of the same two places that ended alike share one edge, which carries their numbers. A number leads to the row of
-its check in the table, and that row leads back.
+its check in the table, and that row leads back. Where there would be so many edges that nobody could follow one,
+refusals that are as they should be, and looks, are numbers in the box of whom they are about: what is left is who is
+let in, and what is wrong.
 """
 
 from __future__ import annotations
@@ -29,6 +31,9 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.layout im
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import HERE, LOOKS, POSITIVE
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.report import wrap
 
+MOST_EDGES = 40
+"""With more than this a picture has edges only for who is let in, and for what is wrong."""
+QUIET = ("refused", "looked")
 _TITLE_SIGNS, _ID_SIGNS, _TITLE_LINES, _ID_LINES = 18, 22, 2, 4
 _LINE, _PAD, _TOGETHER = 16.0, 12.0, 3
 _RADIUS = 6.0
@@ -59,7 +64,8 @@ STYLE = f"""
 .mesh .title{{font-size:14px;font-weight:600;fill:var(--ink)}}
 .mesh .id{{font-size:11px;font-family:ui-monospace,monospace;fill:var(--soft)}}
 .mesh .way{{fill:none;stroke-width:2}}
-.mesh .badge{{fill:var(--paper);stroke-width:1.5}}.mesh .number{{font-size:11px;text-anchor:middle;fill:var(--ink)}}
+.mesh .badge{{fill:var(--paper);stroke-width:1.5}}.mesh .badge.refused{{stroke-dasharray:3 2}}
+.mesh .number{{font-size:11px;text-anchor:middle;fill:var(--ink)}}
 .mesh a:hover .badge,.mesh a:focus .badge,.mesh a:target .badge{{fill:var(--line)}}
 .mesh .let_in{{stroke:var(--good)}}.mesh .refused{{stroke:var(--calm)}}.mesh .looked{{stroke:var(--look)}}
 .mesh .failed,.mesh .breach{{stroke:var(--bad)}}.mesh .waiting{{stroke:var(--wait)}}
@@ -75,13 +81,17 @@ def picture(report: Mapping[str, Any]) -> str:
     """Return an SVG, complete in itself."""
     places = {place["name"]: place for place in report["endpoints"]}
     checks = dict(enumerate(report["checks"], 1))
+    edges = _edges(checks, places)
     own = _own(checks, places)
+    if is_crowded(report):
+        edges = [edge for edge in edges if edge.style not in QUIET]
+        own = _own(checks, places, QUIET)
     clusters: dict[str, list[str]] = {}
     for place in report["endpoints"]:
         if place["name"] != HERE:
             clusters.setdefault(place["cluster"], []).append(place["name"])
     least = {name: _least(place, len(own[name])) for name, place in places.items()}
-    layout = lay_out(clusters, _edges(checks, places), least)
+    layout = lay_out(clusters, edges, least)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {layout.width:.0f} {layout.height:.0f}" class="mesh"'
         f' role="group" aria-labelledby="mesh-title mesh-text"'
@@ -101,6 +111,12 @@ def picture(report: Mapping[str, Any]) -> str:
     for name, numbers in own.items():
         badges += _inside(layout.boxes[name], numbers)
     return "\n".join([*parts, *(_badge(n, checks[n], x, y) for n, x, y in sorted(badges)), "</svg>"])
+
+
+def is_crowded(report: Mapping[str, Any]) -> bool:
+    """Whether there would be more edges than anybody could follow."""
+    places = {place["name"]: place for place in report["endpoints"]}
+    return len(_edges(dict(enumerate(report["checks"], 1)), places)) > MOST_EDGES
 
 
 def style_of(check: Mapping[str, Any]) -> str:
@@ -155,10 +171,17 @@ def _edges(checks: Mapping[int, Mapping[str, Any]], places: Mapping[str, Any]) -
     ]
 
 
-def _own(checks: Mapping[int, Mapping[str, Any]], places: Mapping[str, Any]) -> dict[str, list[int]]:
-    """The numbers of checks that look at one place only, by place."""
+def _own(
+    checks: Mapping[int, Mapping[str, Any]], places: Mapping[str, Any], quiet: Sequence[str] = ()
+) -> dict[str, list[int]]:
+    """The numbers of checks that are about one place only, or whose style is ``quiet``, by place."""
     return {
-        name: [n for n, check in checks.items() if check["to"] == name and check["from"] in (None, name)]
+        name: [
+            number
+            for number, check in checks.items()
+            if check["to"] == name
+            and (check["from"] in (None, name) or (check["from"] in places and style_of(check) in quiet))
+        ]
         for name in places
     }
 
@@ -253,7 +276,7 @@ def _inside(box: Box, numbers: Sequence[int]) -> Iterator[tuple[int, float, floa
 
 def _badge(number: int, check: Mapping[str, Any], x: float, y: float) -> str:
     label = escape(f"{number}. {check['name']}: {check['observed']}")
-    width = 18 if number < 100 else 21
+    width = 18 if number < 100 else 25
     return (
         f'<a id="edge-{number}" href="#check-{number}" aria-label="{label}"><title>{label}</title>'
         f'<rect x="{x - width / 2:.1f}" y="{y - 9:.1f}" width="{width}" height="18" rx="9"'

@@ -85,6 +85,14 @@ def test_the_legend_explains_each_line_that_is_drawn_and_no_other() -> None:
     assert 'class="way failed"' not in html(report([place("a", "x")], [check(None, "a")])).split("<ul")[1]
 
 
+def test_the_legend_of_a_crowded_picture_shows_numbers_where_there_are_no_lines() -> None:
+    places = [place(f"p{n}", "x") for n in range(10)]
+    crowded = report(places, [check(a["name"], b["name"], "negative") for a in places for b in places if a is not b])
+    legend = html(crowded).split('<ul class="legend"')[1].split("</ul>")[0]
+    assert 'class="badge refused"' in legend
+    assert 'class="way refused"' not in html(crowded)
+
+
 def test_it_is_dark_where_the_reader_wants_it_and_fits_a_phone() -> None:
     page = html(site())
     assert page.count("prefers-color-scheme") == 2 and page.count("prefers-color-scheme:dark") == 1

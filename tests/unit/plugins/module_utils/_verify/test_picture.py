@@ -136,6 +136,26 @@ def test_four_clusters_are_readable_on_a_page() -> None:
     assert numbers == list(range(1, 37))
 
 
+def crowd(*more: dict[str, Any]) -> dict[str, Any]:
+    """Everybody of twelve tries everybody of ten, in vain, and two are let in."""
+    callers, callees = [place(f"a{n}", "one") for n in range(12)], [place(f"b{n}", "two") for n in range(10)]
+    tried = [made(a["name"], b["name"], "negative") for a in callers for b in callees]
+    return report([*callers, *callees], [*tried, made("a0", "b0"), made("a1", "b1"), *more])
+
+
+def test_a_picture_that_would_be_crowded_has_lines_for_who_is_let_in_and_for_what_is_wrong() -> None:
+    breach = made("a2", "b2", "negative", verdict="refuted", breach=True)
+    root = drawn(crowd(breach, made("a3", "b3", verdict="refuted"), made("a4", "b4", type="peer_certificate")))
+    ways = sorted(p.attrib["class"] for p in root.iter(f"{SVG}path") if p.get("class", "").startswith("way "))
+    assert ways == ["way breach", "way failed", "way let_in", "way let_in"]
+    numbers = sorted(int(text.text or 0) for text in root.iter(f"{SVG}text") if text.get("class") == "number")
+    assert numbers == list(range(1, 126)), "each check is there once"
+
+
+def test_nothing_lies_upon_anything_else_in_a_crowd() -> None:
+    judge_geometry(crowd())
+
+
 def test_checks_of_the_same_places_that_ended_alike_share_an_edge() -> None:
     places = [place("a", "one"), place("b", "one")]
     checks = [made("a", "b", name=str(n)) for n in range(3)] + [made("a", "b", "negative")]
