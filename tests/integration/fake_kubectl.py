@@ -11,6 +11,7 @@ words, after which (or before which, with a ``!``) the program says that the clu
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import subprocess
@@ -44,7 +45,10 @@ def gone() -> None:
 def answer(folder: Path, words: list[str]) -> int:
     secret = folder / "secret.json"
     if "exec" in words:
-        mount(folder)
+        # Several may ask at the same time; a kubelet is one.
+        with (folder / "kubelet").open("w") as kubelet:
+            fcntl.flock(kubelet, fcntl.LOCK_EX)
+            mount(folder)
         return execute(folder, words[words.index("--") + 1 :])
     if "annotate" in words or "statefulset/spire-server" in words:
         return 0
