@@ -16,12 +16,11 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.engine im
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.picture import (
     COLOURS,
     DARK,
-    QUIET,
     STYLES,
     end,
-    is_crowded,
     picture,
     style_of,
+    styles_inside,
 )
 
 _PAGE = Template(
@@ -160,7 +159,7 @@ def _alarm(report: Mapping[str, Any]) -> str:
 def _legend(report: Mapping[str, Any]) -> str:
     """A sample of each line that the picture has, and what it means."""
     used = {style_of(check) for check in report["checks"]}
-    inside = QUIET if is_crowded(report) else ()
+    inside = styles_inside(report)
     return "\n".join(
         f'<li><svg class="mesh" width="46" height="18" aria-hidden="true">{_sample(style, style in inside)}</svg>'
         f"{escape(words)}</li>"

@@ -81,11 +81,9 @@ def picture(report: Mapping[str, Any]) -> str:
     """Return an SVG, complete in itself."""
     places = {place["name"]: place for place in report["endpoints"]}
     checks = dict(enumerate(report["checks"], 1))
-    edges = _edges(checks, places)
-    own = _own(checks, places)
-    if is_crowded(report):
-        edges = [edge for edge in edges if edge.style not in QUIET]
-        own = _own(checks, places, QUIET)
+    inside = styles_inside(report)
+    edges = [edge for edge in _edges(checks, places) if edge.style not in inside]
+    own = _own(checks, places, inside)
     clusters: dict[str, list[str]] = {}
     for place in report["endpoints"]:
         if place["name"] != HERE:
@@ -113,10 +111,10 @@ def picture(report: Mapping[str, Any]) -> str:
     return "\n".join([*parts, *(_badge(n, checks[n], x, y) for n, x, y in sorted(badges)), "</svg>"])
 
 
-def is_crowded(report: Mapping[str, Any]) -> bool:
-    """Whether there would be more edges than anybody could follow."""
+def styles_inside(report: Mapping[str, Any]) -> tuple[str, ...]:
+    """The styles that are numbers in boxes: where there would be more edges than anybody could follow."""
     places = {place["name"]: place for place in report["endpoints"]}
-    return len(_edges(dict(enumerate(report["checks"], 1)), places)) > MOST_EDGES
+    return QUIET if len(_edges(dict(enumerate(report["checks"], 1)), places)) > MOST_EDGES else ()
 
 
 def style_of(check: Mapping[str, Any]) -> str:
@@ -172,15 +170,15 @@ def _edges(checks: Mapping[int, Mapping[str, Any]], places: Mapping[str, Any]) -
 
 
 def _own(
-    checks: Mapping[int, Mapping[str, Any]], places: Mapping[str, Any], quiet: Sequence[str] = ()
+    checks: Mapping[int, Mapping[str, Any]], places: Mapping[str, Any], inside: Sequence[str]
 ) -> dict[str, list[int]]:
-    """The numbers of checks that are about one place only, or whose style is ``quiet``, by place."""
+    """The numbers of checks that are about one place only, or whose style is drawn ``inside``, by place."""
     return {
         name: [
             number
             for number, check in checks.items()
             if check["to"] == name
-            and (check["from"] in (None, name) or (check["from"] in places and style_of(check) in quiet))
+            and (check["from"] in (None, name) or (check["from"] in places and style_of(check) in inside))
         ]
         for name in places
     }
