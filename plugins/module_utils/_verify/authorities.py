@@ -11,7 +11,7 @@ import binascii
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.peers import HEALTHY
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.model import HEALTHY
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls import chain
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify import hints
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.engine import Attempt, Verdict

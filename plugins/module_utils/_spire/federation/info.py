@@ -27,16 +27,17 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.call impor
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.connection import connect, spire_spec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.client import list_relationships
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.endpoint import Served, fetch
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.model import Relationship
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.peers import HEALTHY
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.model import (
+    DIFFER,
+    EXPIRED,
+    HEALTHY,
+    NO_BUNDLE,
+    NOT_PROBED,
+    UNREACHABLE,
+    Relationship,
+)
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id import SpiffeIdError, trust_domain_of
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls.chain import require_cryptography
-
-NO_BUNDLE = "no_bundle"
-EXPIRED = "expired"
-DIFFER = "bundles_differ"
-UNREACHABLE = "unreachable"
-NOT_PROBED = "not_probed"
 
 PROBES_AT_ONCE = 8
 

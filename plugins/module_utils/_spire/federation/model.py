@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 HTTPS_WEB = "https_web"
 HTTPS_SPIFFE = "https_spiffe"
 PROFILES = (HTTPS_WEB, HTTPS_SPIFFE)
+HEALTHY, NO_BUNDLE, EXPIRED = "healthy", "no_bundle", "expired"
+DIFFER, UNREACHABLE, NOT_PROBED = "bundles_differ", "unreachable", "not_probed"
 
 MAX_URL = 2048
 

@@ -9,6 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.model import (
+    HEALTHY,
+    HTTPS_SPIFFE,
+    HTTPS_WEB,
+)
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.resources import API_VERSION
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id import (
     SpiffeIdError,
@@ -17,8 +22,6 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id 
 
 Data = dict[str, Any]
 
-HEALTHY = "healthy"
-BY_SPIFFE, BY_WEB = "https_spiffe", "https_web"
 _WANTED = ("relationships", "resources", "bundles")
 _FIELDS = (
     "trust_domain",
@@ -75,27 +78,27 @@ def _faults(where: str, peer: Mapping[str, Any], before: Sequence[Any]) -> list[
         return [f"{where}: trust_domain: {error.message}."]
     if peer["trust_domain"] in before:
         return [f"{where}: the trust domain {peer['trust_domain']} is there twice. Take one of them out."]
-    for key, known in (("state", ("present", "absent")), ("bundle_endpoint_profile", (BY_SPIFFE, BY_WEB))):
+    for key, known in (("state", ("present", "absent")), ("bundle_endpoint_profile", (HTTPS_SPIFFE, HTTPS_WEB))):
         if peer.get(key, known[0]) not in known:
             return [f"{where}: {key} is {str(peer[key])[:60]!r}, expected {' or '.join(known)}."]
-    if peer.get("bundle_endpoint_profile") == BY_WEB and "endpoint_spiffe_id" in peer:
-        return [f"{where}: endpoint_spiffe_id is given, and a web endpoint ({BY_WEB}) has none. Take it out."]
+    if peer.get("bundle_endpoint_profile") == HTTPS_WEB and "endpoint_spiffe_id" in peer:
+        return [f"{where}: endpoint_spiffe_id is given, and a web endpoint ({HTTPS_WEB}) has none. Take it out."]
     return []
 
 
 def _filled(peer: Mapping[str, Any], hostvars: Mapping[str, Mapping[str, Any]]) -> tuple[Data, Any, str]:
     """The relationship, the bundle if there is to be one, and what is not known."""
-    domain, profile = peer["trust_domain"], peer.get("bundle_endpoint_profile", BY_SPIFFE)
+    domain, profile = peer["trust_domain"], peer.get("bundle_endpoint_profile", HTTPS_SPIFFE)
     told = _told(peer, hostvars)
     url = peer.get("bundle_endpoint_url") or told.get("spire_server_bundle_endpoint_url") or ""
     bundle = peer.get("bundle")
-    if bundle is None and profile == BY_SPIFFE:
+    if bundle is None and profile == HTTPS_SPIFFE:
         bundle = told.get("spire_server_bundle_document") or None
     relationship: Data = {"trust_domain": domain, "bundle_endpoint_url": url, "bundle_endpoint_profile": profile}
-    if profile == BY_SPIFFE:
+    if profile == HTTPS_SPIFFE:
         relationship["endpoint_spiffe_id"] = peer.get("endpoint_spiffe_id") or f"spiffe://{domain}/spire/server"
     missing = [] if url else ["bundle_endpoint_url"]
-    missing += ["bundle"] if profile == BY_SPIFFE and bundle is None else []
+    missing += ["bundle"] if profile == HTTPS_SPIFFE and bundle is None else []
     if not missing:
         return relationship, bundle, ""
     remedy = (
