@@ -159,16 +159,18 @@ def configuration(instance: Mapping[str, Any], socket: str, limits: Limits, all_
     if wrong:
         raise InputError("\n".join(wrong))
     upstreams = {item["name"]: item for item in instance["upstreams"]}
-    instance = {**instance, "all_bundles": all_bundles}
     return {
         "node": {"id": instance["name"], "cluster": instance["namespace"]},
         "admin": {"address": _socket_address("127.0.0.1", 9901), "ignore_global_conn_limit": True},
         "static_resources": {
             "listeners": [
-                *(_listener(instance, listener, limits.max_age) for listener in instance["listeners"]),
+                *(_listener(instance, listener, limits.max_age, all_bundles) for listener in instance["listeners"]),
                 *([_health()] if instance.get("mesh") else []),
             ],
-            "clusters": [*(_upstream(instance, item, limits.max_age) for item in upstreams.values()), _agent(socket)],
+            "clusters": [
+                *(_upstream(instance, item, limits.max_age, all_bundles) for item in upstreams.values()),
+                _agent(socket),
+            ],
         },
         "overload_manager": _overload(limits),
     }
@@ -201,7 +203,7 @@ def _socket_address(address: str, port: int) -> Data:
     return {"socket_address": {"address": address, "port_value": int(port)}}
 
 
-def _listener(instance: Mapping[str, Any], listener: Mapping[str, Any], max_age: int) -> Data:
+def _listener(instance: Mapping[str, Any], listener: Mapping[str, Any], max_age: int, all_bundles: str) -> Data:
     allowed = list(listener.get("allowed_spiffe_ids") or [])
     filters = _tcp_filters if listener.get("protocol") == "tcp" else _http_filters
     chain: Data = {"filters": filters(listener, allowed, max_age)}
@@ -211,7 +213,7 @@ def _listener(instance: Mapping[str, Any], listener: Mapping[str, Any], max_age:
             "typed_config": {
                 "@type": f"{_TYPE}.transport_sockets.tls.v3.DownstreamTlsContext",
                 "require_client_certificate": True,
-                "common_tls_context": _common_tls(instance, allowed),
+                "common_tls_context": _common_tls(instance, allowed, all_bundles),
             },
         }
         chain["transport_socket_connect_timeout"] = _HANDSHAKE
@@ -349,7 +351,7 @@ def _with_port(domain: str) -> list[str]:
     return [domain] if domain == "*" or ":" in domain else [domain, f"{domain}:*"]
 
 
-def _upstream(instance: Mapping[str, Any], upstream: Mapping[str, Any], max_age: int) -> Data:
+def _upstream(instance: Mapping[str, Any], upstream: Mapping[str, Any], max_age: int, all_bundles: str) -> Data:
     cluster: Data = {
         "name": upstream["name"],
         "type": "STRICT_DNS",
@@ -363,7 +365,7 @@ def _upstream(instance: Mapping[str, Any], upstream: Mapping[str, Any], max_age:
     if upstream.get("spiffe_ids"):
         tls: Data = {
             "@type": f"{_TYPE}.transport_sockets.tls.v3.UpstreamTlsContext",
-            "common_tls_context": _common_tls(instance, list(upstream["spiffe_ids"])),
+            "common_tls_context": _common_tls(instance, list(upstream["spiffe_ids"]), all_bundles),
         }
         if upstream.get("server_name"):
             tls["sni"] = upstream["server_name"]
@@ -385,10 +387,10 @@ def _assignment(name: str, address: Data) -> Data:
     return {"cluster_name": name, "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}]}
 
 
-def _common_tls(instance: Mapping[str, Any], peers: Sequence[str]) -> Data:
+def _common_tls(instance: Mapping[str, Any], peers: Sequence[str], all_bundles: str) -> Data:
     """Our own certificate, and exactly the listed peers by the bundle of their trust domain."""
     domains = {SpiffeId.parse(peer).trust_domain for peer in peers}
-    bundle = f"spiffe://{domains.pop()}" if len(domains) == 1 else instance["all_bundles"]
+    bundle = f"spiffe://{domains.pop()}" if len(domains) == 1 else all_bundles
     return {
         "tls_certificate_sds_secret_configs": [_sds(instance["spiffe_id"])],
         "combined_validation_context": {
