@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from peers import free_port
@@ -43,6 +44,16 @@ class Api:
         done = subprocess.run(argv, input=stdin, text=True, capture_output=True, check=False)
         assert done.returncode == 0, f"{words}: {done.stderr}"
         return done.stdout
+
+    def apply(self, objects: Sequence[Any]) -> None:
+        """Apply what a role brings: what is of a type that comes with it when that type is known."""
+        first = [item for item in objects if item["kind"] in ("Namespace", "CustomResourceDefinition")]
+        types = [item["metadata"]["name"] for item in first if item["kind"] == "CustomResourceDefinition"]
+        self.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(first))
+        names = [f"customresourcedefinition/{name}" for name in types]
+        self.kubectl("wait", "--for=condition=Established", "--timeout=30s", *names)
+        rest = [item for item in objects if item not in first]
+        self.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(rest))
 
     def get(self, *words: str) -> Any:
         return json.loads(self.kubectl("get", *words, "-o", "json"))

@@ -25,19 +25,8 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """An API server with all of it, in the order of a run: what is named when its types are known."""
     rendered = render(tmp_path_factory.mktemp("rendered"), {CASE: CASES[CASE]})
     (pending,) = rendered.pending(CASE, "cert_manager")
-    found = [item for item in yaml.safe_load_all(pending["text"]) if item]
-    types = [item for item in found if item["kind"] in ("Namespace", "CustomResourceDefinition")]
-    named = [item for item in found if item["apiVersion"].startswith("cert-manager.io/")]
     with running_api() as one:
-        one.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(types))
-        rest = [item for item in found if item not in types + named]
-        one.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(rest))
-        names = [
-            f"customresourcedefinition/{plural}.cert-manager.io"
-            for plural in ("issuers", "clusterissuers", "certificates")
-        ]
-        one.kubectl("wait", "--for=condition=Established", "--timeout=30s", *names)
-        one.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(named))
+        one.apply([item for item in yaml.safe_load_all(pending["text"]) if item])
         yield one
 
 

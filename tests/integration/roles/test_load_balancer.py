@@ -26,16 +26,8 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """An API server with all of it, in the order of a run: the pools when their types are known."""
     rendered = render(tmp_path_factory.mktemp("rendered"), {CASE: CASES[CASE]})
     (pending,) = rendered.pending(CASE, "load_balancer")
-    found = list(yaml.safe_load_all(pending["text"]))
-    types = [item for item in found if item["kind"] in ("Namespace", "CustomResourceDefinition")]
-    pools = [item for item in found if item["apiVersion"].startswith("metallb.io/")]
     with running_api() as one:
-        one.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(types))
-        rest = [item for item in found if item not in types + pools]
-        one.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(rest))
-        names = [f"customresourcedefinition/{plural}.metallb.io" for plural in ("ipaddresspools", "l2advertisements")]
-        one.kubectl("wait", "--for=condition=Established", "--timeout=30s", *names)
-        one.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(pools))
+        one.apply([item for item in yaml.safe_load_all(pending["text"]) if item])
         yield one
 
 
