@@ -53,7 +53,8 @@ class Api:
         names = [f"customresourcedefinition/{name}" for name in types]
         self.kubectl("wait", "--for=condition=Established", "--timeout=30s", *names)
         rest = [item for item in objects if item not in first]
-        self.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(rest))
+        if rest:
+            self.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(rest))
 
     def get(self, *words: str) -> Any:
         return json.loads(self.kubectl("get", *words, "-o", "json"))
