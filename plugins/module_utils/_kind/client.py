@@ -89,7 +89,8 @@ class KindClient:
                 )
             )
         nodes.sort(key=lambda node: (node.role != "control-plane", node.name))
-        return Found(tuple(nodes), self._mark(nodes[0]), self._intent(name).exists())
+        mark, silent = self._mark(nodes[0])
+        return Found(tuple(nodes), mark, self._intent(name).exists(), silent)
 
     def create(self, wanted: Wanted, timeout: float) -> None:
         """Create the cluster. An intent on disk tells a later run that a half-made cluster is ours to remove."""
@@ -220,23 +221,22 @@ class KindClient:
     def _intent(self, name: str) -> Path:
         return self.state_dir / f"{name}.creating"
 
-    def _mark(self, node: Node) -> dict[str, Any] | None:
+    def _mark(self, node: Node) -> tuple[dict[str, Any] | None, str]:
+        """Return the mark of a node, and why it could not be read."""
         if not node.running:
-            return None
+            return self._mark_on_disk(node.name) or None, ""
         answer = self.process.run([self.engine, "exec", node.name, "cat", _MARK], timeout=_CALL_S)
         if answer.rc == 1:  # cat's own code: there is no such file
-            return None
+            return None, ""
         if answer.rc != 0:
-            raise ProcessError(
+            return None, (
                 f"{self.engine} says that the node {node.name} runs and cannot run a command in it: "
-                f"{answer.stderr.strip()[-300:]}. Start it again ({self.engine} restart {node.name}); when that fails, "
-                f"remove it with its data ({self.engine} rm --force --volumes {node.name}) and run again.",
-                rc=answer.rc,
+                f"{answer.stderr.strip()[-300:]}"
             )
         try:
-            return json.loads(answer.stdout)
+            return json.loads(answer.stdout), ""
         except ValueError:
-            return None
+            return None, ""
 
     def _write_mark(self, wanted: Wanted, found: Found, **share: int | None) -> None:
         script = f"cat > {_MARK}.new && mv {_MARK}.new {_MARK}"

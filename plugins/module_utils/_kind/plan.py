@@ -78,6 +78,9 @@ class Found:
     nodes: tuple[Node, ...] = ()
     mark: Mapping[str, Any] | None = None
     begun_here: bool = False
+    silent: str = ""
+    """Why the mark of a node that should run could not be read. After a crash of its machine, an engine may take a
+    container for running that is not."""
 
     @property
     def exists(self) -> bool:
@@ -122,6 +125,11 @@ def plan_present(wanted: Wanted, found: Found, owner_is_alive: bool) -> Plan:
     if found.mark is None:
         if found.begun_here:
             return Plan(["delete", "create"], before + "its creation was interrupted\n", after)
+        if found.silent:
+            raise TrustmeshError(
+                f"{found.silent}. Start it again with the engine's restart; when that fails, remove the cluster with its "
+                f"data (make down, or kind delete cluster --name {wanted.name}) and run again."
+            )
         raise TrustmeshError(
             f"A kind cluster named {wanted.name} exists and was not made by this collection. Remove it (kind delete "
             f"cluster --name {wanted.name}), give this one another kubernetes_cluster_name, or use it with "
@@ -189,12 +197,23 @@ def _refuse_other_scenario(wanted: Wanted, found: Found, what: str) -> None:
     )
 
 
-def plan_absent(wanted: Wanted, found: Found, owner_is_alive: bool) -> Plan:
-    """Decide what to do for a cluster that should not be there. Another checkout's cluster is never deleted."""
+def plan_absent(wanted: Wanted, found: Found, owner_is_alive: bool, has_kubeconfig: bool = False) -> Plan:
+    """Decide what to do for a cluster that should not be there. Another checkout's cluster is never deleted.
+
+    One that cannot say whose it is goes when this checkout has a kubeconfig for the very port on which it is published,
+    or when whose it is does not matter.
+    """
     if not found.exists:
         return Plan()
     before = f"cluster {wanted.name}: {len(found.nodes)} node(s) of {found.nodes[0].image}\n"
+    if found.silent and (has_kubeconfig or wanted.adopt):
+        return Plan(["delete"], before, "")
     if found.mark is None and not found.begun_here:
+        if found.silent:
+            raise TrustmeshError(
+                f"{found.silent}. So it cannot say whose it is, and is not deleted. To delete it all the same, set "
+                f"kubernetes_cluster_adopt=true, or: kind delete cluster --name {wanted.name}"
+            )
         raise TrustmeshError(
             f"A kind cluster named {wanted.name} exists and was not made by this collection, so it is not deleted. "
             f"Remove it with: kind delete cluster --name {wanted.name}"

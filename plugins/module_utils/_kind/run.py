@@ -159,7 +159,7 @@ def _balancing_warnings(name: str, network: Network | None) -> list[str]:
 
 
 def _absent(client: KindClient, wanted: Wanted, found: Found, kubeconfig: Path, check_mode: bool) -> Outcome:
-    plan = plan_absent(wanted, found, _is_alive(found))
+    plan = plan_absent(wanted, found, _is_alive(found), _kubeconfig_is_current(kubeconfig, found))
     actions = list(plan.actions)
     if kubeconfig.exists():
         actions.append("remove_kubeconfig")

@@ -9,6 +9,7 @@ import base64
 import ipaddress
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -70,9 +71,25 @@ def test_a_cluster_without_a_mark_was_made_by_somebody_else(tmp_path: Path) -> N
 
 def test_a_node_that_only_seems_to_run_is_not_taken_for_somebody_elses(tmp_path: Path) -> None:
     dead = Engine(255, stderr="Error: OCI runtime error: runc: exec failed: cannot exec in a stopped container")
-    with pytest.raises(ProcessError, match="podman restart blue-control-plane") as caught:
-        client(dead, tmp_path).read("blue")
-    assert "cannot exec in a stopped container" in caught.value.message
+    found = client(dead, tmp_path).read("blue")
+    assert found.mark is None
+    assert found.silent == (
+        "podman says that the node blue-control-plane runs and cannot run a command in it: Error: OCI runtime error: "
+        "runc: exec failed: cannot exec in a stopped container"
+    )
+
+
+def test_a_stopped_node_says_by_its_disk_whose_it_is(tmp_path: Path) -> None:
+    class Stopped(Engine):
+        def run(self, argv: Sequence[str], stdin: str | None = None, timeout: float | None = None) -> Completed:
+            if argv[1] == "cp":
+                assert argv[2] == "blue-control-plane:/kind/trustmesh.json"
+                Path(argv[3]).write_text('{"owner": "/here"}')
+            answer = super().run(argv, stdin, timeout)
+            return replace(answer, stdout=answer.stdout.replace('"Running": true', '"Running": false'))
+
+    found = client(Stopped(125, stderr="it does not run"), tmp_path).read("blue")
+    assert (found.mark, found.silent) == ({"owner": "/here"}, "")
 
 
 # The network

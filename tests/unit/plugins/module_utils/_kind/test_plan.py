@@ -39,6 +39,7 @@ HALF_MADE = found(mark=None, begun_here=True)
 STRANGER = found(mark=None)
 OF_ANOTHER = found(mark={"fingerprint": WANTED.fingerprint, "owner": "/home/you/checkout", "share": 3})
 OTHER_CONFIG = found(mark={"fingerprint": "0", "owner": WANTED.owner})
+SILENT = found(mark=None, silent="the engine cannot run a command in blue-control-plane")
 STOPPED = found((NODES[0], replace(NODES[1], running=False)))
 
 
@@ -111,6 +112,11 @@ def test_stopped_nodes_are_started() -> None:
     assert plan.before != plan.after
 
 
+def test_a_cluster_that_cannot_say_whose_it_is_is_named_with_what_to_do() -> None:
+    with pytest.raises(TrustmeshError, match=r"cannot run a command in blue-control-plane\. Start it.*make down.*kind"):
+        plan_present(replace(WANTED, adopt=True), SILENT, False)
+
+
 # Absent
 
 
@@ -139,6 +145,16 @@ def test_a_cluster_of_a_living_checkout_is_not_deleted() -> None:
 @pytest.mark.parametrize(("adopt", "alive"), [(True, True), (False, False)], ids=["asked for", "its checkout is gone"])
 def test_a_foreign_cluster_is_deleted(adopt: bool, alive: bool) -> None:
     assert plan_absent(replace(WANTED, adopt=adopt), OF_ANOTHER, alive).actions == ["delete"]
+
+
+@pytest.mark.parametrize(("adopt", "kubeconfig"), [(True, False), (False, True)], ids=["asked for", "ours by its port"])
+def test_a_cluster_that_cannot_say_whose_it_is_is_deleted(adopt: bool, kubeconfig: bool) -> None:
+    assert plan_absent(replace(WANTED, adopt=adopt), SILENT, False, kubeconfig).actions == ["delete"]
+
+
+def test_a_cluster_that_cannot_say_whose_it_is_is_not_deleted_unasked() -> None:
+    with pytest.raises(TrustmeshError, match=r"cannot run a command.*is not deleted\. To delete it.*cluster_adopt"):
+        plan_absent(WANTED, SILENT, False, False)
 
 
 # What is asked for
