@@ -889,7 +889,9 @@ def test_files_that_cannot_be_templates_name_the_versions_of_the_table() -> None
     assert envoy == [tool_versions()["envoy"]]
     pause = re.findall(r"/pause:([\w.]+)", text("roles/images/files/node/etc/containerd/config.toml"))
     assert pause == [tool_versions()["pause"]]
-    types = re.findall(r"^# Types of cert-manager (\S+),", text("roles/cert_manager/templates/crds.yml.j2"), re.MULTILINE)
+    types = re.findall(
+        r"^# Types of cert-manager (\S+),", text("roles/cert_manager/templates/crds.yml.j2"), re.MULTILINE
+    )
     assert types == [tool_versions()["cert_manager"].removeprefix("v")]
 
 

@@ -127,8 +127,8 @@ def plan_present(wanted: Wanted, found: Found, owner_is_alive: bool) -> Plan:
             return Plan(["delete", "create"], before + "its creation was interrupted\n", after)
         if found.silent:
             raise TrustmeshError(
-                f"{found.silent}. Start it again with the engine's restart; when that fails, remove the cluster with its "
-                f"data (make down, or kind delete cluster --name {wanted.name}) and run again."
+                f"{found.silent}. Start it again with the engine's restart; when that fails, remove the cluster with "
+                f"its data (make down, or kind delete cluster --name {wanted.name}) and run again."
             )
         raise TrustmeshError(
             f"A kind cluster named {wanted.name} exists and was not made by this collection. Remove it (kind delete "
