@@ -386,6 +386,12 @@ options:
       path:
         description: The path of the request. The default is V(/).
         type: str
+      headers:
+        description:
+          - Headers that are sent besides, name to value, each one line of ASCII text. Of C(request),
+            C(refused_request), C(accepted_handshake) and C(refused_handshake). A handshake adds C(connection) to its own C(close).
+          - C(host), C(content-length) and C(transfer-encoding) are the check's own.
+        type: dict
       status:
         description: The HTTP status that is expected. The default is V(200).
         type: int
@@ -450,11 +456,14 @@ options:
         description:
           - What counts as refused. The default is V(tls_alert) of handshakes, V(reset) of requests, and
             V(nothing_listens) of C(closed_port), which alone takes it.
+          - With V(http_403_behind) TLS and the proxy that is asked let somebody in, and one behind that proxy answers
+            with HTTP 403. It is known by the header C(x-envoy-upstream-service-time), which an Envoy adds to what
+            others have answered. curl tells it since 7.84.
           - With V(name_mismatch) it is the client that refuses, for the name is none of the certificate. It goes with
             C(certificate).
         type: list
         elements: str
-        choices: [tls_alert, reset, http_403, name_mismatch, nothing_listens]
+        choices: [tls_alert, reset, http_403, http_403_behind, name_mismatch, nothing_listens]
       request:
         description: The name of a check of type C(request), whose answer is looked at.
         type: str

@@ -35,6 +35,10 @@ _BUFFER = 32 * 1024
 ALL_BUNDLES = "ALL"
 """By which name an agent hands out the bundles of all trust domains, unless it is told another (``sds``)."""
 PROTOCOLS = ("http", "http2", "tcp")
+FORWARDED_CERTS = ("set", "append")
+"""What becomes of x-forwarded-client-cert: it names the client alone, or the client after those whom it names."""
+CLIENT_ID = "x-client-spiffe-id"
+"""The header in which an Envoy tells those behind it the SPIFFE ID of its client, and in which nobody else can."""
 
 
 def faults(instance: Mapping[str, Any], addresses: bool = True) -> list[str]:
@@ -97,11 +101,20 @@ def _listener_faults(place: str, listener: Mapping[str, Any], in_mesh: bool, ups
         if route.get("upstream") not in upstreams:
             known = ", ".join(str(name) for name in upstreams) or "none"
             found.append(f"{place}: a route leads to the upstream {route.get('upstream')!r}. Known: {known}.")
+    forwarded = listener.get("forwarded_client_cert", "set")
+    if forwarded not in FORWARDED_CERTS:
+        found.append(f"{place}: forwarded_client_cert is {forwarded!r}. Known: {', '.join(FORWARDED_CERTS)}.")
+    if listener.get("on_behalf_of") and forwarded != "append":
+        found.append(
+            f"{place}: on_behalf_of is what proxies in front say. Say forwarded_client_cert: append, and admit only"
+            " proxies that set it."
+        )
     if protocol == "tcp":
         if len(listener.get("routes") or []) > 1:
             found.append(f"{place}: plain TCP has one route, for there is nothing by which to tell several apart.")
-        if listener.get("methods") or listener.get("paths"):
-            found.append(f"{place}: methods and paths are HTTP's. Take them out, or say protocol: http.")
+        if any(listener.get(key) for key in ("methods", "paths", "on_behalf_of")):
+            found.append(f"{place}: methods, paths and on_behalf_of are HTTP's. Take them out, or say protocol: http.")
+    found += _id_faults(place, "on_behalf_of", listener.get("on_behalf_of") or [])
     return found + _id_faults(place, "allowed_spiffe_ids", allowed)
 
 
@@ -205,22 +218,28 @@ def _socket_address(address: str, port: int) -> Data:
 
 def _listener(instance: Mapping[str, Any], listener: Mapping[str, Any], max_age: int, all_bundles: str) -> Data:
     allowed = list(listener.get("allowed_spiffe_ids") or [])
-    filters = _tcp_filters if listener.get("protocol") == "tcp" else _http_filters
-    chain: Data = {"filters": filters(listener, allowed, max_age)}
+    protocol, in_mesh = listener.get("protocol", "http"), bool(instance.get("mesh"))
+    if protocol == "tcp":
+        chain: Data = {"filters": _tcp_filters(listener, allowed, max_age)}
+    else:
+        chain = {"filters": _http_filters(listener, allowed, max_age, in_mesh)}
     if allowed:
+        common = _common_tls(instance, allowed, all_bundles)
+        if protocol == "http":
+            common["alpn_protocols"] = ["h2", "http/1.1"]
         chain["transport_socket"] = {
             "name": "envoy.transport_sockets.tls",
             "typed_config": {
                 "@type": f"{_TYPE}.transport_sockets.tls.v3.DownstreamTlsContext",
                 "require_client_certificate": True,
-                "common_tls_context": _common_tls(instance, allowed, all_bundles),
+                "common_tls_context": common,
             },
         }
         chain["transport_socket_connect_timeout"] = _HANDSHAKE
     return {
         "name": listener["name"],
         "per_connection_buffer_limit_bytes": _BUFFER,
-        "address": _socket_address(address_of(listener, bool(instance.get("mesh"))), listener["port"]),
+        "address": _socket_address(address_of(listener, in_mesh), listener["port"]),
         "filter_chains": [chain],
     }
 
@@ -244,7 +263,15 @@ def _health() -> Data:
     }
 
 
-def _http_filters(listener: Mapping[str, Any], allowed: Sequence[str], max_age: int) -> list[Data]:
+def _codec(listener: Mapping[str, Any], allowed: Sequence[str]) -> str:
+    if listener.get("protocol") == "http2":
+        return "HTTP2"
+    # By TLS client and server agree on one of them.
+    return "AUTO" if allowed else "HTTP1"
+
+
+def _http_filters(listener: Mapping[str, Any], allowed: Sequence[str], max_age: int, in_mesh: bool) -> list[Data]:
+    routes: Data = {"virtual_hosts": _virtual_hosts(listener["routes"])}
     manager: Data = {
         "@type": f"{_TYPE}.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": listener["name"],
@@ -255,7 +282,13 @@ def _http_filters(listener: Mapping[str, Any], allowed: Sequence[str], max_age: 
             "headers_with_underscores_action": "REJECT_REQUEST",
         },
         "http1_safe_max_connection_duration": True,
-        "codec_type": "HTTP2" if listener.get("protocol") == "http2" else "HTTP1",
+        "codec_type": _codec(listener, allowed),
+        # What one client can have under way on a connection, and how much of it is kept.
+        "http2_protocol_options": {
+            "max_concurrent_streams": 100,
+            "initial_stream_window_size": 64 * 1024,
+            "initial_connection_window_size": 1024 * 1024,
+        },
         "request_headers_timeout": _HEADERS,
         # What a policy reads of a path is what the program behind reads.
         "normalize_path": True,
@@ -264,25 +297,34 @@ def _http_filters(listener: Mapping[str, Any], allowed: Sequence[str], max_age: 
         # Nobody in front is believed when it says for whom it asks.
         "use_remote_address": True,
         "xff_num_trusted_hops": 0,
-        "route_config": {"virtual_hosts": _virtual_hosts(listener["routes"])},
+        "route_config": routes,
         "http_filters": [],
     }
-    if allowed:
-        # The peer is verified and listed, so what it forwards is kept, and its own certificate is added.
+    if allowed and listener.get("forwarded_client_cert") == "append":
+        # The peer is a proxy that is verified, listed and believed: what it forwards is kept, and it is added itself.
         manager["forward_client_cert_details"] = "APPEND_FORWARD"
-        manager["set_current_client_cert_details"] = {"subject": True, "uri": True, "cert": True, "chain": True}
+    elif allowed:
+        # Nobody is in front. What the client says of itself goes, what its certificate says comes.
+        manager["forward_client_cert_details"] = "SANITIZE_SET"
+        shown = {"header": {"key": CLIENT_ID, "value": "%DOWNSTREAM_PEER_URI_SAN%"}}
+        routes["request_headers_to_add"] = [{**shown, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}]
+    else:
+        # In a mesh the sidecar in front has verified the client and says so in this header. Else it is the pod itself
+        # that asks, and what it says of others is nobody's word.
+        manager["forward_client_cert_details"] = "ALWAYS_FORWARD_ONLY" if in_mesh else "SANITIZE"
+        routes["request_headers_to_remove"] = [CLIENT_ID]
+    if allowed:
+        # Not the subject: it is free text in a list that others take apart.
+        manager["set_current_client_cert_details"] = {"uri": True, "cert": True, "chain": True}
         manager["http_filters"].append(
             {
                 "name": "envoy.filters.http.rbac",
                 "typed_config": {
                     "@type": f"{_TYPE}.filters.http.rbac.v3.RBAC",
-                    "rules": _rules(allowed, _permissions(listener)),
+                    "rules": _rules(allowed, _permissions(listener), listener.get("on_behalf_of") or []),
                 },
             }
         )
-    else:
-        # The sidecar in front has verified the client and says so in this header.
-        manager["forward_client_cert_details"] = "ALWAYS_FORWARD_ONLY"
     manager["http_filters"].append(_ROUTER)
     return [{"name": _MANAGER, "typed_config": manager}]
 
@@ -315,9 +357,12 @@ def _tcp_filters(listener: Mapping[str, Any], allowed: Sequence[str], max_age: i
     return filters
 
 
-def _rules(allowed: Sequence[str], permissions: list[Data]) -> Data:
-    """Once more who is listed, by what the certificate says after the handshake."""
-    principals = [{"authenticated": {"principal_name": {"exact": spiffe_id}}} for spiffe_id in allowed]
+def _rules(allowed: Sequence[str], permissions: list[Data], on_behalf_of: Sequence[str] = ()) -> Data:
+    """Once more who is listed, by what the certificate says after the handshake, and for whom it may ask."""
+    principals: list[Data] = [{"authenticated": {"principal_name": {"exact": spiffe_id}}} for spiffe_id in allowed]
+    if on_behalf_of:
+        clients = [{"header": {"name": CLIENT_ID, "string_match": {"exact": one}}} for one in on_behalf_of]
+        principals = [{"and_ids": {"ids": [proxy, {"or_ids": {"ids": clients}}]}} for proxy in principals]
     return {"action": "ALLOW", "policies": {"listed": {"permissions": permissions, "principals": principals}}}
 
 

@@ -62,6 +62,8 @@ APPS: Mapping[str, App] = {
     GATEWAY: App(port=8443, listens=8080),
     "client": App(tools=("curl", "python3")),
     "quote": App(port=80, listens=8080, answers="quote", shows_callers=True),
+    # Every request comes back as it arrived, so one sees what the proxies in front have made of it.
+    "echo": App(port=8080, listens=8080, tools=("curl", "python3"), answers="served_by", shows_callers=True),
     # The page shows what others know. That it is there does not depend on them.
     "productpage": _bookinfo("productpage", "/health", "status", "details", "reviews", "ratings"),
     "details": _bookinfo("details", "/details/0", "author"),

@@ -357,11 +357,12 @@ def gateway_address(mesh: Mesh, callee: Workload) -> str:
 
 
 def host_aliases(mesh: Mesh, workload: Workload) -> list[Data]:
-    """The names of the gateways that it calls, where no DNS knows them. A balancer that has a name is in DNS."""
+    """The names of those that it calls by name, where no DNS knows them. A balancer that has a name is in DNS."""
     names: dict[str, list[str]] = {}
     for callee in mesh.callees_of(workload):
         address = gateway_address(mesh, callee).rpartition(":")[0].strip("[]")
-        if callee.is_gateway and (address == UNKNOWN or is_ip(address)):
+        named = callee.is_gateway or (mesh.is_exposed(callee) and mesh.shows_files_to(workload, callee))
+        if named and (address == UNKNOWN or is_ip(address)):
             names.setdefault(address, []).extend(callee.dns_names)
     return [{"ip": address, "hostnames": hostnames} for address, hostnames in names.items()]
 
@@ -419,6 +420,10 @@ def _front(mesh: Mesh, workload: Workload, routes: list[Data]) -> Data:
     listener: Data = {"name": "inbound", "port": workload.listens if workload.is_envoy else ENVOY_PORT}
     if not workload.mesh:
         listener["allowed_spiffe_ids"] = [_id(mesh, caller) for caller in mesh.callers_of(workload)]
+        if mesh.is_behind_proxies(workload):
+            listener["forwarded_client_cert"] = "append"
+        if workload.on_behalf_of:
+            listener["on_behalf_of"] = [_id(mesh, mesh.workloads[name]) for name in workload.on_behalf_of]
         for key, values in (("methods", workload.methods), ("paths", workload.paths)):
             if values:
                 listener[key] = list(values)
@@ -509,10 +514,16 @@ def _asked(mesh: Mesh, workload: Workload) -> dict[str, str]:
     return found
 
 
+def way_by_name(callee: Workload) -> str:
+    """Where those send requests who show a certificate by themselves, and verify the name."""
+    port = ENVOY_PORT if callee.envoy else callee.port
+    return f"https://{callee.dns_names[0]}:{port}"
+
+
 def way_to(callee: Workload) -> str:
     """Where callers send requests for ``callee``: to their own Envoy, to a gateway's name, or into the mesh."""
     if callee.is_gateway:
-        return f"https://{callee.dns_names[0]}:{callee.port}"
+        return way_by_name(callee)
     if callee.guard == "envoy":
         return f"http://127.0.0.1:{callee.local_port}"
     return f"http://{callee.dns}:{callee.port}"

@@ -136,6 +136,8 @@ class Workload:
     selectors: tuple[str, ...]
     methods: tuple[str, ...]
     paths: tuple[str, ...]
+    on_behalf_of: tuple[str, ...]
+    """The clients for whom the proxies in front of it may ask, by names of workloads. Empty: for all of theirs."""
     expose: bool
     probe_path: str
     probe_status: int
@@ -154,6 +156,11 @@ class Workload:
     def has_envoy(self) -> bool:
         """Whether an Envoy of ours stands before it, or is it."""
         return self.is_envoy or self.envoy
+
+    @property
+    def forwards_clients(self) -> bool:
+        """Whether it takes requests of others by SPIFFE mTLS, and tells those that it asks for whom it asks."""
+        return self.is_envoy and not self.mesh
 
     @property
     def envoy_name(self) -> str:
@@ -216,6 +223,15 @@ class Mesh:
     def callees_of(self, workload: Workload) -> list[Workload]:
         """Whom it may call."""
         return [self.workloads[name] for name, callers in self.callers.items() if workload.name in callers]
+
+    def is_behind_proxies(self, workload: Workload) -> bool:
+        """Whether all that may call it are proxies of ours, whose word for whom they ask it takes."""
+        callers = self.callers_of(workload)
+        return bool(callers) and all(caller.is_envoy for caller in callers)
+
+    def shows_files_to(self, caller: Workload, callee: Workload) -> bool:
+        """Whether a caller comes to an Envoy with a certificate of its own, and verifies the name that it asks for."""
+        return callee.guard == "envoy" and not caller.has_envoy and bool(callee.dns_names)
 
     def is_open(self, workload: Workload) -> bool:
         """Whether anyone may call it."""
@@ -443,6 +459,7 @@ FIELDS: Mapping[str, Field] = {
     "selectors": Field("a list of selectors such as unix:uid:1000", _list_of(_matches(_SELECTOR))),
     "methods": Field("a list of HTTP methods such as GET", _list_of(_matches(_METHOD))),
     "paths": Field("a list of HTTP paths such as /orders", _list_of(_is_http_path)),
+    "on_behalf_of": Field("a list of workloads", _list_of(_NAME.good)),
     "probe_path": Field("a path such as /healthz", _is_http_path),
     "probe_status": Field("an HTTP status from 100 to 599", lambda value: _is_port(value) and 100 <= value < 600),
 }
@@ -570,6 +587,7 @@ def _fill(name: str, given: Mapping[str, Any], host: Host, traits: App, app: str
         selectors=tuple(given.get("selectors", ())),
         methods=tuple(given.get("methods", ())),
         paths=tuple(given.get("paths", ())),
+        on_behalf_of=tuple(given.get("on_behalf_of", ())),
         expose=given.get("expose", False),
         probe_path=given.get("probe_path", _probe_path(traits, given.get("paths", ()))),
         probe_status=given.get("probe_status", 200),
@@ -737,6 +755,8 @@ def _judge_workload(mesh: Mesh, workload: Workload, faults: Faults) -> None:
     ):
         if wrong:
             faults.add(f"{where}: {text}")
+    if workload.on_behalf_of:
+        _judge_clients(mesh, workload, faults)
     if mesh.callers.get(workload.name):
         _judge_callee(mesh, workload, where, faults)
 
@@ -788,9 +808,9 @@ def _judge_pair(mesh: Mesh, caller: Workload, callee: Workload, faults: Faults) 
             f" {callee.service}, so some of its requests would be refused. Let it call both, or give one of them a"
             " service of its own."
         )
-    if callee.guard == "envoy" and not caller.has_envoy and MACHINES not in mesh.hosts[caller.host].duties:
-        remedy = "Let it call one (app: envoy) of its mesh" if caller.mesh else "Say envoy: true for it"
-        faults.add(f"{where}: {caller.name} has no Envoy to show its SPIFFE ID to the one of {callee.name}. {remedy}.")
+    on_machine = MACHINES in mesh.hosts[caller.host].duties
+    if callee.guard == "envoy" and not caller.has_envoy and not on_machine:
+        _judge_without_envoy(mesh, caller, callee, faults)
     if caller.is_envoy and len(mesh.callees_of(caller)) > 1 and callee.service in _shared_services(mesh, caller):
         faults.add(f"{where}: {caller.name} calls two services named {callee.service}. Give one another name.")
 
@@ -804,6 +824,46 @@ def _judge_gateway_pair(mesh: Mesh, caller: Workload, callee: Workload, faults: 
             f"{where}: it is a gateway, and {caller.name} has no certificate to show to it. Say files: true for"
             f" {caller.name}."
         )
+
+
+def _judge_without_envoy(mesh: Mesh, caller: Workload, callee: Workload, faults: Faults) -> None:
+    """Who has no Envoy shows its certificate by itself, and verifies a name, for TLS libraries know no SPIFFE IDs."""
+    where = f"trustmesh_callers: {callee.name}"
+    if not (caller.files or (caller.app == EXISTING and mesh.shows_files_to(caller, callee))):
+        remedy = "Let it call one (app: envoy) of its mesh" if caller.mesh else "Say envoy: true for it"
+        faults.add(f"{where}: {caller.name} has no Envoy to show its SPIFFE ID to the one of {callee.name}. {remedy}.")
+    elif not callee.dns_names:
+        faults.add(
+            f"{where}: {caller.name} shows a certificate in files, and verifies the name that it asks for. Give"
+            f" {callee.name} dns_names, or say envoy: true for {caller.name}."
+        )
+    elif caller.mesh:
+        faults.add(
+            f"{where}: {caller.name} is in a mesh, whose sidecar would show its own certificate to nobody outside of"
+            f" it. Say mesh: false for {caller.name}, or let it call one (app: envoy) of its mesh."
+        )
+
+
+def _judge_clients(mesh: Mesh, workload: Workload, faults: Faults) -> None:
+    """For whom proxies may ask: those who may call them, and whose word they are."""
+    where = f"trustmesh_workloads: {workload.name}: on_behalf_of"
+    proxies = mesh.callers_of(workload)
+    strange = [proxy.name for proxy in proxies if not proxy.forwards_clients]
+    if workload.guard != "envoy" or not proxies:
+        faults.add(f"{where} is for one whose Envoy is called by proxies (app: envoy). Take it out.")
+    elif strange:
+        faults.add(
+            f"{where}: {' and '.join(strange)} may call it, and {'are' if len(strange) > 1 else 'is'} no proxy outside"
+            " of a mesh that tells for whom it asks. Take on_behalf_of out, or let proxies alone (app: envoy) call it."
+        )
+    for name in workload.on_behalf_of:
+        if name not in mesh.workloads:
+            faults.add(f"{where}: {_shown(name)} is no workload. Known: {', '.join(mesh.workloads)}.")
+        elif not strange and not any(name in mesh.callers.get(proxy.name, ()) for proxy in proxies):
+            faults.add(
+                f"{where}: {name} may call none of {', '.join(proxy.name for proxy in proxies)}, so nobody asks for it."
+                " Name it as a caller there, or take it out."
+            )
 
 
 def _shared_services(mesh: Mesh, caller: Workload) -> set[str]:

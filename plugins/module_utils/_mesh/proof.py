@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._envoy.config import CLIENT_ID
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._input import is_ip
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.apps import EXISTING
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.derive import (
@@ -23,6 +24,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.derive impo
     gateway_address,
     joins_by_token,
     published_bundles,
+    way_by_name,
     way_to,
 )
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.model import (
@@ -39,6 +41,8 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.model impor
 
 Data = dict[str, Any]
 
+BEHIND = "http_403_behind"
+"""How ``trust_check`` calls it when a proxy lets somebody in, and one behind it does not."""
 DENIED = "RBAC: access denied"
 """What Envoy says when a policy refuses. A 403 of the application is no refusal of ours."""
 FORGED = (("foreign_ca", "from another CA"), ("istiod", "signed by istiod"))
@@ -136,6 +140,8 @@ def _endpoint(mesh: Mesh, workload: Workload) -> Data:
             # From outside its cluster where it is exposed, else from the pods of its own.
             where = None if mesh.is_exposed(workload) else workload.host
             endpoint["address"] = envoy_address(mesh, where, workload)
+            if workload.dns_names:
+                endpoint["url"] = f"{way_by_name(workload)}/"
         elif workload.is_gateway:
             endpoint["address"] = gateway_address(mesh, workload)
             endpoint["url"] = _plain_way(mesh, workload) if mesh.is_open(workload) else f"{way_to(workload)}/"
@@ -167,6 +173,27 @@ def _permits(gateway: Workload, path: str) -> bool:
     return not gateway.paths or any(
         path.startswith(one[:-1]) if one.endswith("*") else path == one for one in gateway.paths
     )
+
+
+def _stopped_at(mesh: Mesh, hops: list[_Hop]) -> Workload | None:
+    """Who on the way of a request takes none on behalf of its client, though the one before it does."""
+    client = hops[0].caller
+    for hop in hops[1:]:
+        for_whom = [mesh.spiffe_id(mesh.workloads[name]) for name in hop.callee.on_behalf_of]
+        if for_whom and mesh.spiffe_id(client) not in for_whom:
+            return hop.callee
+    return None
+
+
+def _claims(mesh: Mesh, whom: Workload, proxy: Workload) -> dict[str, str]:
+    """Headers by which a client says that it is somebody else."""
+    spiffe_id = str(mesh.spiffe_id(whom))
+    element = f"By={mesh.spiffe_id(proxy)};Hash={'0' * 64};URI={spiffe_id}"
+    return {CLIENT_ID: spiffe_id, "x-forwarded-client-cert": element}
+
+
+HOP_BY_HOP = {"connection": f"{CLIENT_ID}, x-forwarded-client-cert"}
+"""What makes careless proxies drop the headers that they have just set (RFC 9110, 7.6.1)."""
 
 
 def _has(mesh: Mesh, workload: Workload, program: str) -> bool:
@@ -208,16 +235,21 @@ def _request(mesh: Mesh, caller: Workload, callee: Workload, made: Proof) -> str
         "request",
         **{"from": caller.name, "to": callee.name, "url": f"{way_to(callee)}/", **_answer(hops)},
     )
+    _forwarded(mesh, hops, made, name)
+    return name
+
+
+def _forwarded(mesh: Mesh, hops: list[_Hop], made: Proof, request: str, name: str = "") -> None:
+    """What the answer to a request says of those whom the proxies on the way have verified."""
     last = hops[-1]
     if last.callee.guard == "envoy" and last.callee.shows_callers:
         _once(
             made,
-            f"{last.caller.name} presents its SPIFFE ID to {last.callee.name}",
+            name or f"{last.caller.name} presents its SPIFFE ID to {last.callee.name}",
             "forwarded_certificate",
-            **{"from": last.caller.name, "to": last.callee.name, "request": name},
+            **{"from": last.caller.name, "to": last.callee.name, "request": request},
             hops=[mesh.spiffe_id(hop.caller) for hop in hops],
         )
-    return name
 
 
 def _once(made: Proof, name: str, kind: str, **fields: Any) -> str:
@@ -253,27 +285,34 @@ def _plain_way(mesh: Mesh, gateway: Workload) -> str:
     return f"http://{gateway_address(mesh, gateway)}/"
 
 
-def _knows_its_name(mesh: Mesh, caller: Workload, gateway: Workload) -> bool:
-    """Whether a pod finds a gateway by its name: where that is an alias in the pod, as callers of ours have it."""
-    host, _colon, port = gateway_address(mesh, gateway).rpartition(":")
+def _door(mesh: Mesh, callee: Workload) -> str:
+    """Where a gateway or an Envoy is reached by those who show a certificate by themselves."""
+    if callee.is_gateway or mesh.is_exposed(callee):
+        return gateway_address(mesh, callee)
+    return envoy_address(mesh, callee.host, callee)
+
+
+def _knows_its_name(mesh: Mesh, caller: Workload, callee: Workload) -> bool:
+    """Whether a pod finds a callee by its name: where that is an alias in the pod, as callers of ours have it."""
+    host, _colon, port = _door(mesh, callee).rpartition(":")
     return (
-        gateway in mesh.callees_of(caller)
+        callee in mesh.callees_of(caller)
         and caller.app != EXISTING
         and (host == UNKNOWN or is_ip(host.strip("[]")))
-        and port == str(gateway.port)
+        and way_by_name(callee).endswith(f":{port}")
     )
 
 
-def _by_files(mesh: Mesh, caller: Workload, gateway: Workload) -> Data:
-    """How a pod asks a gateway by its own certificate. The name is verified, wherever the connection goes."""
-    address = None if _knows_its_name(mesh, caller, gateway) else gateway_address(mesh, gateway)
+def _by_files(mesh: Mesh, caller: Workload, callee: Workload) -> Data:
+    """How a pod asks by its own certificate. The name is verified, wherever the connection goes."""
+    address = None if _knows_its_name(mesh, caller, callee) else _door(mesh, callee)
     files = FILES
-    if mesh.trust_domain(caller) != mesh.trust_domain(gateway):
+    if mesh.trust_domain(caller) != mesh.trust_domain(callee):
         # The authorities of each other trust domain are in a file of their own.
         folder = FILES["folder"]
-        authorities = f"{folder}/federated/{mesh.trust_domain(gateway)}.pem"
+        authorities = f"{folder}/federated/{mesh.trust_domain(callee)}.pem"
         files = {"certificate": f"{folder}/svid.pem", "key": f"{folder}/svid.key", "authorities": authorities}
-    return {"from": caller.name, "url": f"{way_to(gateway)}/", "certificate": files, "address": address}
+    return {"from": caller.name, "url": f"{way_by_name(callee)}/", "certificate": files, "address": address}
 
 
 def _can_show_files(mesh: Mesh, workload: Workload) -> bool:
@@ -335,23 +374,27 @@ def _prove_gateway(mesh: Mesh, gateway: Workload, made: Proof) -> None:
         return
     refused: Data = {"control": controls[0], "path": answer["path"]}
     _refuse_forged(mesh, gateway, made, {**shown, **refused})
-    for caller in callers[:1]:
-        if caller.name in requests:
-            asked = {**_by_files(mesh, caller, gateway), "address": gateway_address(mesh, gateway)}
-            made.add(
-                f"{caller.name} does not believe {gateway.name} under another name",
-                "refused_request",
-                **{"to": gateway.name, **asked, "url": f"https://{OTHER_NAME}:{gateway.port}/", **refused},
-                refusal=["name_mismatch"],
-            )
-        else:
-            made.untried.append(
-                f"that callers verify the name of {gateway.name}: {caller.name} has no curl with its certificate in"
-                " files"
-            )
+    _doubt_other_names(mesh, callers[0], gateway, made, refused)
     _prove_no_way_around(mesh, gateway, made, controls[0])
     for other in _not_allowed(mesh, gateway):
         _refuse_at_gateway(mesh, other, gateway, made, refused)
+
+
+def _doubt_other_names(mesh: Mesh, caller: Workload, callee: Workload, made: Proof, refused: Data) -> None:
+    """Who shows a certificate by itself turns away from a server of another name."""
+    if not _can_show_files(mesh, caller):
+        made.untried.append(
+            f"that callers verify the name of {callee.name}: {caller.name} has no curl with its certificate in files"
+        )
+        return
+    asked = {**_by_files(mesh, caller, callee), "address": _door(mesh, callee)}
+    port = way_by_name(callee).rpartition(":")[2]
+    made.add(
+        f"{caller.name} does not believe {callee.name} under another name",
+        "refused_request",
+        **{"to": callee.name, **asked, "url": f"https://{OTHER_NAME}:{port}/", **refused},
+        refusal=["name_mismatch"],
+    )
 
 
 def _forged(mesh: Mesh, callee: Workload) -> list[tuple[str, str]]:
@@ -422,11 +465,14 @@ def _refuse_unfederated(mesh: Mesh, callee: Workload, made: Proof, fields: Data)
 
 
 def _request_through(mesh: Mesh, gateway: Workload, callee: Workload, made: Proof) -> str | None:
-    """The way of a gateway to one that it may call: it asks nobody by itself, so somebody asks through it."""
+    """The way of a gateway or a proxy to one that it may call: it asks nobody itself, so somebody asks through it."""
     name = f"{gateway.name} may call {callee.name}"
     fields: Data = {"to": callee.name, "spiffe_id": mesh.spiffe_id(gateway)}
     if gateway.name not in mesh.callers or (gateway.methods and "GET" not in gateway.methods):
         made.untried.append(f"{name}: nobody may ask through it by GET")
+        return None
+    if _next(mesh, gateway) is not callee and gateway.is_envoy:
+        made.untried.append(f"{name}: it goes on to several, and by the name that is asked for")
         return None
     if not _permits(gateway, callee.probe_path):
         made.untried.append(f"{name}: {gateway.name} takes no request for {callee.probe_path}")
@@ -435,12 +481,20 @@ def _request_through(mesh: Mesh, gateway: Workload, callee: Workload, made: Proo
         who = ANYONE
         fields |= {"url": _plain_way(mesh, gateway), "address": gateway_address(mesh, gateway), "spiffe_id": None}
     else:
-        able = [caller for caller in mesh.trusted_callers_of(gateway) if _can_show_files(mesh, caller)]
+        able = [
+            caller
+            for caller in mesh.trusted_callers_of(gateway)
+            if (_can_show_files(mesh, caller) or (caller.envoy and _has(mesh, caller, "curl")))
+            and not _stopped_at(mesh, [_Hop(caller, gateway), _Hop(gateway, callee)])
+        ]
         if not able:
             made.untried.append(f"{name}: none of its callers has curl and its certificate in files")
             return None
         who = able[0].name
-        fields |= _by_files(mesh, able[0], gateway)
+        if able[0].envoy:
+            fields |= {"from": who, "url": f"{way_to(gateway)}/", "spiffe_id": None}
+        else:
+            fields |= _by_files(mesh, able[0], gateway)
     return made.add(f"{name}, for {who}", "request", **fields, **_answer([_Hop(gateway, callee)]))
 
 
@@ -647,12 +701,14 @@ def _prove_envoy(mesh: Mesh, callee: Workload, made: Proof) -> None:
     """One whose Envoy lets in who is listed."""
     if _takes_no_get(mesh, callee, made):
         return
-    callers = mesh.trusted_callers_of(callee)
-    requests = {caller.name: _request(mesh, caller, callee, made) for caller in callers if caller.envoy}
+    trusted = mesh.trusted_callers_of(callee)
+    callers = [caller for caller in trusted if not _stopped_at(mesh, _chain(mesh, caller, callee))]
+    requests = {caller.name: _request_envoy(mesh, caller, callee, made) for caller in callers}
     if not mesh.is_exposed(callee):
         _prove_hidden_envoy(mesh, callee, made, next((name for name in requests.values() if name), None))
         return
-    presented = made.add(f"{callee.name} presents its SPIFFE ID", "peer_certificate", to=callee.name)
+    names = list(callee.dns_names) or None
+    presented = made.add(f"{callee.name} presents its SPIFFE ID", "peer_certificate", to=callee.name, dns_names=names)
     shown = {"to": callee.name, **_answer(_chain(mesh, callee, callee))}
     _refuse_unfederated(mesh, callee, made, {"to": callee.name, "control": presented, "path": shown["path"]})
     controls = [
@@ -682,14 +738,68 @@ def _prove_envoy(mesh: Mesh, callee: Workload, made: Proof) -> None:
             client=client,
             **refused,
         )
+    for caller in callers[:1]:
+        if mesh.shows_files_to(caller, callee):
+            _doubt_other_names(mesh, caller, callee, made, refused)
+    for caller in trusted:
+        _refuse_behind(mesh, _chain(mesh, caller, callee), callers[0], made, refused)
     _prove_no_way_around(mesh, callee, made, controls[0])
     for other in _not_allowed(mesh, callee):
         name = f"{other.name} may not call {callee.name}"
-        if other.identity:
+        if other.identity and callee.dns_names and _can_show_files(mesh, other):
+            made.add(name, "refused_request", **{**_by_files(mesh, other, callee), **refused}, refusal=["tls_alert"])
+        elif other.identity:
             shown_id = mesh.spiffe_id(other)
             made.add(name, "refused_handshake", client="other_identity", client_spiffe_id=shown_id, **refused)
         else:
             _refuse_nobody(mesh, other, callee, made, refused)
+
+
+def _request_envoy(mesh: Mesh, caller: Workload, callee: Workload, made: Proof) -> str | None:
+    """The request of one that may call an Envoy: through its own, by a certificate in files, or through a proxy."""
+    if caller.envoy:
+        return _request(mesh, caller, callee, made)
+    if caller.forwards_clients:
+        return _request_through(mesh, caller, callee, made)
+    if not (mesh.shows_files_to(caller, callee) and _can_show_files(mesh, caller)):
+        return None
+    hops = _chain(mesh, caller, callee)
+    asked: Data = {"to": callee.name, **_by_files(mesh, caller, callee), **_answer(hops)}
+    name = made.add(f"{caller.name} may call {callee.name}", "request", **asked)
+    if len(hops) == 1 or not hops[-1].callee.shows_callers:
+        return name
+    end = hops[-1].callee
+    _forwarded(mesh, hops, made, name)
+    said = made.add(
+        f"{caller.name} may call {callee.name}, and says that it is {end.name}",
+        "request",
+        headers=_claims(mesh, end, callee),
+        **asked,
+    )
+    _forwarded(mesh, hops, made, said, f"{end.name} is told who {caller.name} is, whatever that says of itself")
+    return name
+
+
+def _refuse_behind(mesh: Mesh, hops: list[_Hop], permitted: Workload, made: Proof, refused: Data) -> None:
+    """One that a proxy lets in, and one behind it does not: also when it says that it is somebody else."""
+    caller, callee, end = hops[0].caller, hops[0].callee, _stopped_at(mesh, hops)
+    if end is None:
+        return
+    name = f"{caller.name} may call {callee.name}, and not {end.name} behind it"
+    denied: Data = {**refused, "refusal": [BEHIND], "contains": DENIED}
+    shown: Data = {"client": "other_identity", "client_spiffe_id": mesh.spiffe_id(caller), **denied}
+    claims = _claims(mesh, permitted, callee)
+    if mesh.shows_files_to(caller, callee) and _can_show_files(mesh, caller):
+        made.add(name, "refused_request", **{**_by_files(mesh, caller, callee), **denied})
+        name += ", by its SPIFFE ID"
+    made.add(name, "refused_handshake", **shown)
+    made.add(f"{name}, as {permitted.name}", "refused_handshake", headers=claims, **shown)
+    made.add(
+        f"{name}, as {permitted.name} by headers for one hop",
+        "refused_handshake",
+        headers={**claims, **HOP_BY_HOP},
+        **shown,
+    )
 
 
 def _refuse_nobody(mesh: Mesh, other: Workload, callee: Workload, made: Proof, refused: Data) -> None:
@@ -720,6 +830,15 @@ def _prove_hidden_envoy(mesh: Mesh, callee: Workload, made: Proof, control: str 
     for other in _not_allowed(mesh, callee):
         if not other.identity and other.host == callee.host:
             _refuse_nobody(mesh, other, callee, made, {"to": callee.name, "control": control})
+            continue
+        if other.host == callee.host and callee.dns_names and _can_show_files(mesh, other):
+            # Around those who would ask for it.
+            made.add(
+                f"{other.name} may not call {callee.name}",
+                "refused_request",
+                **{"to": callee.name, **_by_files(mesh, other, callee), "control": control},
+                refusal=["tls_alert"],
+            )
             continue
         made.untried.append(
             f"{other.name} may not call {callee.name}: it is reached from inside {callee.host} only; expose: true lets"

@@ -65,16 +65,20 @@ def probe(
     path: str = "/",
     server_name: str | None = None,
     alpn: list | None = None,
+    headers: dict | None = None,
     timeout: float = 5.0,
 ) -> dict:
     """Connect with TLS, show ``certificate`` (PEM) when given, send one HTTP request and tell how it ended.
 
-    ``server_name`` is asked for in the handshake and in the request, and ``alpn`` are the protocols that are offered.
+    ``server_name`` is asked for in the handshake and in the request, ``alpn`` are the protocols that are offered, and
+    ``headers`` are sent besides those that the request needs. ``Connection`` is added to its own.
 
     Returns ``kind`` (one of the words above), ``words`` (what was said), ``alert``, ``status`` and ``body`` of the HTTP
-    reply, ``chain`` (PEM, leaf first, as presented) and ``tls_version``. Never raises for what the peer does.
+    reply, ``from_behind`` (an Envoy has it from its upstream), ``chain`` (PEM, leaf first, as presented) and
+    ``tls_version``. Never raises for what the peer does.
     """
     seen: dict = {"kind": "", "words": "", "alert": None, "status": None, "body": "", "chain": [], "tls_version": None}
+    seen["from_behind"] = False
     deadline = time.monotonic() + timeout
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
@@ -93,13 +97,18 @@ def probe(
                 early = _listen(tls, min(LISTEN_FIRST, _left(deadline)))
                 tls.settimeout(_left(deadline))
                 if not early:
-                    name = server_name or host
-                    request = f"GET {path} HTTP/1.1\r\nHost: {name}:{port}\r\nConnection: close\r\nAccept: */*\r\n\r\n"
-                    tls.sendall(request.encode())
+                    tls.sendall(_request(path, f"{server_name or host}:{port}", headers or {}).encode())
                 seen.update(_reply(early + _read_all(tls, deadline)))
     except (OSError, ValueError) as error:
         seen.update(_why(error))
     return seen
+
+
+def _request(path: str, host: str, headers: dict) -> str:
+    more = {name.title(): value for name, value in headers.items()}
+    ends = ", ".join(["close", *([more.pop("Connection")] if "Connection" in more else [])])
+    lines = {"Host": host, "Connection": ends, "Accept": "*/*", **more}
+    return f"GET {path} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in lines.items()) + "\r\n"
 
 
 def _left(deadline: float) -> float:
@@ -181,7 +190,14 @@ def _reply(data: bytes) -> dict:
             return {"kind": PROTOCOL, "words": "answered with chunks that are no HTTP"}
         body = whole
     text = body.decode("utf-8", "replace")
-    return {"kind": HTTP, "words": f"HTTP {parts[1]}", "status": int(parts[1]), "body": text}
+    behind = any(line.lower().startswith("x-envoy-upstream-service-time:") for line in lines[1:])
+    return {
+        "kind": HTTP,
+        "words": f"HTTP {parts[1]}",
+        "status": int(parts[1]),
+        "body": text,
+        "from_behind": behind,
+    }
 
 
 def _dechunk(data: bytes) -> bytes | None:

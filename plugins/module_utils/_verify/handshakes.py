@@ -97,6 +97,7 @@ def handshake(world: World, check: Check, identity: Identity | None) -> dict[str
         "path": check.fields.get("path", "/"),
         "server_name": check["server_name"],
         "alpn": list(check.fields.get("alpn") or ()),
+        "headers": dict(check.fields.get("headers") or {}),
     }
     if identity is not None:
         arguments.update(certificate=identity.chain_pem, key=identity.key_pem)

@@ -18,7 +18,9 @@ NEGATIVE = "negative"
 HERE = "here"
 CLOSED = "nothing_listens"
 BY_NAME = "name_mismatch"
-REFUSALS = ("tls_alert", "reset", "http_403", BY_NAME, CLOSED)
+BEHIND = "http_403_behind"
+"""Let in by the proxy that was asked, and refused by somebody behind it."""
+REFUSALS = ("tls_alert", "reset", "http_403", BEHIND, BY_NAME, CLOSED)
 CLIENTS = ("none", "other_identity", "foreign_ca", "istiod", "expired")
 # Clients whose certificate names somebody who is permitted, and must be refused all the same.
 FORGERIES = ("foreign_ca", "istiod", "expired")
@@ -95,6 +97,8 @@ _FILES = {"certificate": None, "address": None, "spiffe_id": None}
 _PROXY = {"container": "istio-proxy", "secret": "default"}
 _HEADER = {"header_key": "forwarded_client_cert"}
 _ANSWER = {"path": "/", "status": 200, "json_key": None, "json_value": None}
+_SAID = {"headers": None}
+"""What a client says besides: headers by name."""
 _WAY = {"address": None, "server_name": None, "alpn": None}
 """Where a handshake is made, when that is not the address of the endpoint, and what it asks for."""
 
@@ -102,7 +106,7 @@ TYPES: dict[str, CheckType] = {
     "request": CheckType(
         POSITIVE,
         ("to",),
-        {"from": HERE, "url": None, **_ANSWER, "contains": None, **_FILES},
+        {"from": HERE, "url": None, **_ANSWER, "contains": None, **_FILES, **_SAID},
         {"from": "pod", "to": "url"},
     ),
     "peer_certificate": CheckType(
@@ -154,7 +158,7 @@ TYPES: dict[str, CheckType] = {
     "accepted_handshake": CheckType(
         POSITIVE,
         ("to", "client_spiffe_id"),
-        {"from": HERE, "spiffe_id": None, **_WAY, **_ANSWER},
+        {"from": HERE, "spiffe_id": None, **_WAY, **_ANSWER, **_SAID},
         {"from": HERE, "to": "address"},
     ),
     "refused_handshake": CheckType(
@@ -168,13 +172,14 @@ TYPES: dict[str, CheckType] = {
             "path": "/",
             "refusal": ("tls_alert",),
             "contains": None,
+            **_SAID,
         },
         {"from": "pod", "to": "address"},
     ),
     "refused_request": CheckType(
         NEGATIVE,
         ("to", "control"),
-        {"from": HERE, "url": None, "path": "/", "refusal": ("reset",), "contains": None, **_FILES},
+        {"from": HERE, "url": None, "path": "/", "refusal": ("reset",), "contains": None, **_FILES, **_SAID},
         {"from": "pod", "to": "url"},
     ),
     "closed_port": CheckType(

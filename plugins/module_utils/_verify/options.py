@@ -60,6 +60,7 @@ CHECK: Options = {
     "address": _TEXT,
     "certificate": {"type": "dict", "options": FILES},
     "path": _TEXT,
+    "headers": {"type": "dict"},
     "status": {"type": "int"},
     "json_key": {"type": "str", "no_log": False},
     "json_value": _TEXT,

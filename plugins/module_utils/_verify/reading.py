@@ -50,6 +50,11 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model imp
 _COMMON = ("name", "type", "kind", "hint")
 # What kubectl takes as one word: never empty, never an option.
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
+# RFC 9110, 5.1 and 5.5: what is sent as the name and the value of a header, as one line.
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}")
+_HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,4094}[\x21-\x7e])?")
+_FRAMING = ("host", "content-length", "transfer-encoding")
+"""Headers that say where a request goes and where it ends: they are the check's own matter."""
 # What curl takes as a file, wherever it runs.
 _PATH = re.compile(r"(/[A-Za-z0-9._+@%-]+)+")
 _FILES = {"certificate": "svid.pem", "key": "svid.key", "authorities": "bundle.pem"}
@@ -151,10 +156,26 @@ def _judge_fields(where: str, given: Mapping[str, Any], fields: dict[str, Any]) 
         fields["refusal"] = tuple(fields["refusal"])
         if CLOSED in fields["refusal"] and given["type"] != "closed_port":
             raise InputError(f"{where}: refusal is {CLOSED}. Where nothing listens nobody refuses: take it out.")
+    if fields.get("headers"):
+        _judge_headers(where, fields["headers"])
     if fields.get("certificate") is not None:
         fields["certificate"] = _files(where, fields["certificate"])
     if given["type"] == "certificate_chain":
         _judge_held(where, given, fields)
+
+
+def _judge_headers(where: str, headers: Mapping[Any, Any]) -> None:
+    for name, value in headers.items():
+        if not isinstance(name, str) or not _HEADER.fullmatch(name) or name.lower() in _FRAMING:
+            raise InputError(
+                f"{where}: headers: {str(name)[:80]!r} cannot be sent. Give the name of a header that is none of"
+                f" {', '.join(_FRAMING)}."
+            )
+        if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
+            raise InputError(f"{where}: headers: {name} is {str(value)[:80]!r}, expected one line of ASCII text.")
+    lower = [name.lower() for name in headers]
+    if len(set(lower)) < len(lower):
+        raise InputError(f"{where}: headers: a name is given twice. Upper and lower case are the same there.")
 
 
 def _need(need: str, key: str, fields: Mapping[str, Any]) -> str:
@@ -396,8 +417,8 @@ def _judge(where: str, key: str, value: Any) -> None:
 
 def _wrong(key: str, value: Any) -> str:  # noqa: PLR0911 - a line for each kind of value
     """What was expected of ``value``; empty when it is fine."""
-    if key == "certificate":
-        return ""  # judged by _files
+    if key in ("certificate", "headers"):
+        return ""  # judged by _files and _judge_headers
     if key in _LISTS:
         good, expected = _LISTS[key]
         return "" if value and all(map(good, value)) else expected

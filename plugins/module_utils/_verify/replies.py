@@ -16,7 +16,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import C
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls import probe
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify import hints
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.engine import Attempt
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import BY_NAME, Check, shows_files
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import BEHIND, BY_NAME, Check, shows_files
 
 UNTRUSTED = "untrusted"
 """A client did not believe the server, for another reason than its name."""
@@ -48,17 +48,20 @@ _ALERTS = {alert.replace("_", " "): alert for alert in probe.IDENTITY_ALERTS.val
 _ALERT = re.compile(rf"alert ({'|'.join(_ALERTS)})\b")
 _OTHER_NAME = re.compile(r"\bname\b.*\bmatch", re.IGNORECASE)
 """How curl says that the certificate is another's, whatever TLS library it has."""
+_TIME = re.compile("[0-9]+")
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\n")
 
 _REFUSALS = {
     "tls_alert": "TLS alert",
     "reset": "connection reset",
     "http_403": "HTTP 403",
+    BEHIND: "let in by TLS, and HTTP 403 from behind",
     BY_NAME: "by a client that verifies the name",
     "nothing_listens": "nothing listens",
 }
-WRITE_OUT = "\n%{num_connects} %{http_code}"
-"""What curl writes behind the body: whether there was a connection at all, and the status."""
+WRITE_OUT = "\n%{num_connects} %{http_code} %header{x-envoy-upstream-service-time}"
+"""What curl writes behind the body: whether there was a connection at all, the status, and what a proxy says of those
+behind it (Envoy's router adds this header to what an upstream has answered). curl has ``header`` since 7.84."""
 WRITE_CERTIFICATES = "%{certs}" + WRITE_OUT
 """The same, and what the server presented. curl has it since 7.88."""
 
@@ -73,6 +76,8 @@ class Reply:
     body: str = ""
     connected: bool = True
     """Whether anybody took the connection."""
+    from_behind: bool = False
+    """Whether a proxy has it from somebody behind it, and has not made it itself."""
     presented: str = ""
     """The certificates that the server presented, as PEM, where curl was asked and can tell."""
 
@@ -123,11 +128,13 @@ def of_curl(done: Completed, url: str, mark: str = "") -> Reply:
         # The mark is made for this one request, so nobody can have put it into an answer.
         before, found, certificates = body.rpartition(mark)
         body, presented = (before, "".join(_CERTIFICATE.findall(certificates))) if found else (body, "")
-    connects, _space, code = told.strip().partition(" ")
+    connects, code, behind = (*told.split(), "", "", "")[:3]
     if rc == 0:
         if not code.isdigit():
             raise ProcessError(f"The request to {url} cannot be judged: curl printed no status code.")
-        return Reply(probe.HTTP, f"HTTP {code}", int(code), body, presented=presented)
+        return Reply(
+            probe.HTTP, f"HTTP {code}", int(code), body, presented=presented, from_behind=bool(_TIME.fullmatch(behind))
+        )
     words = re.sub(r"\s+", " ", done.stderr.replace(remote[0] if remote else "", "")).strip()
     # kubectl itself also ends with 1 and 126 or 127; only what curl said counts as an answer.
     if rc in _CURL_KINDS and (remote or words.startswith("curl:")):
@@ -150,7 +157,7 @@ def of_curl(done: Completed, url: str, mark: str = "") -> Reply:
 
 def of_handshake(seen: dict[str, Any]) -> Reply:
     """Read what the probe saw."""
-    return Reply(seen["kind"], seen["words"], seen["status"], seen["body"])
+    return Reply(seen["kind"], seen["words"], seen["status"], seen["body"], from_behind=seen["from_behind"])
 
 
 def any_of(kinds: tuple[str, ...]) -> str:
@@ -164,7 +171,8 @@ def refusal(check: Check, reply: Reply, details: dict[str, Any]) -> Attempt:
     kind = f"http_{reply.status}" if reply.kind == probe.HTTP else reply.kind
     if reply.let_in:
         return Attempt(False, expected, f"let in: {reply.shown}", hints.OPEN_DOOR, details, breach=True)
-    if kind not in check["refusal"]:
+    kinds = {kind, BEHIND} if kind == "http_403" and reply.from_behind else {kind}
+    if not kinds & set(check["refusal"]):
         if check.type == "refused_handshake":
             hint = hints.of_handshake(reply.kind)
         else:
@@ -176,4 +184,5 @@ def refusal(check: Check, reply: Reply, details: dict[str, Any]) -> Attempt:
         return Attempt(False, expected, reply.shown, hint or hints.NO_REFUSAL, details, early=early)
     if check.fields.get("contains") and check["contains"] not in reply.body:
         return Attempt(False, f"{expected} and {check['contains']!r}", reply.shown, "", details)
-    return Attempt(True, expected, f"refused: {reply.words}", "", details, weak=kind == probe.RESET)
+    words = f"{reply.words} from behind" if BEHIND in check["refusal"] else reply.words
+    return Attempt(True, expected, f"refused: {words}", "", details, weak=kind == probe.RESET)

@@ -87,6 +87,8 @@ def options_of(check: Check, url: str) -> list[str]:
         options += ["--capath", NOWHERE, "--tlsv1.3"]
         # What HTTP/2 makes of a refusal by TLS is told by curl in many ways, and an alert in one.
         options += ["--http1.1"] if check.type == "refused_request" else []
+    for name, value in (check["headers"] or {}).items():
+        options += ["--header", f"{name}: {value}"]
     if check["address"]:
         options += ["--connect-to", f"{_authority(url)}:{check['address']}"]
     return options

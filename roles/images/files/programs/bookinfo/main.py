@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the trustmesh.spiffe authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bookinfo, a page about a book made of what small services know, and helloworld. A word says which of them it is.
+"""Bookinfo, a page about a book made of what small services know, helloworld, and echo. A word says which of them.
 
 Routes, ports and names are those by which the well-known sample of Istio is routed, so what is written for that one
 holds here. Each answer in JSON shows the header x-forwarded-client-cert that its service got, so a test sees each hop.
@@ -15,17 +15,21 @@ import signal
 from urllib.parse import urlsplit
 
 from books import COLORS, Details, Ratings, Reviews
+from echo import Echo
 from hello import Hello
 from productpage import ProductPage
 from web import BackEnd, Server, Service
 
-PORT, HELLO_PORT = 9080, 5000
+PORT = 9080
+PORTS = {"helloworld": 5000, "echo": 8080}
+"""Those of others than Bookinfo."""
 ASKS: dict[str, tuple[str, ...]] = {
     "productpage": ("details", "reviews", "ratings"),
     "details": (),
     "reviews": ("ratings",),
     "ratings": (),
     "helloworld": (),
+    "echo": (),
 }
 """The services, and whom each asks."""
 
@@ -61,6 +65,8 @@ def _service(options: argparse.Namespace) -> Service:
         return Reviews(options.version, options.cluster or None, back_ends["ratings"])
     if options.service == "helloworld":
         return Hello(options.version)
+    if options.service == "echo":
+        return Echo()
     return Details() if options.service == "details" else Ratings()
 
 
@@ -70,7 +76,7 @@ def _options() -> argparse.Namespace:
     for name, asks in ASKS.items():
         one = services.add_parser(name)
         one.add_argument("--address", default="", help="where to listen; all addresses by default")
-        one.add_argument("--port", type=int, default=HELLO_PORT if name == "helloworld" else PORT)
+        one.add_argument("--port", type=int, default=PORTS.get(name, PORT))
         for other in asks:
             where = f"http://{other}:{PORT}"
             one.add_argument(f"--{other}", type=_back_end, default=where, metavar="URL", help=f"by default {where}")

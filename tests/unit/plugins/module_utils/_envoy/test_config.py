@@ -120,11 +120,43 @@ def test_clients_of_one_other_domain_are_judged_by_its_bundle() -> None:
     assert validation["validation_context_sds_secret_config"]["name"] == "spiffe://other.org"
 
 
-def test_a_verified_peer_may_forward_and_is_added() -> None:
-    assert manager(made())["forward_client_cert_details"] == "APPEND_FORWARD"
-    behind = manager(made(listener={"allowed_spiffe_ids": []}, mesh=True))
-    assert behind["forward_client_cert_details"] == "ALWAYS_FORWARD_ONLY"
-    assert [item["name"] for item in behind["http_filters"]] == ["envoy.filters.http.router"]
+def test_what_a_client_says_of_itself_goes_and_what_its_certificate_says_comes() -> None:
+    http = manager(made())
+    assert http["forward_client_cert_details"] == "SANITIZE_SET"
+    assert http["set_current_client_cert_details"] == {"uri": True, "cert": True, "chain": True}
+    (shown,) = http["route_config"]["request_headers_to_add"]
+    assert shown == {
+        "header": {"key": "x-client-spiffe-id", "value": "%DOWNSTREAM_PEER_URI_SAN%"},
+        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+    }
+
+
+def test_a_proxy_that_is_believed_may_forward_and_is_added() -> None:
+    http = manager(made(listener={"forwarded_client_cert": "append"}))
+    assert http["forward_client_cert_details"] == "APPEND_FORWARD"
+    assert not {"request_headers_to_add", "request_headers_to_remove"} & http["route_config"].keys()
+
+
+@pytest.mark.parametrize(
+    ("mesh", "details"), [(True, "ALWAYS_FORWARD_ONLY"), (False, "SANITIZE")], ids=["its sidecar", "the pod itself"]
+)
+def test_where_nobody_shows_a_certificate_no_client_is_named(mesh: bool, details: str) -> None:
+    http = manager(made(listener={"allowed_spiffe_ids": [], "address": "127.0.0.1"}, mesh=mesh))
+    assert http["forward_client_cert_details"] == details
+    assert http["route_config"]["request_headers_to_remove"] == ["x-client-spiffe-id"]
+    assert [item["name"] for item in http["http_filters"]] == ["envoy.filters.http.router"]
+
+
+def test_a_proxy_asks_only_for_those_who_are_listed() -> None:
+    clients = ["spiffe://example.org/client/a", "spiffe://example.org/client/b"]
+    http = manager(made(listener={"forwarded_client_cert": "append", "on_behalf_of": clients}))
+    (rbac, _router) = http["http_filters"]
+    principals = rbac["typed_config"]["rules"]["policies"]["listed"]["principals"]
+    named = [{"header": {"name": "x-client-spiffe-id", "string_match": {"exact": client}}} for client in clients]
+    assert principals == [
+        {"and_ids": {"ids": [{"authenticated": {"principal_name": {"exact": proxy}}}, {"or_ids": {"ids": named}}]}}
+        for proxy in ALLOWED
+    ]
 
 
 def test_in_a_mesh_nobody_but_its_own_sidecar_reaches_it() -> None:
@@ -189,10 +221,18 @@ def test_nobody_can_take_all_of_it_before_or_after_the_handshake() -> None:
 
 def test_a_policy_reads_what_the_program_behind_reads() -> None:
     http = manager(made())
-    assert (http["codec_type"], http["normalize_path"], http["merge_slashes"]) == ("HTTP1", True, True)
+    assert (http["codec_type"], http["normalize_path"], http["merge_slashes"]) == ("AUTO", True, True)
     assert http["path_with_escaped_slashes_action"] == "REJECT_REQUEST"
     assert http["common_http_protocol_options"]["headers_with_underscores_action"] == "REJECT_REQUEST"
     assert (http["use_remote_address"], http["xff_num_trusted_hops"]) == (True, 0)
+
+
+def test_client_and_server_agree_by_tls_on_http2_or_1() -> None:
+    resources = made()
+    assert manager(resources)["codec_type"] == "AUTO"
+    tls = chain(resources)["transport_socket"]["typed_config"]["common_tls_context"]
+    assert tls["alpn_protocols"] == ["h2", "http/1.1"]
+    assert manager(made(listener={"allowed_spiffe_ids": [], "address": "127.0.0.1"}))["codec_type"] == "HTTP1"
 
 
 def test_http2() -> None:
@@ -307,10 +347,23 @@ def test_every_cluster_that_is_named_is_there() -> None:
             " several apart.",
         ),
         (
+            {"listener": {"forwarded_client_cert": "keep"}},
+            "envoy_instances: quote-envoy: listener inbound: forwarded_client_cert is 'keep'. Known: set, append.",
+        ),
+        (
+            {"listener": {"on_behalf_of": ["spiffe://example.org/client/a"]}},
+            "envoy_instances: quote-envoy: listener inbound: on_behalf_of is what proxies in front say. Say"
+            " forwarded_client_cert: append, and admit only proxies that set it.",
+        ),
+        (
+            {"listener": {"forwarded_client_cert": "append", "on_behalf_of": ["client/a"]}},
+            "envoy_instances: quote-envoy: listener inbound: on_behalf_of: 'client/a' does not start"
+            " with spiffe:// (SPIFFE-ID 2).",
+        ),
+        (
             {"listener": {"protocol": "tcp", "methods": ["GET"]}},
-            "envoy_instances: quote-envoy: listener inbound: methods and paths are HTTP's. Take them out, or say"
-            " protocol:"
-            " http.",
+            "envoy_instances: quote-envoy: listener inbound: methods, paths and on_behalf_of are HTTP's. Take them"
+            " out, or say protocol: http.",
         ),
         (
             {"upstream": {"address": "?"}},

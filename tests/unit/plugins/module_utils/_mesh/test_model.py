@@ -93,6 +93,7 @@ BAD: dict[str, list[Any]] = {
     "selectors": [[], ["nocolon"], "unix:uid:1", ["unix: 1"]],
     "methods": [[], "GET", ["get"], ["GET "]],
     "paths": [[], "/a", ["a"], ["/a b"]],
+    "on_behalf_of": [[], "a", ["A"], [1]],
     "probe_path": ["a", "/a b"],
     "probe_status": [99, 600, "200", True],
 }

@@ -552,7 +552,7 @@ def test_an_envoy_inside_its_cluster_is_tried_from_there(tools: list[str], tried
     assert (both in made.untried) is not tried
 
 
-def test_an_envoy_that_no_request_shows_is_told() -> None:
+def test_an_envoy_asks_nobody_by_itself_so_somebody_asks_through_it() -> None:
     front = {"host": "one", "app": "envoy", "mesh": False}
     mesh = up(
         {
@@ -562,7 +562,8 @@ def test_an_envoy_that_no_request_shows_is_told() -> None:
         },
         {"front": ["a"], "x": ["a", "front"]},
     )
-    assert "front may call x: nothing in its container can send a request" in proof(mesh).untried
+    (asked,) = (check for check in proof(mesh).checks if check["name"] == "front may call x, for a")
+    assert (asked["from"], asked["to"], asked["url"]) == ("a", "x", "http://127.0.0.1:18443/")
 
 
 def test_join_tokens_are_tried_again_where_there_are_any() -> None:
