@@ -13,15 +13,9 @@ from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
 from ansible.vars.manager import VariableManager
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh import derive, hosts, model
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.apps import APPS, App
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.apps import App
 
 Data = dict[str, Any]
-
-PLANNED: Mapping[str, App] = {
-    **APPS,
-    "echo": App(port=80, listens=8080, shows_callers=True),
-}
-"""The applications that there are, and those that planned scenarios need."""
 
 ONE = {"clusters": ["one"], "spire_server": ["one"], "spire_agent": ["one"], "mesh": ["one"]}
 """A cluster with everything but the controller manager."""
@@ -67,12 +61,12 @@ def of_inventory(folder: Path, up: bool = True, federated: bool = True) -> model
     """Read an inventory as a mesh, with what its clusters would tell when they are ``up``."""
     intent, variables, groups = inventory(folder)
     found = hosts.read_hosts(variables, groups, intent["trust_domain"])
-    planned = model.read(intent["workloads"], intent["callers"], found, PLANNED, federated)
+    planned = model.read(intent["workloads"], intent["callers"], found, federated=federated)
     if not up:
         return planned
     told = {name: {**variables[name], **_facts(planned, found[name], number)} for number, name in enumerate(found, 1)}
     again = hosts.read_hosts(told, groups, intent["trust_domain"])
-    return model.read(intent["workloads"], intent["callers"], again, PLANNED, federated)
+    return model.read(intent["workloads"], intent["callers"], again, federated=federated)
 
 
 def _facts(planned: model.Mesh, host: model.Host, number: int) -> Data:

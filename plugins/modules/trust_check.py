@@ -260,7 +260,7 @@ options:
       - What is to be proven. Which fields a check takes is a matter of its C(type); any other is refused.
       - C(request) (positive) sends a GET with curl and is answered, in plain HTTP, or by TLS with a C(certificate). It
         needs C(to), and takes C(from), C(url), C(path), C(status), C(json_key), C(json_value), C(contains),
-        C(certificate), C(address) and C(spiffe_id).
+        C(certificate), C(address), C(headers) and C(spiffe_id).
       - C(peer_certificate) (positive) judges what C(to) presents in a TLS handshake. It needs C(to), and takes C(from),
         C(spiffe_id), C(min_remaining), C(client_spiffe_id), C(dns_names), C(address), C(server_name) and C(alpn).
       - C(certificate_chain) (positive) judges the same, and the chain as a whole. Each certificate must be signed by
@@ -290,14 +290,14 @@ options:
         others, and none for another trust domain, so that none can vouch for another. It needs C(to) and C(servers),
         and takes C(container) and C(root_secret).
       - C(accepted_handshake) (positive) shows a minted identity from here and must be let in. It needs C(to) and
-        C(client_spiffe_id), and takes C(spiffe_id), C(address), C(server_name), C(alpn), C(path), C(status),
-        C(json_key) and C(json_value).
+        C(client_spiffe_id), and takes C(spiffe_id), C(address), C(server_name), C(alpn), C(path), C(headers),
+        C(status), C(json_key) and C(json_value).
       - C(refused_handshake) (negative) shows a client without the permitted identity, which must be refused. It needs
         C(to), C(client) and C(control), and takes C(from), C(client_spiffe_id), C(spiffe_id), C(address),
-        C(server_name), C(alpn), C(path), C(refusal) and C(contains).
+        C(server_name), C(alpn), C(path), C(headers), C(refusal) and C(contains).
       - C(refused_request) (negative) sends a GET with curl, which must be refused, in plain HTTP, or by TLS with a
         C(certificate). It needs C(to) and C(control), and takes C(from), C(url), C(path), C(refusal), C(contains),
-        C(certificate), C(address) and C(spiffe_id).
+        C(certificate), C(address), C(headers) and C(spiffe_id).
       - C(closed_port) (negative) sends plain HTTP straight to the address of each running pod of C(to), around its
         Service and its proxy, from a pod of the same cluster. Nothing may answer there but a proxy that cuts it off. It
         needs C(from), C(to), C(port) and C(control), and takes C(path), C(guard_port) and C(refusal).
@@ -389,7 +389,8 @@ options:
       headers:
         description:
           - Headers that are sent besides, name to value, each one line of ASCII text. Of C(request),
-            C(refused_request), C(accepted_handshake) and C(refused_handshake). A handshake adds C(connection) to its own C(close).
+            C(refused_request), C(accepted_handshake) and C(refused_handshake). A handshake adds C(connection) to its
+            own C(close).
           - C(host), C(content-length) and C(transfer-encoding) are the check's own.
         type: dict
       status:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the trustmesh.spiffe authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bookinfo and helloworld as they run in their image: each service a process, asked over HTTP."""
+"""Bookinfo, helloworld and echo as they run in their image: each service a process, asked over HTTP."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def ports() -> Iterator[dict[str, int]]:
     """The ports of all services, by name. ``away`` is one at which nothing listens."""
     backend = http.server.ThreadingHTTPServer((HERE, 0), BackEnd)
     threading.Thread(target=backend.serve_forever, daemon=True).start()
-    names = ["away", "details", "ratings", "hello", "v1", "v2", "v3", "unrated"]
+    names = ["away", "details", "ratings", "hello", "echo", "v1", "v2", "v3", "unrated"]
     names += ["page-v1", "page-v2", "page-v3", "no-reviews", "no-details", "told", "rating"]
     with contextlib.ExitStack() as held:
         sockets = {name: held.enter_context(socket.socket()) for name in names}
@@ -128,7 +128,7 @@ def ports() -> Iterator[dict[str, int]]:
         def to(**places: str) -> list[str]:
             return [f"--{name}=http://{HERE}:{found[place]}" for name, place in places.items()]
 
-        running = [start(name, found[name]) for name in ("details", "ratings")]
+        running = [start(name, found[name]) for name in ("details", "ratings", "echo")]
         running.append(start("helloworld", found["hello"], "--version=v2"))
         for version in ("v1", "v2", "v3"):
             options = [f"--version={version}", "--cluster=one", *to(ratings="ratings")]
@@ -250,6 +250,18 @@ def test_the_page_tells_programs_when_a_back_end_is_away(ports: dict[str, int], 
     assert (reply.status, list(reply.data)) == (500, ["error"])
     backend.answer = (403, b"RBAC: access denied")
     assert ask(ports["told"], "/api/v1/products/0").status == 403
+
+
+def test_echo_answers_with_what_it_received(ports: dict[str, int]) -> None:
+    said = {"X-Forwarded-Client-Cert": "URI=a,URI=b", "X-Client-Spiffe-Id": "a"}
+    reply = ask(ports["echo"], "/tada?x=1", "POST", "a body", said)
+    assert (reply.status, reply.headers["content-type"]) == (200, "application/json")
+    told = reply.data
+    assert (told["request"], told["body"], told["served_by"]) == ("POST /tada", "a body", os.uname().nodename)
+    assert told["forwarded_client_cert"] == "URI=a,URI=b"
+    assert ["x-client-spiffe-id", "a"] in told["headers"]
+    assert ask(ports["echo"], "/").data["body"] == ""
+    assert ask(ports["echo"], "/", "PUT", "a body").status == 400
 
 
 def test_hello_says_which_version_answers_and_where(ports: dict[str, int]) -> None:

@@ -851,7 +851,8 @@ def _judge_clients(mesh: Mesh, workload: Workload, faults: Faults) -> None:
     strange = [proxy.name for proxy in proxies if not proxy.forwards_clients]
     if workload.guard != "envoy" or not proxies:
         faults.add(f"{where} is for one whose Envoy is called by proxies (app: envoy). Take it out.")
-    elif strange:
+        return
+    if strange:
         faults.add(
             f"{where}: {' and '.join(strange)} may call it, and {'are' if len(strange) > 1 else 'is'} no proxy outside"
             " of a mesh that tells for whom it asks. Take on_behalf_of out, or let proxies alone (app: envoy) call it."

@@ -7,23 +7,27 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import socket
 import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._envoy.config import Limits, configuration
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls.probe import probe
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.xfcc import parse
 from peers import free_port
 
 from ..conftest import TRUST_DOMAIN, binary, wait_until
 from .conftest import BLUE, GREEN, Site, answers
 
 OTHER = f"spiffe://{TRUST_DOMAIN}/somebody-else"
+PERMITTED = f"spiffe://{TRUST_DOMAIN}/client/permitted"
 
 
 @contextlib.contextmanager
@@ -99,6 +103,59 @@ def test_each_end_lets_in_whom_it_expects(site: Site, tmp_path: Path, expected: 
             while time.monotonic() < until:
                 seen.add(get(front))
             assert seen == {status}
+
+
+def said(site: Site, port: int, spiffe_id: str, headers: dict[str, str]) -> dict[str, Any]:
+    """What an Envoy answers to a client of this SPIFFE ID, who says something of itself."""
+    minted = mint(site.spire, spiffe_id)
+    return probe("127.0.0.1", port, certificate=minted, key=minted, headers=headers)
+
+
+def mint(spire: Callable[..., str], spiffe_id: str) -> str:
+    """A certificate with its chain, and its key, in the order in which OpenSSL looks for them."""
+    text = spire("x509", "mint", "-spiffeID", spiffe_id)
+    return "".join(re.findall(r"-----BEGIN .*?-----END [A-Z ]+-----\n", text.partition("Root CAs")[0], re.DOTALL))
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {},
+        {"x-client-spiffe-id": PERMITTED},
+        {"x-forwarded-client-cert": f"By={BLUE};Hash=00;URI={PERMITTED}"},
+        {"x-client-spiffe-id": PERMITTED, "connection": "x-client-spiffe-id, x-forwarded-client-cert"},
+        {"x_client_spiffe_id": PERMITTED},
+    ],
+    ids=["nothing", "its own header", "a hop more", "hop by hop", "with underscores"],
+)
+def test_those_behind_a_proxy_are_told_who_its_client_is_by_the_certificate_alone(
+    site: Site, tmp_path: Path, claims: dict[str, str]
+) -> None:
+    front, back = free_port(), free_port()
+    inner = quote_envoy(site, back, BLUE)
+    inner["listeners"][0] |= {"forwarded_client_cert": "append", "on_behalf_of": [PERMITTED]}
+    proxy = {
+        "name": "proxy",
+        "spiffe_id": BLUE,
+        "listeners": [listener(front, "quote", PERMITTED, OTHER)],
+        "upstreams": [upstream("quote", back, GREEN)],
+    }
+    with envoy(site, tmp_path, inner), envoy(site, tmp_path, proxy):
+        wait_until("the certificates are there", lambda: said(site, front, PERMITTED, {})["status"] == 200, 15)
+        other = said(site, front, OTHER, claims)
+        if "x_client_spiffe_id" in claims:
+            assert (other["status"], other["from_behind"]) == (400, False), "no header of that kind is taken at all"
+            return
+        assert (other["status"], other["from_behind"]) == (403, True)
+        assert "RBAC: access denied" in other["body"]
+        # Who may is known by its certificate, whatever it says.
+        claims = {name: value.replace(PERMITTED, OTHER) for name, value in claims.items()}
+        seen = said(site, front, PERMITTED, claims)
+        assert seen["status"] == 200
+        hops = parse(json.loads(seen["body"])["forwarded_client_cert"])
+        assert [hop["uri"] for hop in hops] == [[PERMITTED], [BLUE]]
+        # Around the proxy nobody says for whom it asks.
+        assert said(site, back, PERMITTED, {"x-client-spiffe-id": PERMITTED})["alert"]
 
 
 def test_a_client_that_does_not_finish_its_handshake_is_cut_off(site: Site, tmp_path: Path) -> None:

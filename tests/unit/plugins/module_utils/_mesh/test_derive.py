@@ -519,3 +519,29 @@ def test_istiod_with_a_ca_of_its_own_is_registered_nowhere() -> None:
     mesh = meshes.mesh({"a": CLIENT})
     assert [entry["spiffe_id"] for entry in derive.entries(mesh, "one")] == [f"{TD}/node/one", f"{TD}/ns/default/sa/a"]
     assert derive.published_bundles(mesh, "one") == []
+
+
+# Behind a proxy
+
+
+def test_a_proxy_tells_for_whom_it_asks_and_those_behind_it_compare() -> None:
+    files = {**CLIENT, "files": True}
+    mesh = meshes.mesh(
+        {
+            "p": {"host": "one", "app": "envoy", "expose": True, "dns_names": ["p.example"]},
+            "q": {**QUOTE, "envoy": True, "on_behalf_of": ["a"]},
+            "a": files,
+            "b": files,
+        },
+        {"p": ["a", "b"], "q": ["p"]},
+        {"clusters": ["one"], "spire_server": ["one"], "spire_agent": ["one"]},
+        {"one": {"kubernetes_objects_endpoints": {"default/p": "192.0.2.9:8443"}}},
+    )
+    envoys = derive.envoys(mesh, "one")
+    (front,), (inner,) = (named(envoys, name)["listeners"] for name in ("p", "q-envoy"))
+    assert front["allowed_spiffe_ids"] == [f"{TD}/ns/default/sa/{name}" for name in ("a", "b")]
+    assert not {"forwarded_client_cert", "on_behalf_of"} & front.keys()
+    assert inner["allowed_spiffe_ids"] == [f"{TD}/ns/default/sa/p"]
+    assert (inner["forwarded_client_cert"], inner["on_behalf_of"]) == ("append", [f"{TD}/ns/default/sa/a"])
+    (app,) = (one for one in derive.demo_apps(mesh, "one") if one["name"] == "a")
+    assert app["host_aliases"] == [{"ip": "192.0.2.9", "hostnames": ["p.example"]}]

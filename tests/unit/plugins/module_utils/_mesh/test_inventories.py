@@ -18,6 +18,7 @@ from playbook import ROOT
 
 HERE = Path(__file__).parent / "inventories"
 BLUE_GREEN = ROOT / "inventories" / "blue_green"
+FRONT_PROXY = ROOT / "inventories" / "front_proxy"
 FEDERATION = ROOT / "inventories" / "federation"
 BOOKINFO = {"productpage", "details", "reviews", "ratings"}
 OURS = sorted(path.parent for path in [*ROOT.glob("inventories/*/hosts.ini"), *ROOT.glob("examples/**/hosts.ini")])
@@ -102,6 +103,48 @@ def test_blue_green_is_proven_by_these() -> None:
     assert made.untried == [
         f"{name} may not call gateway: it is reached from inside blue only" for name in ("quote", "visitor")
     ]
+
+
+def test_front_proxy_is_proven_by_these() -> None:
+    made = proof(meshes.of_inventory(FRONT_PROXY))
+    behind = "auditor may call proxy, and not backend behind it"
+    assert {(check["name"], check["type"]) for check in made.checks} == {
+        ("generator may call proxy", "request"),
+        ("proxy presents its SPIFFE ID to backend", "forwarded_certificate"),
+        ("generator may call proxy, and says that it is backend", "request"),
+        ("backend is told who generator is, whatever that says of itself", "forwarded_certificate"),
+        ("proxy presents its SPIFFE ID", "peer_certificate"),
+        ("generator may call proxy, by its SPIFFE ID", "accepted_handshake"),
+        ("nobody may call proxy without a certificate", "refused_handshake"),
+        ("an identity that is not listed may not call proxy", "refused_handshake"),
+        ("generator's SPIFFE ID from another CA may not call proxy", "refused_handshake"),
+        ("generator's SPIFFE ID by a certificate whose time is over may not call proxy", "refused_handshake"),
+        ("generator does not believe proxy under another name", "refused_request"),
+        (behind, "refused_request"),
+        (f"{behind}, by its SPIFFE ID", "refused_handshake"),
+        (f"{behind}, by its SPIFFE ID, as generator", "refused_handshake"),
+        (f"{behind}, by its SPIFFE ID, as generator by headers for one hop", "refused_handshake"),
+        ("backend may not call proxy", "refused_handshake"),
+        ("intruder may not call proxy", "refused_request"),
+        ("visitor may not call proxy in plain text", "refused_request"),
+        ("visitor may not call proxy", "refused_handshake"),
+        ("proxy may call backend, for generator", "request"),
+        ("visitor gets no answer around backend's Envoy", "closed_port"),
+        ("generator may not call backend", "refused_request"),
+        ("auditor may not call backend", "refused_request"),
+        ("intruder may not call backend", "refused_request"),
+        ("visitor may not call backend in plain text", "refused_request"),
+        ("visitor may not call backend", "refused_handshake"),
+    }
+    assert made.untried == []
+    checks = {check["name"]: check for check in made.checks}
+    assert all(check["refusal"] == ["http_403_behind"] for name, check in checks.items() if name.startswith(behind))
+    claimed = checks[f"{behind}, by its SPIFFE ID, as generator by headers for one hop"]["headers"]
+    assert claimed["x-client-spiffe-id"] == "spiffe://example.com/ns/cert-gen/sa/generator"
+    assert claimed["x-forwarded-client-cert"].endswith(";URI=spiffe://example.com/ns/cert-gen/sa/generator")
+    assert claimed["connection"] == "x-client-spiffe-id, x-forwarded-client-cert"
+    told = checks["backend is told who generator is, whatever that says of itself"]
+    assert told["hops"] == [f"spiffe://example.com/ns/{name}" for name in ("cert-gen/sa/generator", "proxy/sa/proxy")]
 
 
 def test_blue_green_is_registered_by_whom_it_says() -> None:
@@ -259,7 +302,7 @@ def test_a_federation_that_is_withdrawn_is_proven_to_be() -> None:
 
 
 def test_a_machine_shows_its_identity_and_nothing_is_run_on_it() -> None:
-    mesh = meshes.of_inventory(HERE / "front_proxy")
+    mesh = meshes.of_inventory(HERE / "machines")
     made = proof(mesh)
     (laptop,) = (item for item in made.endpoints if item["name"] == "laptop")
     assert "pod" not in laptop

@@ -562,3 +562,78 @@ def test_istiod_is_certified_only_where_there_is_somebody_who_does_it() -> None:
         "istio_control_plane_identity of two is spire, and it has not both a SPIRE server, which publishes its bundle"
         " to the proxies, and agents. Put it into spire_server and spire_agent, or leave istiod its own CA."
     )
+
+
+# Behind a proxy
+
+NO_MESH = {"clusters": ["one"], "spire_server": ["one"], "spire_agent": ["one"]}
+PROXY: Data = {"host": "one", "app": "envoy", "expose": True, "dns_names": ["p.example"]}
+BACKEND: Data = {"host": "one", "app": "quote", "envoy": True}
+FILES: Data = {"host": "one", "app": "client", "files": True}
+
+
+def behind(on_behalf_of: list[str], **more: Any) -> Data:
+    return {"p": PROXY, "q": {**BACKEND, "on_behalf_of": on_behalf_of}, "a": FILES, "b": FILES, **more}
+
+
+def test_a_backend_takes_some_of_a_proxys_clients() -> None:
+    made = meshes.mesh(behind(["a"]), {"p": ["a", "b"], "q": ["p"]}, NO_MESH)
+    assert made.is_behind_proxies(made.workloads["q"])
+    assert not made.is_behind_proxies(made.workloads["p"])
+
+
+@pytest.mark.parametrize(
+    ("workloads", "callers", "text"),
+    [
+        (
+            behind(["z"]),
+            {"p": ["a"], "q": ["p"]},
+            "trustmesh_workloads: q: on_behalf_of: 'z' is no workload. Known: p, q, a, b.",
+        ),
+        (
+            behind(["b"]),
+            {"p": ["a"], "q": ["p"]},
+            "trustmesh_workloads: q: on_behalf_of: b may call none of p, so nobody asks for it. Name it as a caller"
+            " there, or take it out.",
+        ),
+        (
+            behind(["a"], c={**FILES, "files": False, "envoy": True}),
+            {"p": ["a"], "q": ["p", "c"]},
+            "trustmesh_workloads: q: on_behalf_of: c may call it, and is no proxy outside of a mesh that tells for whom"
+            " it asks. Take on_behalf_of out, or let proxies alone (app: envoy) call it.",
+        ),
+        (
+            {"p": {**PROXY, "on_behalf_of": ["a"]}, "q": BACKEND, "a": FILES},
+            {"p": ["a"], "q": ["p"]},
+            "trustmesh_workloads: p: on_behalf_of: a may call it, and is no proxy outside of a mesh that tells for whom"
+            " it asks. Take on_behalf_of out, or let proxies alone (app: envoy) call it.",
+        ),
+        (
+            {"a": {**FILES, "on_behalf_of": ["a"]}},
+            {},
+            "trustmesh_workloads: a: on_behalf_of is for one whose Envoy is called by proxies (app: envoy). Take it"
+            " out.",
+        ),
+        (
+            {"p": {**PROXY, "dns_names": None}, "q": BACKEND, "a": FILES},
+            {"p": ["a"], "q": ["p"]},
+            "trustmesh_callers: p: a shows a certificate in files, and verifies the name that it asks for. Give p"
+            " dns_names, or say envoy: true for a.",
+        ),
+        (
+            {"p": PROXY, "q": BACKEND, "a": {**FILES, "files": False}},
+            {"p": ["a"], "q": ["p"]},
+            "trustmesh_callers: p: a has no Envoy to show its SPIFFE ID to the one of p. Say envoy: true for it.",
+        ),
+    ],
+)
+def test_what_cannot_be_behind_a_proxy(workloads: Data, callers: Data, text: str) -> None:
+    with pytest.raises(InputError) as caught:
+        meshes.mesh(workloads, callers, NO_MESH)
+    assert caught.value.message.splitlines() == [text]
+
+
+def test_a_sidecar_shows_no_certificate_of_files() -> None:
+    workloads = {"p": {**PROXY, "mesh": False}, "q": BACKEND, "a": FILES}
+    with pytest.raises(InputError, match="a is in a mesh, whose sidecar would show its own certificate to nobody"):
+        meshes.mesh(workloads, {"p": ["a"], "q": ["p"]})

@@ -36,6 +36,22 @@ def test_a_reply_and_the_whole_chain(serve: Serve) -> None:
     assert seen["tls_version"] == "TLSv1.3"
 
 
+def test_headers_are_sent_and_added_to_connection(serve: Serve) -> None:
+    got: list[bytes] = []
+
+    def keep(connection: ssl.SSLSocket) -> None:
+        got.append(connection.recv(65536))
+        connection.sendall(b"HTTP/1.1 403 Forbidden\r\nX-Envoy-Upstream-Service-Time: 3\r\n\r\n")
+
+    headers = {"x-client-spiffe-id": "spiffe://a/c", "connection": "x-client-spiffe-id"}
+    seen = probe.probe("127.0.0.1", serve(issue("spiffe://a/b"), keep), headers=headers)
+    assert (seen["status"], seen["from_behind"]) == (403, True)
+    lines = got[0].decode().lower().split("\r\n")
+    assert "connection: close, x-client-spiffe-id" in lines
+    assert "x-client-spiffe-id: spiffe://a/c" in lines
+    assert len([line for line in lines if line.startswith("connection:")]) == 1
+
+
 def test_a_chunked_reply(serve: Serve) -> None:
     body = b"2\r\nhi\r\n6;x=y\r\n there\r\n0\r\n\r\n"
     assert probe.probe("127.0.0.1", serve(issue("spiffe://a/b"), answer(CHUNKED + body)))["body"] == "hi there"

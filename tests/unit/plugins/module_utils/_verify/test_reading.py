@@ -49,6 +49,30 @@ def read(*checks: Any) -> list[Check]:
     return read_checks(checks, mesh())
 
 
+@pytest.mark.parametrize(
+    ("headers", "text"),
+    [
+        ({"a b": "x"}, "headers: 'a b' cannot be sent"),
+        ({"": "x"}, "headers: '' cannot be sent"),
+        ({"Content-Length": "3"}, "none of host, content-length, transfer-encoding"),
+        ({"x": "a\r\nb: c"}, "headers: x is 'a\\r\\nb: c', expected one line of ASCII text"),
+        ({"x": ""}, "headers: x is '', expected one line"),
+        ({"x": 1}, "headers: x is '1', expected one line"),
+        ({"X-Y": "1", "x-y": "2"}, "headers: a name is given twice"),
+    ],
+)
+def test_a_header_that_would_be_more_than_one_is_refused(headers: Any, text: str) -> None:
+    with pytest.raises(InputError) as caught:
+        read({**QUOTE, "headers": headers})
+    assert text in caught.value.message
+
+
+def test_headers_are_sent_as_they_are_given() -> None:
+    headers = {"x-client-spiffe-id": "spiffe://td/blue", "connection": "x-client-spiffe-id"}
+    (check,) = read({**QUOTE, "headers": headers})
+    assert check["headers"] == headers
+
+
 def test_defaults_come_from_where_they_are_known() -> None:
     foreign = {**OUT, "name": "foreign", "client": "foreign_ca"}
     _in, out, other_check, foreign_check = read(IN, OUT, {**OTHER, "name": "other"}, foreign)

@@ -26,6 +26,40 @@ def test_a_reply_keeps_its_body() -> None:
 
 
 @pytest.mark.parametrize(
+    ("told", "behind"),
+    [
+        ("1 403 12", True),
+        ("1 403 ", False),
+        # A curl that does not know the word writes it as it is.
+        ("1 403 %header{x-envoy-upstream-service-time}", False),
+    ],
+)
+def test_an_envoy_says_that_an_answer_is_from_behind_it(told: str, behind: bool) -> None:
+    reply = read(0, f"RBAC: access denied\n{told}")
+    assert (reply.status, reply.body, reply.from_behind) == (403, "RBAC: access denied", behind)
+
+
+@pytest.mark.parametrize(
+    ("from_behind", "wanted", "ok"),
+    [
+        (True, ("http_403_behind",), True),
+        (True, ("http_403",), True),
+        (False, ("http_403",), True),
+        # The proxy itself has refused it: that is another proof.
+        (False, ("http_403_behind",), False),
+    ],
+)
+def test_who_refuses_counts_where_it_is_asked(from_behind: bool, wanted: tuple[str, ...], ok: bool) -> None:
+    reply = Reply(probe.HTTP, "HTTP 403", 403, "RBAC: access denied", from_behind=from_behind)
+    attempt = refusal(negative(refusal=wanted, certificate=None), reply, {})
+    assert attempt.ok is ok
+    assert attempt.breach is False
+    if wanted == ("http_403_behind",):
+        assert attempt.expected == "refused: let in by TLS, and HTTP 403 from behind"
+        assert attempt.observed == ("refused: HTTP 403 from behind" if ok else "HTTP 403: RBAC: access denied")
+
+
+@pytest.mark.parametrize(
     ("code", "kind"),
     [(52, probe.RESET), (56, probe.RESET), (7, probe.NOTHING_LISTENS), (6, probe.UNREACHABLE), (28, probe.TIMEOUT)],
 )
