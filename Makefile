@@ -53,7 +53,7 @@ ROTATED := $(or $(SCENARIO),mithril)
 
 SUITES := lint unit sanity integration pages molecule
 
-.PHONY: help setup setup-dev link $(SCENARIOS) down verify show clean test $(SUITES) lock build bench bench_entries drill drill_rotation
+.PHONY: help setup setup-dev link $(SCENARIOS) down verify show clean test $(SUITES) lock build bench bench_entries bench_gateways drill drill_rotation
 
 help: ## List the targets
 	@for name in $(SCENARIOS); do printf '  make %-14s %s\n' $$name "Scenario: from nothing to its proof; needs root or sudo"; done
@@ -105,6 +105,9 @@ build: setup ## The collection's artifact, for ansible-galaxy collection install
 
 bench: setup ## From no clusters to the first answer: a scenario's playbook against a plain parallel shell script
 	$(SUDO) python bench/from_nothing.py $(CHOSEN) --pairs $(PAIRS)
+
+bench_gateways: setup ## Requests across the gateways of federation against the same within a cluster
+	$(SUDO) python bench/across_gateways.py
 
 bench_entries: setup ## Registration entries at scale: tasks against the bare command
 	$(SUDO) ansible-playbook playbooks/toolchain.yml

@@ -19,12 +19,10 @@ trust() {
   apply "$cluster.spire_agent"
 }
 all() {
-  local one two
-  # It brings the namespaces, too: istioctl and kubectl must not make the same one at the same time.
   apply "$cluster.balancer"
-  trust & one=$!
-  istio & two=$!
-  jobs_done $one $two
+  trust
+  # Not beside it: istiod mounts the agent's folder, and the kubelet asks for one that is missing less and less often.
+  istio
   apply "$cluster.mesh"
   apply "$cluster.apps"
   ready

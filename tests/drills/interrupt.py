@@ -21,8 +21,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 INSTANCE = "tm-drill"
 BUILD = ROOT / "build" / INSTANCE
-MOMENTS_S = (3, 7, 11, 15, 18, 20, 22, 24, 26, 29, 32)
-"""Seconds after the start. From nothing, blue_green makes clusters until about 20 s and ends at about 40 s."""
+MOMENTS_S = (3, 8, 14, 20, 24, 27, 30, 34, 38, 42, 46, 50)
+"""Seconds after the start. From nothing, blue_green makes clusters until about 24 s and proves from about 52 s on."""
 
 
 def command(playbook: str, scenario: str) -> list[str]:
