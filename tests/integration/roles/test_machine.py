@@ -322,6 +322,28 @@ def test_by_an_http_challenge(folder: Path) -> None:
         machine.remove()
 
 
+@pytest.mark.parametrize(
+    ("attestor", "data"),
+    [
+        ("aws_iid", {"ec2_metadata_endpoint": "http://192.0.2.1"}),
+        ("gcp_iit", {"service_account": "agent"}),
+        ("azure_imds", {"tenant_domain": "corp.example"}),
+    ],
+)
+def test_spire_accepts_the_attestors_of_clouds(folder: Path, attestor: str, data: dict[str, Any]) -> None:
+    given = {"machine_attestor": attestor, "machine_attestor_data": data}
+    given["machine_workload_attestors"] = {"unix": {}, "systemd": {}, "docker": {}}
+    machine = Machine(folder, Server(folder, 1), given)
+    machine.run(tasks="preflight")
+    assert list(folder.glob("cache/accepted/*")), "SPIRE was asked"
+    assert "unknown_key" in machine.run(
+        tasks="preflight", good=False, machine_agent_overlay={"agent": {"unknown_key": "a"}}
+    )
+    overlay = machine.facts(machine_server_attestor_data={"a": "b"}, machine_node_selectors=[f"{attestor}:a:b"])
+    assert overlay[1] == {"plugins": {"NodeAttestor": {attestor: {"plugin_data": {"a": "b"}}}}}
+    assert overlay[0]["alias_entry"]["selectors"] == [f"{attestor}:a:b"]
+
+
 def test_the_example_of_the_page(folder: Path, server: Server) -> None:
     page = re.findall(r"^```yaml\n(.*?)^```", (ROOT / "roles/machine/README.md").read_text(), re.MULTILINE | re.DOTALL)[
         0
