@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+from ansible.utils.unsafe_proxy import wrap_var
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._envoy import beside
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._envoy import config as envoy
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, TrustmeshError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._input import place_faults, unclean
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire import configuration as spire
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire import resources
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire import node_attestor, resources
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation import peers as federation
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.join_token import request
 
@@ -64,6 +65,11 @@ def problems(conditions: list[Any]) -> list[str]:
     return [text for holds, text in conditions if not holds]
 
 
+def machine_server_overlay(machine: Mapping[str, Any]) -> Any:
+    """What a server needs to know a machine. SPIRE has templates of its own in it, which are none for Ansible."""
+    return wrap_var(node_attestor.server_overlay(machine))
+
+
 def pull_policy(image: str) -> str:
     """Whether a node may ask a registry for an image. One that was made here is there, or nowhere."""
     return "Never" if image.startswith("localhost/") else "IfNotPresent"
@@ -88,6 +94,10 @@ class FilterModule:
             "federation_peers": federation.peers,
             "federation_health": federation.health,
             "federation_connections": federation.connections,
+            "machine_agent_data": node_attestor.agent_data,
+            "machine_server_overlay": machine_server_overlay,
+            "machine_alias_entry": node_attestor.alias_entry,
+            "machine_faults": node_attestor.faults,
             "problems": problems,
             "pull_policy": pull_policy,
             "unclean": unclean,

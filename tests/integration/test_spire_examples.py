@@ -36,6 +36,7 @@ from .kubernetes_api import running_api
 OF_AGENTS = ("spire_agent", "spire_agent_info", "spire_authority", "spire_join_token", "spire_server_info")
 OF_ENTRIES = ("spire_entry", "spire_entry_info")
 OF_UPSTREAM = ("spire_upstream_ca",)
+OF_MACHINES = ("spire_node_certificate",)
 OF_BUNDLES = ("spire_bundle_info", "spire_bundle", "spire_federation", "spire_federation_info")
 
 
@@ -46,7 +47,8 @@ def server() -> Iterator[Server]:
 
 
 def test_no_module_is_left_out() -> None:
-    assert {path.stem for path in MODULES.glob("spire_*.py")} == {*OF_AGENTS, *OF_ENTRIES, *OF_BUNDLES, *OF_UPSTREAM}
+    known = {*OF_AGENTS, *OF_ENTRIES, *OF_BUNDLES, *OF_UPSTREAM, *OF_MACHINES}
+    assert {path.stem for path in MODULES.glob("spire_*.py")} == known
 
 
 @pytest.mark.parametrize("module", OF_AGENTS)
@@ -71,6 +73,12 @@ def test_agents_tokens_authorities_and_the_server(module: str, server: Server, t
         assert [one.banned for one in list_agents(server.client)] == [True]
     if module == "spire_join_token":
         assert len(list(tmp_path.glob("build/tokens/*"))) == 2
+
+
+@pytest.mark.parametrize("module", OF_MACHINES)
+def test_certificates_of_machines(module: str, server: Server, tmp_path: Path) -> None:
+    run_playbook(example_tasks(module, server, {"/var/lib/trustmesh": str(tmp_path)}), tmp_path, "--diff")
+    assert len(list(tmp_path.glob("machines/*/current/tls.key"))) == 2
 
 
 def test_an_upstream_ca(tmp_path: Path) -> None:

@@ -665,7 +665,10 @@ PURE = files(
     "plugins/module_utils/_envoy/config.py",
     "plugins/module_utils/_kind/addresses.py",
     *(f"plugins/module_utils/_kube/{name}.py" for name in ("batch", "renewal", "readiness")),
-    *(f"plugins/module_utils/_spire/{name}.py" for name in ("configuration", "resources", "join_token/request")),
+    *(
+        f"plugins/module_utils/_spire/{name}.py"
+        for name in ("configuration", "resources", "node_attestor", "join_token/request")
+    ),
     *(
         f"plugins/module_utils/_verify/{name}.py"
         for name in ("reading", "layout", "junit", "page", "report", "picture", "replies", "xfcc")

@@ -25,15 +25,17 @@ _SKEW = datetime.timedelta(minutes=5)
 """Clocks of clusters may be behind the control node's."""
 
 
-def make_pair(trust_domain: str, key_type: str, valid_days: int, now: datetime.datetime) -> Pair:
-    """Return a new CA of a trust domain."""
+def make_pair(
+    trust_domain: str, key_type: str, valid_days: int, now: datetime.datetime, title: str = "Upstream CA"
+) -> Pair:
+    """Return a new CA of a trust domain. Its name begins with ``title``."""
     key = ec.generate_private_key(ec.SECP256R1() if key_type == EC_P256 else ec.SECP384R1())
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     # Two CAs of one trust domain never have the same name: who builds a chain by names takes the right one.
     name = x509.Name(
         [
             x509.NameAttribute(NameOID.ORGANIZATION_NAME, trust_domain[:64]),
-            x509.NameAttribute(NameOID.COMMON_NAME, f"Upstream CA {identifier.digest.hex()[:8]}"),
+            x509.NameAttribute(NameOID.COMMON_NAME, f"{title} {identifier.digest.hex()[:8]}"),
         ]
     )
     certificate = (
