@@ -191,6 +191,7 @@ def variables(name: str, case: Case) -> dict[str, Any]:
         "spire_agent_attestor": case.attestor,
         "spire_controller_manager_cluster_spiffe_ids": [],
         "spire_server_published_bundles": [],
+        "spire_server_machines": [],
         "spire_server_upstream_ca_secret": "",
         "spire_server_bundle_endpoint": False,
         "spire_server_bundle_service_type": "LoadBalancer",

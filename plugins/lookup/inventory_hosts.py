@@ -58,6 +58,7 @@ class LookupModule(LookupBase):
                 raise AnsibleLookupError(f"{folder} is no inventory: there is no hosts.ini in it.")
             loader = DataLoader()
             inventory = InventoryManager(loader=loader, sources=[str(folder / "hosts.ini")])
+            _refuse_variables(folder, inventory)
             found += [
                 {
                     "name": host.name,
@@ -67,6 +68,23 @@ class LookupModule(LookupBase):
                 for host in inventory.get_hosts()
             ]
         return found
+
+
+def _refuse_variables(folder: Path, inventory: InventoryManager) -> None:
+    """Variables are in files of their own: without C(-i) those in hosts.ini would be lost, and nobody would see it."""
+    places = [("host_vars", host.name, _given(host.vars)) for host in inventory.get_hosts()]
+    places += [("group_vars", group.name, group.get_vars()) for group in inventory.groups.values()]
+    for kind, name, given in places:
+        if given:
+            raise AnsibleLookupError(
+                f"{folder}/hosts.ini: {', '.join(sorted(given))} of {name} is a variable."
+                f" Put it into {kind}/{name}.yml."
+            )
+
+
+def _given(variables: dict[str, Any]) -> dict[str, Any]:
+    """Without those that Ansible itself has put there."""
+    return {key: value for key, value in variables.items() if key not in ("inventory_file", "inventory_dir")}
 
 
 def _files(loader: DataLoader, folder: Path, host: Host) -> list[str]:

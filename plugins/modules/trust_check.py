@@ -255,6 +255,12 @@ options:
         description: The namespace of the pod.
         type: str
         default: default
+      command:
+        description:
+          - Of a machine outside Kubernetes the words before a program that is to run there, such as
+            C([podman, exec, --interactive, vm1]) or C([ssh, root@vm1]). Not together with C(pod).
+        type: list
+        elements: str
   checks:
     description:
       - What is to be proven. Which fields a check takes is a matter of its C(type); any other is refused.
@@ -368,7 +374,7 @@ options:
           - The files whose certificate a request shows, where C(from) runs. The URL starts with C(https://) then. curl
             verifies the server by C(authorities), and its name; and what the server presented is judged by
             C(spiffe_id). That is told by curl 7.88 or later, and older ones say less.
-          - Give C(folder), or the three others.
+          - Give C(folder), or certificate, key and authorities, or C(socket) and C(agent).
         type: dict
         suboptions:
           folder:
@@ -382,6 +388,14 @@ options:
             type: str
           authorities:
             description: The file with the authorities by which the server is verified.
+            type: str
+          socket:
+            description:
+              - The Workload API socket where C(from) runs. The certificate is asked for there, for this one request,
+                and it is that of the user who runs it. It goes with C(agent) alone.
+            type: str
+          agent:
+            description: The program spire-agent there, which asks.
             type: str
       path:
         description: The path of the request. The default is V(/).

@@ -508,6 +508,13 @@ def steps() -> Iterator[tuple[str, dict[str, Any]]]:
                 yield f"{name}: {step}", step
 
 
+def providers(duty: str) -> list[str]:
+    """By whom a cluster, or a machine, can be there."""
+    if duty == "machines":
+        return list(options_of("machine")["machine_provider"]["choices"])
+    return list(options_of("kubernetes_cluster")["kubernetes_cluster_provider"]["choices"])
+
+
 def test_steps_name_tasks_and_duties_that_exist() -> None:
     package = "ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.model"
     duties = importlib.import_module(package).DUTIES
@@ -519,8 +526,7 @@ def test_steps_name_tasks_and_duties_that_exist() -> None:
         if step["duty"] not in duties
         or f"roles/{step['role']}/tasks/{step['tasks']}.yml" not in tree()
         or not step.keys() <= {"duty", "role", "tasks", "provider", "whole"}
-        or step.get("provider", "kind")
-        not in options_of("kubernetes_cluster")["kubernetes_cluster_provider"]["choices"]
+        or ("provider" in step and step["provider"] not in providers(step["duty"]))
     ]
     broken(places, "A step is a duty (a group that means something), a role and one of its task files.")
 

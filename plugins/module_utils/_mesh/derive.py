@@ -47,8 +47,10 @@ UNKNOWN = "?"
 
 def node_aliases(host: Host) -> list[str]:
     """The SPIFFE IDs that stand for the nodes of ``host``: the parents of its workloads' entries."""
+    if MACHINES in host.duties:
+        return [host.node_alias]
     prefix = f"spiffe://{host.trust_domain}/node/{host.cluster}"
-    if host.attestor == K8S_PSAT or MACHINES in host.duties:
+    if host.attestor == K8S_PSAT:
         return [prefix]
     return [f"{prefix}/{node}" for node in (host.nodes if host.nodes is not None else (UNKNOWN,))]
 
@@ -72,6 +74,8 @@ def entries(mesh: Mesh, server: str) -> list[Data]:
                     "selectors": [f"k8s_psat:cluster:{host.cluster}"],
                 }
             )
+        if workloads and host.alias_entry:
+            found.append(dict(host.alias_entry))
         found += [
             _entry(mesh, workload, parent, container)
             for workload in workloads
@@ -561,6 +565,11 @@ def server_service_type(mesh: Mesh, server: str) -> str:
     return mesh.hosts[server].exposed_as if elsewhere else "ClusterIP"
 
 
+def machines_of(mesh: Mesh, server: str) -> list[str]:
+    """The machines whose agents join the server of ``server``, which has to know how they attest."""
+    return [host.name for host in mesh.served_by(server) if MACHINES in host.duties]
+
+
 def joins_by_token(mesh: Mesh, server: str) -> list[str]:
     """The hosts whose agents join the server of ``server`` by token."""
     return [host.name for host in mesh.served_by(server) if host.attestor == BY_TOKEN]
@@ -584,6 +593,7 @@ def role_variables(mesh: Mesh, host: str) -> Data:
         "spire_server_bundle_service_type": this.exposed_as if bundle_is_shown else "ClusterIP",
         "spire_agent_sds": agent_sds(mesh, host),
         "spire_server_published_bundles": published_bundles(mesh, host) if is_server else [],
+        "spire_server_machines": machines_of(mesh, host) if is_server else [],
         "spire_server_upstream_ca_secret": UPSTREAM_CA_FILES if UPSTREAM_CA in this.duties else "",
         "spire_controller_manager_cluster_spiffe_ids": cluster_spiffe_ids(mesh, host),
         "istio_authorization_policies": policies(mesh, host),

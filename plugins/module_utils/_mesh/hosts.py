@@ -18,6 +18,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.model impor
     MESH,
     SPIRE_AGENT,
     SPIRE_SERVER,
+    X509POP,
     Host,
 )
 
@@ -51,6 +52,7 @@ def _host(
     own = frozenset(duty for duty, members in duties.items() if name in members)
     cluster: Mapping[str, Any] = variables.get("kubernetes_cluster") or {}
     connection: Mapping[str, Any] = variables.get("spire_server_connection") or {}
+    machine: Mapping[str, Any] = variables.get("machine_agent") or {}
     server = variables.get("spire_agent_server_host") or _server(name, own, duties, domains)
     namespace = variables.get("spire_server_namespace") or "spire-server"
     return Host(
@@ -63,7 +65,7 @@ def _host(
             or (f"{instance}-{name}" if instance else name)
         ),
         server=server,
-        attestor=str(variables.get("spire_agent_attestor") or (K8S_PSAT if server == name else BY_TOKEN)),
+        attestor=_attestor(variables, own, at_home=server == name),
         nodes=tuple(node["name"] for node in cluster["nodes"]) if "nodes" in cluster else None,
         endpoints=dict(variables.get("kubernetes_objects_endpoints") or {}),
         address=cluster.get("address"),
@@ -77,8 +79,18 @@ def _host(
         istio_namespace=str(variables.get("istio_namespace") or "istio-system"),
         istio_revision=_revision(variables),
         istiod_by_spire=MESH in own and variables.get("istio_control_plane_identity") == "spire",
+        node_alias=str(variables.get("machine_spiffe_id") or f"spiffe://{domains[name]}/host/{name}"),
+        alias_entry=dict(machine.get("alias_entry") or {}),
+        command=tuple(str(word) for word in machine.get("command") or ()),
+        agent={"agent": machine["binary"], "socket": machine["socket_path"]} if machine.get("command") else {},
         exposed_as=str(variables.get("kubernetes_cluster_exposes_by") or "LoadBalancer"),
     )
+
+
+def _attestor(variables: Mapping[str, Any], own: frozenset[str], *, at_home: bool) -> str:
+    if MACHINES in own:
+        return str(variables.get("machine_attestor") or X509POP)
+    return str(variables.get("spire_agent_attestor") or (K8S_PSAT if at_home else BY_TOKEN))
 
 
 def _server(name: str, own: frozenset[str], duties: Mapping[str, list[str]], domains: Mapping[str, str]) -> str | None:

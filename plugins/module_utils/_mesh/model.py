@@ -50,7 +50,7 @@ DUTIES: Mapping[str, str] = {
 }
 """The groups that mean something here. An inventory may hold any others."""
 
-K8S_PSAT, BY_TOKEN = "k8s_psat", "join_token"
+K8S_PSAT, BY_TOKEN, X509POP = "k8s_psat", "join_token", "x509pop"
 ENVOY_PORT = 8443
 """Where an Envoy of ours takes SPIFFE mTLS."""
 OWN_CONTAINERS = {ENVOY: "envoy", GATEWAY: "istio-proxy"}
@@ -104,6 +104,14 @@ class Host:
     istio_revision: str = ""
     istiod_by_spire: bool = False
     """Whether its istiod has its own certificate from SPIRE, and issues none."""
+    node_alias: str = ""
+    """The SPIFFE ID of a machine, below which its workloads' entries hang."""
+    alias_entry: Mapping[str, Any] = field(default_factory=dict)
+    """The registration entry by which a machine is known under that ID; empty where the machine brings it."""
+    command: tuple[str, ...] = ()
+    """The words by which the control node runs a program on a machine; ``{uid}`` stands for the workload's user."""
+    agent: Mapping[str, str] = field(default_factory=dict)
+    """The agent's program on a machine (``agent``), and its ``socket``."""
     exposed_as: str = "LoadBalancer"
     """The type of a Service that others reach: ``LoadBalancer``, or ``NodePort`` where nothing balances."""
 

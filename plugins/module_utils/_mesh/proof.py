@@ -130,7 +130,9 @@ def _endpoint(mesh: Mesh, workload: Workload) -> Data:
         "server": mesh.hosts[workload.host].server if workload.identity else None,
         "spiffe_id": mesh.spiffe_id(workload),
     }
-    if MACHINES not in mesh.hosts[workload.host].duties:
+    if _is_on_machine(mesh, workload):
+        endpoint["command"] = _words(mesh, workload)
+    else:
         endpoint |= {"namespace": workload.namespace, "pod": workload.pod, "container": workload.container}
     if workload.name in mesh.callers:
         if workload.guard == "mesh":
@@ -197,8 +199,19 @@ HOP_BY_HOP = {"connection": f"{CLIENT_ID}, x-forwarded-client-cert"}
 
 
 def _has(mesh: Mesh, workload: Workload, program: str) -> bool:
-    """Whether something can be tried from its container by this program. Nothing is run on machines."""
-    return program in workload.tools and MACHINES not in mesh.hosts[workload.host].duties
+    """Whether something can be tried from its container, or its machine, by this program."""
+    return program in workload.tools and (not _is_on_machine(mesh, workload) or bool(mesh.hosts[workload.host].command))
+
+
+def _is_on_machine(mesh: Mesh, workload: Workload) -> bool:
+    return MACHINES in mesh.hosts[workload.host].duties
+
+
+def _words(mesh: Mesh, workload: Workload) -> list[str] | None:
+    """How the control node runs a program on a machine, as the user by which SPIRE's agent knows the workload."""
+    users = [text.rpartition(":")[2] for text in workload.selectors if text.startswith("unix:uid:")]
+    words = [word.replace("{uid}", users[0] if users else "0") for word in mesh.hosts[workload.host].command]
+    return words or None
 
 
 def _takes_no_get(mesh: Mesh, callee: Workload, made: Proof) -> bool:
@@ -306,8 +319,10 @@ def _knows_its_name(mesh: Mesh, caller: Workload, callee: Workload) -> bool:
 def _by_files(mesh: Mesh, caller: Workload, callee: Workload) -> Data:
     """How a pod asks by its own certificate. The name is verified, wherever the connection goes."""
     address = None if _knows_its_name(mesh, caller, callee) else _door(mesh, callee)
-    files = FILES
-    if mesh.trust_domain(caller) != mesh.trust_domain(callee):
+    files: Data = FILES
+    if _is_on_machine(mesh, caller):
+        files = dict(mesh.hosts[caller.host].agent)
+    elif mesh.trust_domain(caller) != mesh.trust_domain(callee):
         # The authorities of each other trust domain are in a file of their own.
         folder = FILES["folder"]
         authorities = f"{folder}/federated/{mesh.trust_domain(callee)}.pem"
@@ -316,7 +331,7 @@ def _by_files(mesh: Mesh, caller: Workload, callee: Workload) -> Data:
 
 
 def _can_show_files(mesh: Mesh, workload: Workload) -> bool:
-    return workload.files and _has(mesh, workload, "curl")
+    return (workload.files or _is_on_machine(mesh, workload)) and _has(mesh, workload, "curl")
 
 
 def _length(mesh: Mesh, workload: Workload) -> int | None:

@@ -44,6 +44,13 @@ class Endpoint:
     pod: str | None = None
     container: str | None = None
     namespace: str = "default"
+    command: tuple[str, ...] = ()
+    """The words before a program that is to run on it, where that is a machine: ``ssh``, or an engine's ``exec``."""
+
+    @property
+    def place(self) -> str | None:
+        """Where a request can be made from: its pod, or its machine."""
+        return self.pod or (" ".join(self.command) or None)
 
     @property
     def host_port(self) -> tuple[str, int]:
@@ -107,7 +114,7 @@ TYPES: dict[str, CheckType] = {
         POSITIVE,
         ("to",),
         {"from": HERE, "url": None, **_ANSWER, "contains": None, **_FILES, **_SAID},
-        {"from": "pod", "to": "url"},
+        {"from": "place", "to": "url"},
     ),
     "peer_certificate": CheckType(
         POSITIVE,
@@ -119,7 +126,7 @@ TYPES: dict[str, CheckType] = {
             "dns_names": None,
             **_WAY,
         },
-        {"from": "pod", "to": "address"},
+        {"from": "place", "to": "address"},
     ),
     "certificate_chain": CheckType(
         POSITIVE,
@@ -134,7 +141,7 @@ TYPES: dict[str, CheckType] = {
             "secret": None,
             "container": None,
         },
-        {"from": "pod", "to": "address"},
+        {"from": "place", "to": "address"},
     ),
     "forwarded_certificate": CheckType(POSITIVE, ("from", "to", "request"), {**_CERTIFICATE, "hops": None, **_HEADER}),
     "sidecar_certificate": CheckType(
@@ -174,13 +181,13 @@ TYPES: dict[str, CheckType] = {
             "contains": None,
             **_SAID,
         },
-        {"from": "pod", "to": "address"},
+        {"from": "place", "to": "address"},
     ),
     "refused_request": CheckType(
         NEGATIVE,
         ("to", "control"),
         {"from": HERE, "url": None, "path": "/", "refusal": ("reset",), "contains": None, **_FILES, **_SAID},
-        {"from": "pod", "to": "url"},
+        {"from": "place", "to": "url"},
     ),
     "closed_port": CheckType(
         NEGATIVE,
@@ -190,7 +197,7 @@ TYPES: dict[str, CheckType] = {
     ),
     "token_reuse": CheckType(NEGATIVE, ("to",), {"from": HERE}, {"from": HERE, "to": "address"}),
     "no_certificate_service": CheckType(
-        NEGATIVE, ("from", "to"), {"spiffe_id": None}, {"from": "pod", "to": "address"}
+        NEGATIVE, ("from", "to"), {"spiffe_id": None}, {"from": "place", "to": "address"}
     ),
 }
 

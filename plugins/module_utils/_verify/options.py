@@ -38,6 +38,7 @@ ENDPOINT: Options = {
     "pod": _TEXT,
     "container": _TEXT,
     "namespace": {"type": "str", "default": "default"},
+    "command": {"type": "list", "elements": "str"},
 }
 
 FILES: Options = {
@@ -45,6 +46,8 @@ FILES: Options = {
     "certificate": _TEXT,
     "key": {"type": "str", "no_log": False},
     "authorities": _TEXT,
+    "socket": _TEXT,
+    "agent": _TEXT,
 }
 
 # The fields of all types of checks together. Which type takes which, needs which, and what it takes when one is not

@@ -59,6 +59,8 @@ _FRAMING = ("host", "content-length", "transfer-encoding")
 _PATH = re.compile(r"(/[A-Za-z0-9._+@%-]+)+")
 _FILES = {"certificate": "svid.pem", "key": "svid.key", "authorities": "bundle.pem"}
 """What the program svid_files calls its files, in the words of the field ``certificate``."""
+_FETCHED = ("socket", "agent")
+"""What is said of the agent that is asked for a certificate when there are no files."""
 _PLAIN = ("request", "refused_request")
 """Types of checks that send a request with curl."""
 MOST = 8
@@ -102,6 +104,10 @@ def _endpoint(where: str, values: dict[str, Any], mesh: Mesh, clusters: Sequence
         raise InputError(
             f"{where}: it has a pod, but {given}. Say by cluster how to get to the pod; known clusters: {known}."
         )
+    if "command" in values:
+        values["command"] = tuple(values["command"])
+    if "command" in values and "pod" in values:
+        raise InputError(f"{where}: command leads to a machine, and pod into a cluster. Give one of them.")
     if "container" in values and "pod" not in values:
         raise InputError(f"{where}: container is given without pod. Name the pod, too.")
     server, spiffe_id = values.get("server"), values.get("spiffe_id")
@@ -189,6 +195,16 @@ def _files(where: str, given: Mapping[str, Any]) -> dict[str, str]:
     """The paths of certificate, key and authorities: those that are given, or those that svid_files writes."""
     files = {key: value for key, value in given.items() if value is not None}
     folder = files.pop("folder", None)
+    if set(_FETCHED) & files.keys():
+        for key, value in files.items():
+            if key not in _FETCHED or folder is not None or not _PATH.fullmatch(value):
+                raise InputError(
+                    f"{where}: certificate: {key} is {value[:80]!r}. With {' and '.join(_FETCHED)}, which are absolute"
+                    " paths without spaces, there is nothing else."
+                )
+        if files.keys() != set(_FETCHED):
+            raise InputError(f"{where}: certificate: give both {' and '.join(_FETCHED)}.")
+        return files
     for key, value in given.items():
         if value is not None and not _PATH.fullmatch(value):
             raise InputError(
@@ -226,6 +242,7 @@ def _require_endpoint(where: str, key: str, need: str, name: str, endpoints: Map
             raise InputError(f"{where}: {key} is {name!r}, but this can only be tried from {HERE!r}. Leave {key} out.")
     elif need and getattr(endpoint, need) is None and not (key == "from" and name == HERE):
         purpose = " to make a request from" if key == "from" else ""
+        need = "pod" if need == "place" else need
         raise InputError(
             f"{where}: {key} is {name!r}, but this endpoint has no {need}{purpose}. Add it to the endpoint."
         )
@@ -474,6 +491,7 @@ _LISTS: dict[str, tuple[Callable[[str], bool], str]] = {
     "dns_names": (is_name, "DNS names"),
     "issuers": (_is_line, "names of certificates, that of the leaf's issuer first"),
     "servers": (_is_line, "names of servers"),
+    "command": (_is_line, "words before a program, such as ssh and the name of a machine"),
     "namespaces": (_is_word, "names of Kubernetes"),
     "alpn": (_is_protocol, "protocols such as h2 or http/1.1"),
 }

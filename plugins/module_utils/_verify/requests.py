@@ -25,6 +25,15 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.world imp
 TRY_TIMEOUT = 5.0
 """Seconds for one request or handshake."""
 HTTPS = 443
+FETCHED = {"certificate": "svid.0.pem", "key": "svid.0.key", "authorities": "bundle.0.pem"}
+"""What spire-agent calls the files that it writes."""
+_FETCH = """
+folder=$(mktemp -d) && trap 'rm -rf "$folder"' EXIT && cd "$folder" || exit 90
+said=$("$1" api fetch x509 -socketPath "$2" -write "$folder" 2>&1) || { echo "$said" >&2; exit 91; }
+shift 2
+"$@"
+"""
+"""Asks SPIRE's agent for the certificate of whoever runs this, for one command, and leaves nothing behind."""
 NOWHERE = "/dev/null"
 """In place of a folder of authorities: curl adds those of its operating system to a file of others."""
 
@@ -75,13 +84,17 @@ def refused_request(world: World, check: Check, _needed: Mapping[str, Verdict], 
 
 def _reply(world: World, check: Check) -> replies.Reply:
     url = (check["url"] or world.mesh.endpoints[check["to"]].url or "").rstrip("/") + check["path"]
-    return send(world, check["from"], url, options_of(check, url))
+    files = check["certificate"] or {}
+    before = ["sh", "-c", _FETCH, "sh", files["agent"], files["socket"]] if "socket" in files else []
+    return send(world, check["from"], url, options_of(check, url), before=before)
 
 
 def options_of(check: Check, url: str) -> list[str]:
     """What curl is told beside the URL: whose certificate it shows, and where the connection goes."""
     options: list[str] = []
     files = check["certificate"]
+    if files and "socket" in files:
+        files = FETCHED
     if files:
         options += ["--cert", files["certificate"], "--key", files["key"], "--cacert", files["authorities"]]
         options += ["--capath", NOWHERE, "--tlsv1.3"]
@@ -116,11 +129,18 @@ def _hint(reply: replies.Reply) -> str:
 
 
 def send(
-    world: World, source: str, url: str, options: Sequence[str] = (), authorities: str | None = None
+    world: World,
+    source: str,
+    url: str,
+    options: Sequence[str] = (),
+    authorities: str | None = None,
+    *,
+    before: Sequence[str] = (),
 ) -> replies.Reply:
     """Send a GET with curl from the endpoint ``source``, and tell how it ended.
 
-    ``authorities`` (PEM) are those by which it verifies the server; curl reads them from its standard input.
+    ``authorities`` (PEM) are those by which it verifies the server; curl reads them from its standard input. ``before``
+    is a program that runs curl.
     """
     argv = ["curl", "--silent", "--show-error", "--max-time", f"{TRY_TIMEOUT:g}"]
     argv += ["--max-filesize", str(probe.MAX_BODY), *options]
@@ -128,4 +148,4 @@ def send(
         argv += ["--cacert", "/dev/stdin", "--capath", NOWHERE]
     mark = f"\n{secrets.token_hex(16)}\n" if "--cacert" in argv else ""
     argv += ["--write-out", mark + (replies.WRITE_CERTIFICATES if mark else replies.WRITE_OUT), "--url", url]
-    return replies.of_curl(world.process(source).run(argv, authorities, EXEC_TIMEOUT), url, mark)
+    return replies.of_curl(world.process(source).run([*before, *argv], authorities, EXEC_TIMEOUT), url, mark)

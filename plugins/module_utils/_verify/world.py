@@ -7,17 +7,24 @@
 from __future__ import annotations
 
 import base64
+import shlex
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import ProcessError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.client import Kubectl
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.codec import parse_list
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kubectl import Access
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import LocalProcess, PodProcess, Process
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import (
+    Completed,
+    LocalProcess,
+    PodProcess,
+    Process,
+)
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.agent.client import list_agents
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.client import show_bundle
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.call import SpireServer
@@ -85,6 +92,19 @@ class Cluster:
     def reader(self) -> Kubectl:
         """What reads objects of the cluster."""
         return Kubectl(Access(self.kubectl, self.kubeconfig, self.context), EXEC_TIMEOUT, self.local)
+
+
+@dataclass(frozen=True)
+class MachineProcess:
+    """Runs commands on a machine outside Kubernetes, by the words that lead there."""
+
+    words: tuple[str, ...]
+    local: Process = _LOCAL
+
+    def run(self, argv: Sequence[str], stdin: str | None = None, timeout: float | None = None) -> Completed:
+        # What takes a command over ssh is a shell: it gets each word as one.
+        quoted = [shlex.quote(word) for word in argv] if Path(self.words[0]).name == "ssh" else list(argv)
+        return self.local.run([*self.words, *quoted], stdin, timeout)
 
 
 @dataclass(frozen=True)
@@ -212,6 +232,8 @@ class World:
     def process(self, name: str, container: str | None = None) -> Process:
         """Where commands of the endpoint ``name`` run."""
         endpoint = self.mesh.endpoints[name]
+        if endpoint.command:
+            return MachineProcess(endpoint.command)
         if name == HERE or endpoint.pod is None:
             return _LOCAL
         return self.clusters[endpoint.cluster].pod(endpoint.pod, endpoint.namespace, container or endpoint.container)

@@ -87,3 +87,22 @@ def test_several_inventories_are_read_one_after_the_other(
 def test_a_folder_that_is_no_inventory_is_named(tmp_path: Path) -> None:
     with pytest.raises(AnsibleLookupError, match="is no inventory: there is no hosts"):
         look(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        (
+            "[clusters]\nblue kubernetes_cluster_provider=existing\n",
+            "kubernetes_cluster_provider of blue .* host_vars/blue",
+        ),
+        (
+            "[clusters]\nblue\n[clusters:vars]\nx=1\n",
+            "x of clusters is a variable. Put it into group_vars/clusters.yml",
+        ),
+    ],
+)
+def test_a_variable_that_would_be_lost_is_refused(tmp_path: Path, text: str, place: str) -> None:
+    (tmp_path / "hosts.ini").write_text(text)
+    with pytest.raises(AnsibleLookupError, match=place):
+        look(tmp_path)

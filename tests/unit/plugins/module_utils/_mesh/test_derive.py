@@ -71,9 +71,28 @@ def test_nodes_that_are_not_known_yet_are_no_parents_that_a_module_would_take() 
 def test_a_machine_is_one_node() -> None:
     groups = {"clusters": ["one"], "machines": ["vm"], "spire_server": ["one"], "spire_agent": ["one", "vm"]}
     mesh = meshes.mesh({"job": {"host": "vm", "selectors": ["unix:uid:7"]}}, {}, groups)
-    assert derive.entries(mesh, "one") == [
-        {"spiffe_id": f"{TD}/ns/default/sa/job", "parent_id": f"{TD}/node/vm", "selectors": ["unix:uid:7"]}
-    ]
+    workload = {"spiffe_id": f"{TD}/ns/default/sa/job", "parent_id": f"{TD}/host/vm", "selectors": ["unix:uid:7"]}
+    assert derive.entries(mesh, "one") == [workload]
+    assert derive.machines_of(mesh, "one") == ["vm"]
+    assert derive.server_service_type(mesh, "one") == "LoadBalancer"
+    assert derive.joins_by_token(mesh, "one") == []
+
+
+def test_a_machine_is_known_as_it_has_told() -> None:
+    groups = {"clusters": ["one"], "machines": ["vm"], "spire_server": ["one"], "spire_agent": ["one", "vm"]}
+    alias = {
+        "spiffe_id": f"{TD}/rack/7",
+        "parent_id": f"{TD}/spire/server",
+        "selectors": ["x509pop:subject:cn:vm"],
+    }
+    told = {"vm": {"machine_spiffe_id": f"{TD}/rack/7", "machine_agent": {"alias_entry": alias}}}
+    mesh = meshes.mesh({"job": {"host": "vm", "selectors": ["unix:uid:7"]}}, {}, groups, told)
+    first, second = derive.entries(mesh, "one")
+    assert (first, second["parent_id"]) == (alias, f"{TD}/rack/7")
+    token = meshes.mesh(
+        {"job": {"host": "vm", "selectors": ["unix:uid:7"]}}, {}, groups, {"vm": {"machine_attestor": "join_token"}}
+    )
+    assert derive.joins_by_token(token, "one") == ["vm"]
 
 
 def test_who_has_no_identity_is_not_registered() -> None:

@@ -232,6 +232,18 @@ def test_a_caller_may_be_in_another_cluster_than_the_called() -> None:
         ([{**BY_FILES, "certificate": {"folder": "svid"}}], "certificate: folder is 'svid', expected an absolute path"),
         ([{**BY_FILES, "certificate": {"folder": "/a b"}}], "certificate: folder is '/a b', expected an absolute path"),
         ([{**BY_FILES, "certificate": {"folder": ""}}], "certificate: folder is '', expected an absolute path"),
+        (
+            [{**BY_FILES, "certificate": {"socket": "/run/a.sock"}}],
+            "certificate: give both socket and agent",
+        ),
+        (
+            [{**BY_FILES, "certificate": {"socket": "/run/a.sock", "agent": "/a b"}}],
+            "certificate: agent is '/a b'. .* absolute paths",
+        ),
+        (
+            [{**BY_FILES, "certificate": {"socket": "/run/a.sock", "agent": "/a", "key": "/k"}}],
+            "certificate: key is '/k'. With socket and agent, .* there is nothing else",
+        ),
         ([{**BY_FILES, "url": "http://safe/"}], "certificate is given, and the url http://safe/ is not https://"),
         ([{**BY_FILES, "to": "blue"}], "certificate is given, and the url http://gateway/ is not https://"),
         ([{**BY_FILES, "to": "bare", "url": "https://bare"}], "spiffe_id is missing, and the endpoint 'bare' has none"),

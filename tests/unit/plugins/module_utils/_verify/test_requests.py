@@ -175,3 +175,32 @@ def test_a_name_that_the_certificate_does_not_carry_is_not_believed(serve: Serve
     somebody = issue("spiffe://example.org/other", hosts=[NAME], by=INTERMEDIATE)
     attempt = tried(refused_request, serve(somebody, OK, chain=CHAIN), files(tmp_path), **other_name)
     assert (attempt.ok, attempt.early) == (False, True), "the name was not tried where it was to be tried"
+
+
+AGENT = """#!/bin/sh
+# Like spire-agent: api fetch x509 -socketPath SOCKET -write FOLDER
+[ "$5" != /run/nobody.sock ] || {{ echo "no identity issued" >&2; exit 1; }}
+cp {folder}/svid.pem "$7/svid.0.pem" && cp {folder}/svid.key "$7/svid.0.key" && cp {folder}/bundle.pem "$7/bundle.0.pem"
+echo "$7" > {folder}/written
+"""
+
+
+def agent(folder: Path, socket: str = "/run/agent.sock") -> dict[str, str]:
+    """An agent that gives what ``folder`` holds to whoever asks at a socket, or to nobody."""
+    files(folder)
+    program = folder / "spire-agent"
+    program.write_text(AGENT.format(folder=folder))
+    program.chmod(0o755)
+    return {"agent": str(program), "socket": socket}
+
+
+def test_a_certificate_is_asked_for_at_an_agent_and_nothing_is_left_of_it(serve: Serve, tmp_path: Path) -> None:
+    seen = tried(request, serve(GATEWAY, OK, chain=CHAIN), agent(tmp_path))
+    assert (seen.ok, seen.observed) == (True, f"HTTP 200, from {ID}")
+    assert not Path((tmp_path / "written").read_text().strip()).exists()
+
+
+def test_one_to_whom_the_agent_gives_nothing_is_told_so(serve: Serve, tmp_path: Path) -> None:
+    port = serve(GATEWAY, OK, chain=CHAIN)
+    with pytest.raises(ProcessError, match="no identity issued"):
+        tried(request, port, agent(tmp_path, "/run/nobody.sock"))

@@ -10,7 +10,7 @@ import datetime
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,7 +23,12 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.foreign i
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import Check
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.reading import read_checks, read_mesh
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.rejoin import Rejoin
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.world import Cluster, RootSource, World
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.world import (
+    Cluster,
+    MachineProcess,
+    RootSource,
+    World,
+)
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 EAST, WEST = "spiffe://east.td/a", "spiffe://west.td/b"
@@ -124,6 +129,26 @@ def test_a_command_runs_in_the_cluster_of_its_endpoint(world: World) -> None:
     assert east == PodProcess("deploy/a", "default", None, "kubectl", "/e", None, little)
     assert west == PodProcess("deploy/b", "default", "istio-proxy", "/bin/kubectl", None, "w", little)
     assert world.process("here") == world.process("spire_west") == little, "what answers may print without an end"
+
+
+@pytest.mark.parametrize(
+    ("command", "ran"),
+    [
+        (["podman", "exec", "vm"], ["podman", "exec", "vm", "curl", "--header", "a: b c"]),
+        # Behind ssh is a shell.
+        (["/usr/bin/ssh", "root@vm"], ["/usr/bin/ssh", "root@vm", "curl", "--header", "'a: b c'"]),
+    ],
+)
+def test_a_command_runs_on_the_machine_of_its_endpoint(command: list[str], ran: list[str]) -> None:
+    class Local:
+        def run(self, argv: Any, stdin: str | None = None, timeout: float | None = None) -> Completed:
+            assert (stdin, timeout) == (None, 3)
+            return Completed(tuple(argv), 0, "", "")
+
+    process = World(read_mesh([{"name": "vm", "command": command}], {}, []), {}).process("vm")
+    assert isinstance(process, MachineProcess)
+    done = replace(process, local=Local()).run(["curl", "--header", "a: b c"], None, 3)
+    assert list(done.argv) == ran
 
 
 def test_a_used_token_goes_to_the_server_that_the_endpoint_is(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
