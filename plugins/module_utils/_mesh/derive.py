@@ -96,6 +96,8 @@ def _entry(mesh: Mesh, workload: Workload, parent: str, container: str) -> Data:
     entry: Data = {"spiffe_id": mesh.spiffe_id(workload), "parent_id": parent, "selectors": selectors}
     if workload.dns_names:
         entry["dns_names"] = list(workload.dns_names)
+    if workload.x509_svid_ttl:
+        entry["x509_svid_ttl"] = workload.x509_svid_ttl
     if domains := mesh.foreign_domains(workload):
         entry["federates_with"] = domains
     return entry
@@ -149,6 +151,7 @@ def _cluster_spiffe_id(mesh: Mesh, workload: Workload, container: str, suffix: s
         "workloadSelectorTemplates": [s for s in _selectors(workload, container) if not s.startswith("k8s:pod-label:")],
         "dnsNameTemplates": list(workload.dns_names),
         "federatesWith": mesh.foreign_domains(workload),
+        "ttl": f"{workload.x509_svid_ttl}s" if workload.x509_svid_ttl else "",
     }
     if not workload.labels:
         del spec["podSelector"]

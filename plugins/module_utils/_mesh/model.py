@@ -141,6 +141,8 @@ class Workload:
     tools: tuple[str, ...]
     spiffe_path: str
     dns_names: tuple[str, ...]
+    x509_svid_ttl: int | None
+    """Seconds that its certificate is good; None for the server's own time."""
     selectors: tuple[str, ...]
     methods: tuple[str, ...]
     paths: tuple[str, ...]
@@ -413,6 +415,10 @@ def _is_port(value: Any) -> bool:
     return isinstance(value, int) and is_port(value)
 
 
+def _is_seconds(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 10 <= value <= 365 * 86400
+
+
 def _is_path(value: Any) -> bool:
     try:
         return isinstance(value, str) and value.startswith("/") and not SpiffeId.parse(f"spiffe://x{value}").is_reserved
@@ -464,6 +470,7 @@ FIELDS: Mapping[str, Field] = {
     "tools": Field("a list of curl and python3", _list_of(lambda item: item in ("curl", "python3"))),
     "spiffe_path": Field("a path such as /ns/shop/sa/shop, and not below /spire (SPIFFE-ID 2.2)", _is_path),
     "dns_names": Field("a list of DNS names", _list_of(_is_dns_name)),
+    "x509_svid_ttl": Field("a number of seconds from 10 to 31536000", _is_seconds),
     "selectors": Field("a list of selectors such as unix:uid:1000", _list_of(_matches(_SELECTOR))),
     "methods": Field("a list of HTTP methods such as GET", _list_of(_matches(_METHOD))),
     "paths": Field("a list of HTTP paths such as /orders", _list_of(_is_http_path)),
@@ -592,6 +599,7 @@ def _fill(name: str, given: Mapping[str, Any], host: Host, traits: App, app: str
         tools=tuple(given.get("tools", traits.tools)),
         spiffe_path=given.get("spiffe_path", f"/ns/{namespace}/sa/{account}"),
         dns_names=tuple(given.get("dns_names", ())),
+        x509_svid_ttl=given.get("x509_svid_ttl"),
         selectors=tuple(given.get("selectors", ())),
         methods=tuple(given.get("methods", ())),
         paths=tuple(given.get("paths", ())),

@@ -95,6 +95,15 @@ def test_a_machine_is_known_as_it_has_told() -> None:
     assert derive.joins_by_token(token, "one") == ["vm"]
 
 
+def test_a_certificate_lives_as_long_as_is_said() -> None:
+    groups = {**meshes.ONE, "spire_controller_manager": ["one"]}
+    short = {"a": {**CLIENT, "x509_svid_ttl": 300}, "b": CLIENT}
+    by_entry = derive.entries(meshes.mesh(short), "one")[1:]
+    assert [entry.get("x509_svid_ttl") for entry in by_entry] == [300, None]
+    by_resource = derive.cluster_spiffe_ids(meshes.mesh(short, {}, groups), "one")
+    assert [one["spec"].get("ttl") for one in by_resource] == ["300s", None]
+
+
 def test_who_has_no_identity_is_not_registered() -> None:
     mesh = meshes.mesh({"a": {**CLIENT, "identity": False}})
     assert derive.entries(mesh, "one") == []

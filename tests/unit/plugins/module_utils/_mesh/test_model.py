@@ -90,6 +90,7 @@ BAD: dict[str, list[Any]] = {
     "tools": [[], "curl", ["nc"], ["curl", "nc"]],
     "spiffe_path": ["ns/a", "/", "/a/", "/a//b", "/spire/agent", "/a b", "/../a", 1],
     "dns_names": [[], "a.example", ["a b"], ["A"], ["a" * 254]],
+    "x509_svid_ttl": [9, 31536001, "60", True, 60.5],
     "selectors": [[], ["nocolon"], "unix:uid:1", ["unix: 1"]],
     "methods": [[], "GET", ["get"], ["GET "]],
     "paths": [[], "/a", ["a"], ["/a b"]],
