@@ -36,11 +36,12 @@ def envoy_configuration(
     heap: int = envoy.Limits.heap,
     *,
     all_bundles: str = envoy.ALL_BUNDLES,
+    admin: str = "",
 ) -> dict[str, Any]:
     """Envoy's bootstrap configuration."""
     limits = envoy.Limits(int(max_age), int(connections), int(heap))
     try:
-        return envoy.configuration(instance, socket, limits, all_bundles)
+        return envoy.configuration(instance, socket, limits, all_bundles, admin)
     except InputError as error:
         raise AnsibleFilterError(error.message) from error
 

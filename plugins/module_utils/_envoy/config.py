@@ -12,6 +12,7 @@ under the name of its SPIFFE ID, a bundle under that of its trust domain, and ``
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +38,8 @@ ALL_BUNDLES = "ALL"
 PROTOCOLS = ("http", "http2", "tcp")
 FORWARDED_CERTS = ("set", "append")
 """What becomes of x-forwarded-client-cert: it names the client alone, or the client after those whom it names."""
+_USER = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+_OF_PODS = ("mesh", "beside", "service", "containers", "volumes")
 CLIENT_ID = "x-client-spiffe-id"
 """The header in which an Envoy tells those behind it the SPIFFE ID of its client, and in which nobody else can."""
 
@@ -52,6 +55,7 @@ def faults(instance: Mapping[str, Any], addresses: bool = True) -> list[str]:
     if not instance.get("listeners"):
         found.append(f"{where}: listeners is empty. Say where it takes requests in.")
     found += _id_faults(where, "spiffe_id", [instance.get("spiffe_id") or ""])
+    found += _machine_faults(where, instance) if "user" in instance else []
     ports: dict[Any, str] = {}
     for listener in instance.get("listeners") or []:
         place = f"{where}: listener {listener.get('name')}"
@@ -63,8 +67,8 @@ def faults(instance: Mapping[str, Any], addresses: bool = True) -> list[str]:
         place = f"{where}: upstream {name}"
         if addresses and upstream.get("address", "?") in ("", "?"):
             found.append(
-                f"{place}: its address is not known. When the cluster that it is in failed above, fix that and run"
-                " again; else give address and port."
+                f"{place}: its address is not known. When the host that it is on failed above, fix that and run again;"
+                " else give address and port."
             )
         elif upstream.get("address", "?") not in ("", "?"):
             found += [
@@ -74,6 +78,19 @@ def faults(instance: Mapping[str, Any], addresses: bool = True) -> list[str]:
         if upstream.get("protocol", "http") not in PROTOCOLS:
             found.append(f"{place}: protocol is {upstream['protocol']!r}. Known: {', '.join(PROTOCOLS)}.")
         found += _id_faults(place, "spiffe_ids", upstream.get("spiffe_ids") or [])
+    return found
+
+
+def _machine_faults(where: str, instance: Mapping[str, Any]) -> list[str]:
+    """What an Envoy on a machine cannot have. The name of its user stands in a path, in a unit and in a script."""
+    found = []
+    if not _USER.fullmatch(str(instance["user"])):
+        found.append(
+            f"{where}: user is {str(instance['user'])[:80]!r}. Give 1 to 32 lower case letters, digits, dashes and"
+            " underscores, beginning with a letter."
+        )
+    if of_pods := [key for key in _OF_PODS if instance.get(key)]:
+        found.append(f"{where}: user is for an Envoy on a machine, which has no {' and no '.join(of_pods)}.")
     return found
 
 
@@ -161,10 +178,13 @@ class Limits:
     """Bytes of memory. Near it idle memory is given back, and then requests are refused."""
 
 
-def configuration(instance: Mapping[str, Any], socket: str, limits: Limits, all_bundles: str = ALL_BUNDLES) -> Data:
+def configuration(
+    instance: Mapping[str, Any], socket: str, limits: Limits, all_bundles: str = ALL_BUNDLES, admin: str = ""
+) -> Data:
     """Return Envoy's bootstrap configuration; ``socket`` is the Workload API socket in its pod.
 
-    ``all_bundles`` is the name by which its agent hands out the bundles of all trust domains.
+    ``all_bundles`` is the name by which its agent hands out the bundles of all trust domains. ``admin`` is a socket for
+    the admin interface, where loopback is not the Envoy's own.
 
     Limits and normalisation are those of https://www.envoyproxy.io/docs/envoy/latest/configuration/best_practices/edge.
     """
@@ -174,7 +194,10 @@ def configuration(instance: Mapping[str, Any], socket: str, limits: Limits, all_
     upstreams = {item["name"]: item for item in instance["upstreams"]}
     return {
         "node": {"id": instance["name"], "cluster": instance["namespace"]},
-        "admin": {"address": _socket_address("127.0.0.1", 9901), "ignore_global_conn_limit": True},
+        "admin": {
+            "address": {"pipe": {"path": admin, "mode": 0o600}} if admin else _socket_address("127.0.0.1", 9901),
+            "ignore_global_conn_limit": True,
+        },
         "static_resources": {
             "listeners": [
                 *(_listener(instance, listener, limits.max_age, all_bundles) for listener in instance["listeners"]),

@@ -25,6 +25,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.model impor
     Host,
     Mesh,
     Workload,
+    envoy_port,
 )
 
 Data = dict[str, Any]
@@ -77,10 +78,10 @@ def entries(mesh: Mesh, server: str) -> list[Data]:
         if workloads and host.alias_entry:
             found.append(dict(host.alias_entry))
         found += [
-            _entry(mesh, workload, parent, container)
+            _entry(mesh, workload, parent, selectors)
             for workload in workloads
             for parent in aliases
-            for container in _containers(workload)
+            for selectors in _shown_by(mesh, workload)
         ]
     return found
 
@@ -91,8 +92,21 @@ def _with_identity(mesh: Mesh, host: str) -> list[Workload]:
     return [*(one for one in needed if one), *(workload for workload in mesh.on(host) if workload.identity)]
 
 
-def _entry(mesh: Mesh, workload: Workload, parent: str, container: str) -> Data:
-    selectors = _selectors(workload, container)
+def _shown_by(mesh: Mesh, workload: Workload) -> list[list[str]]:
+    """By what the agent recognises each that shows its identity: an entry holds only when all of its selectors do."""
+    if not mesh.is_on_machine(workload):
+        return [_selectors(workload, container) for container in _containers(workload)]
+    own = [list(workload.selectors)] if workload.selectors else []
+    return [*own, *([_envoy_selectors(mesh, workload)] if workload.has_envoy else [])]
+
+
+def _envoy_selectors(mesh: Mesh, workload: Workload) -> list[str]:
+    """The Envoy of a workload on a machine: its user, whose number nobody knows before, and its program."""
+    folder = f"{mesh.hosts[workload.host].envoys_dir}/{workload.envoy_user}"
+    return [f"unix:user:{workload.envoy_user}", f"unix:path:{folder}/envoy"]
+
+
+def _entry(mesh: Mesh, workload: Workload, parent: str, selectors: list[str]) -> Data:
     entry: Data = {"spiffe_id": mesh.spiffe_id(workload), "parent_id": parent, "selectors": selectors}
     if workload.dns_names:
         entry["dns_names"] = list(workload.dns_names)
@@ -359,6 +373,8 @@ def published_bundles(mesh: Mesh, server: str) -> list[Data]:
 
 def gateway_address(mesh: Mesh, callee: Workload) -> str:
     """Where a gateway is reached, as ``host:port``; unknown while its cluster is not up."""
+    if mesh.is_on_machine(callee):
+        return envoy_address(mesh, None, callee)
     known = mesh.hosts[callee.host].endpoints
     return known.get(f"{callee.namespace}/{callee.envoy_name}", f"{UNKNOWN}:{callee.port}")
 
@@ -392,18 +408,21 @@ def _envoy(mesh: Mesh, workload: Workload) -> Data:
     instance: Data = {
         "name": workload.envoy_name,
         "namespace": workload.namespace,
-        "service_account": workload.service_account,
         "spiffe_id": mesh.spiffe_id(workload),
-        "mesh": workload.mesh,
-        "labels": dict(workload.labels),
     }
+    if mesh.is_on_machine(workload):
+        instance["user"] = workload.envoy_user
+    else:
+        instance |= {
+            "service_account": workload.service_account,
+            "mesh": workload.mesh,
+            "labels": dict(workload.labels),
+        }
     if workload.is_envoy:
         instance["listeners"] = [_front(mesh, workload, _routes(callees))]
     else:
-        kind, _slash, name = workload.pod.rpartition("/")
-        instance["beside"] = {"kind": KINDS[kind], "name": name, "existing": workload.app == EXISTING}
-        if workload.app == EXISTING and workload.tools:
-            instance["beside"]["container"] = workload.container
+        if not mesh.is_on_machine(workload):
+            instance["beside"] = _beside(workload)
         instance["listeners"] = [
             {
                 "name": f"to-{callee.name}",
@@ -417,14 +436,23 @@ def _envoy(mesh: Mesh, workload: Workload) -> Data:
             upstreams.append({"name": workload.name, "address": "127.0.0.1", "port": workload.listens})
             instance["listeners"].insert(0, _front(mesh, workload, [{"upstream": workload.name}]))
     instance["upstreams"] = upstreams
-    if mesh.callers.get(workload.name):
+    if mesh.callers.get(workload.name) and not mesh.is_on_machine(workload):
         instance["service"] = _service(mesh, workload)
     return instance
 
 
+def _beside(workload: Workload) -> Data:
+    """The workload of Kubernetes into whose pods an Envoy is put."""
+    kind, _slash, name = workload.pod.rpartition("/")
+    beside: Data = {"kind": KINDS[kind], "name": name, "existing": workload.app == EXISTING}
+    if workload.app == EXISTING and workload.tools:
+        beside["container"] = workload.container
+    return beside
+
+
 def _front(mesh: Mesh, workload: Workload, routes: list[Data]) -> Data:
     """Where an Envoy takes requests in: behind its sidecar, or by SPIFFE mTLS from those who are listed."""
-    listener: Data = {"name": "inbound", "port": workload.listens if workload.is_envoy else ENVOY_PORT}
+    listener: Data = {"name": "inbound", "port": envoy_port(workload)}
     if not workload.mesh:
         listener["allowed_spiffe_ids"] = [_id(mesh, caller) for caller in mesh.callers_of(workload)]
         if mesh.is_behind_proxies(workload):
@@ -455,8 +483,11 @@ def _service(mesh: Mesh, workload: Workload) -> Data:
     if workload.mesh:
         port = {"name": "http", "port": workload.port, "target_port": workload.listens}
     else:
-        listens = workload.listens if workload.is_envoy else ENVOY_PORT
-        port = {"name": "https", "port": workload.port if workload.is_envoy else ENVOY_PORT, "target_port": listens}
+        port = {
+            "name": "https",
+            "port": workload.port if workload.is_envoy else ENVOY_PORT,
+            "target_port": envoy_port(workload),
+        }
     return {"type": exposed, "ports": [port]}
 
 
@@ -472,6 +503,9 @@ def _upstream(mesh: Mesh, caller: Workload, callee: Workload) -> Data:
 def envoy_address(mesh: Mesh, host: str | None, callee: Workload) -> str:
     """Where the Envoy of ``callee`` is reached from ``host``, as ``host:port``; unknown while its cluster is not up."""
     port = callee.port if callee.is_envoy else ENVOY_PORT
+    if mesh.is_on_machine(callee):
+        address = mesh.hosts[callee.host].address or UNKNOWN
+        return f"127.0.0.1:{port}" if host == callee.host else f"{address}:{port}"
     if host == callee.host:
         return f"{callee.envoy_name}.{callee.namespace}.svc.cluster.local:{port}"
     return mesh.hosts[callee.host].endpoints.get(f"{callee.namespace}/{callee.envoy_name}", f"{UNKNOWN}:{port}")

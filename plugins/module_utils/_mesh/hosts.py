@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._envoy.config import is_loopback
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._input import is_ip
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.model import (
     BY_TOKEN,
     CLUSTERS,
@@ -68,7 +70,7 @@ def _host(
         attestor=_attestor(variables, own, at_home=server == name),
         nodes=tuple(node["name"] for node in cluster["nodes"]) if "nodes" in cluster else None,
         endpoints=dict(variables.get("kubernetes_objects_endpoints") or {}),
-        address=cluster.get("address"),
+        address=_address(name, variables) if MACHINES in own else cluster.get("address"),
         api_server=str(variables.get("kubernetes_cluster_api_server") or cluster.get("api_server") or ""),
         mesh_id=variables.get("istio_mesh_id"),
         # Clusters of one mesh rarely share a network. Where they do, that is said.
@@ -83,8 +85,20 @@ def _host(
         alias_entry=dict(machine.get("alias_entry") or {}),
         command=tuple(str(word) for word in machine.get("command") or ()),
         agent={"agent": machine["binary"], "socket": machine["socket_path"]} if machine.get("command") else {},
+        envoys_dir=str(variables.get("envoy_machine_dir") or "/opt"),
         exposed_as=str(variables.get("kubernetes_cluster_exposes_by") or "LoadBalancer"),
     )
+
+
+def _address(name: str, variables: Mapping[str, Any]) -> str | None:
+    """Where others reach a machine: as it is said or told, else where Ansible does, if others can reach that."""
+    told = variables.get("machine_address") or (variables.get("machine_agent") or {}).get("address")
+    if told:
+        return str(told)
+    if variables.get("machine_provider") == "container":
+        return None
+    here = str(variables.get("ansible_host") or name)
+    return here if is_ip(here) and not is_loopback(here) else ""
 
 
 def _attestor(variables: Mapping[str, Any], own: frozenset[str], *, at_home: bool) -> str:

@@ -58,6 +58,8 @@ OWN_CONTAINERS = {ENVOY: "envoy", GATEWAY: "istio-proxy"}
 EAST_WEST_GATEWAY, EAST_WEST_PORT = "istio-eastwestgateway", 15443
 """Istio's names for where requests of another network come in, mutual TLS and all."""
 NETWORK_LABEL = "topology.istio.io/network"
+MAX_USER = 32
+"""How long the name of a user can be (useradd, LOGIN_NAME_MAX)."""
 LOCAL_PORTS = 10000
 """Added to a service's port: where a caller's own Envoy listens for it, on loopback."""
 
@@ -87,7 +89,7 @@ class Host:
     endpoints: Mapping[str, str] = field(default_factory=dict)
     """Addresses as ``host:port`` at which others reach its Services, by ``namespace/name``."""
     address: str | None = None
-    """The address of a node that others can reach."""
+    """The address of a node that others can reach, or of a machine. None: not known yet. Empty: nobody will tell it."""
     api_server: str = ""
     """Where pods of the other clusters reach its API server, as a URL; empty while that is not known."""
     mesh_id: str | None = None
@@ -112,6 +114,8 @@ class Host:
     """The words by which the control node runs a program on a machine; ``{uid}`` stands for the workload's user."""
     agent: Mapping[str, str] = field(default_factory=dict)
     """The agent's program on a machine (``agent``), and its ``socket``."""
+    envoys_dir: str = "/opt"
+    """The folder in which each Envoy of a machine has one of its own."""
     exposed_as: str = "LoadBalancer"
     """The type of a Service that others reach: ``LoadBalancer``, or ``NodePort`` where nothing balances."""
 
@@ -176,6 +180,11 @@ class Workload:
     def envoy_name(self) -> str:
         """The name of the objects of its Envoy, or of its gateway."""
         return self.name if self.is_envoy or self.is_gateway else f"{self.name}-envoy"
+
+    @property
+    def envoy_user(self) -> str:
+        """The user of its Envoy on a machine, and the name of that one's folder and unit."""
+        return f"envoy-{self.name}"
 
     @property
     def guard(self) -> str | None:
@@ -277,6 +286,10 @@ class Mesh:
         """Its SPIFFE ID, or None for one without an identity."""
         return f"spiffe://{self.trust_domain(workload)}{workload.spiffe_path}" if workload.identity else None
 
+    def is_on_machine(self, workload: Workload) -> bool:
+        """Whether it runs outside of Kubernetes, where neither a pod nor a Service is around it."""
+        return MACHINES in self.hosts[workload.host].duties
+
     def is_called_from_elsewhere(self, workload: Workload) -> bool:
         """Whether a caller is on another host."""
         return any(caller.host != workload.host for caller in self.callers_of(workload))
@@ -285,6 +298,9 @@ class Mesh:
         """Whether its Service must be reached from outside its cluster: from another host, or because it is said."""
         if workload.is_gateway and self.callers.get(workload.name):
             return True
+        if self.is_on_machine(workload):
+            # Its Envoy listens at the machine's own address.
+            return workload.guard == "envoy" and bool(self.callers.get(workload.name))
         return workload.expose or (workload.guard == "envoy" and self.is_called_from_elsewhere(workload))
 
     def control_plane(self, host: str) -> Workload | None:
@@ -511,7 +527,8 @@ def read(
 def _judge_places(host: Host, faults: Faults) -> None:
     """What a cluster tells of itself goes into configurations of the others."""
     if host.address and not is_host(host.address):
-        faults.add(f"kubernetes_cluster of {host.name}: address is {_shown(host.address)}, expected {HOST}.")
+        said = "machine_address of {}:" if MACHINES in host.duties else "kubernetes_cluster of {}: address is"
+        faults.add(f"{said.format(host.name)} {_shown(host.address)}, expected {HOST}.")
     for service, place in host.endpoints.items():
         address, _colon, port = str(place).rpartition(":")
         if not is_host(address) or not is_port(port):
@@ -576,7 +593,9 @@ def _fill(name: str, given: Mapping[str, Any], host: Host, traits: App, app: str
     port = given.get("port", traits.port)
     listens = given.get("listens", traits.listens or port)
     if app == ENVOY and not mesh:
-        port, listens = given.get("port", ENVOY_PORT), given.get("listens", ENVOY_PORT)
+        port = given.get("port", ENVOY_PORT)
+        # No Service stands before a machine.
+        listens = given.get("listens", port if MACHINES in host.duties else ENVOY_PORT)
     own = app != EXISTING
     return Workload(
         name=name,
@@ -697,6 +716,7 @@ def _judge_workload(mesh: Mesh, workload: Workload, faults: Faults) -> None:
     """Refuse what contradicts itself: each line is a condition that must not hold, and what to do about it."""
     where, host = f"trustmesh_workloads: {workload.name}", mesh.hosts[workload.host]
     wanted = f"/ns/{workload.namespace}/sa/{workload.service_account}"
+    on_machine = mesh.is_on_machine(workload)
     for wrong, text in (
         (
             workload.identity and SPIRE_AGENT not in host.duties,
@@ -704,7 +724,7 @@ def _judge_workload(mesh: Mesh, workload: Workload, faults: Faults) -> None:
             " say identity: false.",
         ),
         (
-            workload.mesh and MESH not in host.duties,
+            workload.mesh and MESH not in host.duties and not on_machine,
             f"mesh is true, and {host.name} is not in {MESH}. Put it there, or say mesh: false.",
         ),
         (
@@ -752,7 +772,7 @@ def _judge_workload(mesh: Mesh, workload: Workload, faults: Faults) -> None:
             "files is true, and it has no identity to put into them. Take one of them out.",
         ),
         (
-            MACHINES in host.duties and workload.identity and not workload.selectors,
+            on_machine and workload.identity and not workload.selectors and not workload.has_envoy,
             "on a machine selectors tell who it is. Give some, such as unix:uid:1000.",
         ),
         (
@@ -768,6 +788,11 @@ def _judge_workload(mesh: Mesh, workload: Workload, faults: Faults) -> None:
             "envoy is true, and it calls nobody and nobody may call it. Say in trustmesh_callers who does, or take"
             " envoy: true out.",
         ),
+        (
+            on_machine and mesh.is_exposed(workload) and host.address == "",
+            f"it is called, and nobody knows at which address. Give machine_address of {host.name}.",
+        ),
+        *(_on_a_machine(workload, host) if on_machine else ()),
     ):
         if wrong:
             faults.add(f"{where}: {text}")
@@ -777,15 +802,46 @@ def _judge_workload(mesh: Mesh, workload: Workload, faults: Faults) -> None:
         _judge_callee(mesh, workload, where, faults)
 
 
+def _on_a_machine(workload: Workload, host: Host) -> tuple[tuple[bool, str], ...]:
+    """What a workload outside of Kubernetes cannot be, and what to do about it."""
+    return (
+        (
+            workload.mesh,
+            f"mesh is true, and {host.name} is a machine, where no mesh has sidecars. Take it out; envoy: true puts an"
+            " Envoy before it.",
+        ),
+        (
+            workload.app not in (EXISTING, ENVOY),
+            f"app is {workload.app}, and {host.name} is a machine, whose programs are yours. Take it out, or say app:"
+            " envoy for an Envoy that stands by itself.",
+        ),
+        (
+            workload.is_envoy and bool(workload.selectors),
+            "selectors are given, and this Envoy is known by its user and its program. Take them out.",
+        ),
+        (
+            workload.is_envoy and workload.port != workload.listens,
+            f"port is {workload.port} and listens {workload.listens}, and on a machine no Service stands between them."
+            " Give one of them.",
+        ),
+        (
+            workload.has_envoy and len(workload.envoy_user) > MAX_USER,
+            f"its Envoy on {host.name} would run as the user {workload.envoy_user}, which is longer than {MAX_USER}"
+            " characters. Give it a shorter name.",
+        ),
+    )
+
+
 def _judge_callee(mesh: Mesh, workload: Workload, where: str, faults: Faults) -> None:
     if workload.port is None:
-        faults.add(f"{where}: it is called, and port is missing. Give the port of its Service.")
+        whose = "at which its program listens on loopback" if mesh.is_on_machine(workload) else "of its Service"
+        faults.add(f"{where}: it is called, and port is missing. Give the port {whose}.")
     if workload.guard is None:
         faults.add(
             f"{where}: it is called, and nothing keeps out those who are not listed. Say envoy: true for an Envoy"
-            " before it, or put it into a mesh."
+            f" before it{'' if mesh.is_on_machine(workload) else ', or put it into a mesh'}."
         )
-    if workload.guard is not None and not workload.labels:
+    if workload.guard is not None and not workload.labels and not mesh.is_on_machine(workload):
         faults.add(f"{where}: labels are missing. Its Service and its policies find its pods by them.")
     if mesh.is_open(workload) and not workload.mesh:
         faults.add(f"trustmesh_callers: {workload.name}: an Envoy of ours admits identities only, not {ANYONE}.")
@@ -908,6 +964,9 @@ def _judge_names(mesh: Mesh, faults: Faults) -> None:
                 " its own kubernetes_cluster_name."
             )
         clusters[host.cluster] = host.name
+    for host in mesh.hosts.values():
+        if MACHINES in host.duties:
+            _judge_ports(mesh, host, faults)
     for workload in mesh.workloads.values():
         if not workload.envoy:
             continue
@@ -920,6 +979,33 @@ def _judge_names(mesh: Mesh, faults: Faults) -> None:
                     f" address, and {callee.local_port or 'none'} cannot be it. Give it a local_port."
                 )
             ports[callee.local_port] = callee.name
+
+
+def _judge_ports(mesh: Mesh, host: Host, faults: Faults) -> None:
+    """All that is on a machine shares its ports, where each pod has its own."""
+    taken: dict[int, str] = {}
+    for workload in (workload for workload in mesh.on(host.name) if workload.has_envoy):
+        called, envoy = bool(mesh.callers.get(workload.name)), f"the Envoy of {workload.name}"
+        ports = [
+            *([(envoy_port(workload), envoy)] if called else []),
+            *([(workload.listens, f"the program of {workload.name}")] if called and workload.envoy else []),
+            *((callee.local_port, envoy) for callee in mesh.callees_of(workload) if workload.envoy),
+        ]
+        for port, whose in ports:
+            # One without a port has been told of already.
+            if port is not None and port in taken and whose != taken[port]:
+                faults.add(
+                    f"trustmesh_workloads: {workload.name}: {taken[port]} and {whose} would both listen at port {port}"
+                    f" of {host.name}. Give another port, listens or local_port, or put one of them on a host of its"
+                    " own."
+                )
+            elif port is not None:
+                taken[port] = whose
+
+
+def envoy_port(workload: Workload) -> int | None:
+    """Where the Envoy of a workload takes SPIFFE mTLS, in its pod or on its machine."""
+    return workload.listens if workload.is_envoy else ENVOY_PORT
 
 
 def _judge_shared(mesh: Mesh, workload: Workload, faults: Faults) -> None:

@@ -31,7 +31,6 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.model impor
     ANYONE,
     CLUSTERS,
     ENVOY_PORT,
-    MACHINES,
     MESH,
     UPSTREAM_CA,
     Host,
@@ -130,7 +129,7 @@ def _endpoint(mesh: Mesh, workload: Workload) -> Data:
         "server": mesh.hosts[workload.host].server if workload.identity else None,
         "spiffe_id": mesh.spiffe_id(workload),
     }
-    if _is_on_machine(mesh, workload):
+    if mesh.is_on_machine(workload):
         endpoint["command"] = _words(mesh, workload)
     else:
         endpoint |= {"namespace": workload.namespace, "pod": workload.pod, "container": workload.container}
@@ -200,11 +199,7 @@ HOP_BY_HOP = {"connection": f"{CLIENT_ID}, x-forwarded-client-cert"}
 
 def _has(mesh: Mesh, workload: Workload, program: str) -> bool:
     """Whether something can be tried from its container, or its machine, by this program."""
-    return program in workload.tools and (not _is_on_machine(mesh, workload) or bool(mesh.hosts[workload.host].command))
-
-
-def _is_on_machine(mesh: Mesh, workload: Workload) -> bool:
-    return MACHINES in mesh.hosts[workload.host].duties
+    return program in workload.tools and (not mesh.is_on_machine(workload) or bool(mesh.hosts[workload.host].command))
 
 
 def _words(mesh: Mesh, workload: Workload) -> list[str] | None:
@@ -320,7 +315,7 @@ def _by_files(mesh: Mesh, caller: Workload, callee: Workload) -> Data:
     """How a pod asks by its own certificate. The name is verified, wherever the connection goes."""
     address = None if _knows_its_name(mesh, caller, callee) else _door(mesh, callee)
     files: Data = FILES
-    if _is_on_machine(mesh, caller):
+    if mesh.is_on_machine(caller):
         files = dict(mesh.hosts[caller.host].agent)
     elif mesh.trust_domain(caller) != mesh.trust_domain(callee):
         # The authorities of each other trust domain are in a file of their own.
@@ -331,7 +326,9 @@ def _by_files(mesh: Mesh, caller: Workload, callee: Workload) -> Data:
 
 
 def _can_show_files(mesh: Mesh, workload: Workload) -> bool:
-    return (workload.files or _is_on_machine(mesh, workload)) and _has(mesh, workload, "curl")
+    # On a machine its agent gives the certificate to the user by whom it is known, who asks at that moment.
+    shows = bool(workload.selectors) if mesh.is_on_machine(workload) else workload.files
+    return shows and _has(mesh, workload, "curl")
 
 
 def _length(mesh: Mesh, workload: Workload) -> int | None:
@@ -661,9 +658,15 @@ def _outsider(mesh: Mesh, callee: Workload, program: str) -> Workload | None:
 
 def _prove_no_way_around(mesh: Mesh, callee: Workload, made: Proof, control: str) -> None:
     """Nothing answers at the pod itself but what keeps out those who are not listed."""
-    if mesh.is_open(callee) or MACHINES in mesh.hosts[callee.host].duties or (callee.is_envoy and not callee.mesh):
+    if mesh.is_open(callee) or (callee.is_envoy and not callee.mesh):
         return
     guard = _proxy(callee) if callee.mesh else "Envoy"
+    if mesh.is_on_machine(callee):
+        made.untried.append(
+            f"whether a way leads around {callee.name}'s {guard}: who else reaches port {callee.listens} of"
+            f" {callee.host} is a matter of that machine, where its program is to listen on loopback"
+        )
+        return
     watcher = _outsider(mesh, callee, "curl")
     if watcher is None:
         made.untried.append(

@@ -367,9 +367,8 @@ def test_every_cluster_that_is_named_is_there() -> None:
         ),
         (
             {"upstream": {"address": "?"}},
-            "envoy_instances: quote-envoy: upstream app: its address is not known. When the cluster that it is"
-            " in failed"
-            " above, fix that and run again; else give address and port.",
+            "envoy_instances: quote-envoy: upstream app: its address is not known. When the host that it is"
+            " on failed above, fix that and run again; else give address and port.",
         ),
         (
             {"upstream": {"address": '6.6.6.6", port_value: 80}}}'}},
