@@ -185,6 +185,32 @@ def test_it_listens_everywhere_or_where_it_is_said() -> None:
     assert own["address"]["socket_address"]["address"] == "127.0.0.1"
 
 
+def test_on_a_machine_the_administration_is_for_the_envoy_alone() -> None:
+    admin = config.configuration(instance(user="envoy-quote"), "/s", config.Limits(), admin="/opt/a.sock")["admin"]
+    assert admin["address"] == {"pipe": {"path": "/opt/a.sock", "mode": 0o600}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        (
+            {"user": "a;b"},
+            "user is 'a;b'. Give 1 to 32 lower case letters, digits, dashes and underscores, beginning with a letter.",
+        ),
+        (
+            {"user": ""},
+            "user is ''. Give 1 to 32 lower case letters, digits, dashes and underscores, beginning with a letter.",
+        ),
+        (
+            {"user": "a", "beside": {"kind": "Deployment", "name": "b"}, "service": {"ports": []}},
+            "user is for an Envoy on a machine, which has no beside and no service.",
+        ),
+    ],
+)
+def test_an_envoy_of_a_machine_is_in_no_pod(fields: Data, text: str) -> None:
+    assert config.faults(instance(**fields)) == [f"envoy_instances: quote-envoy: {text}"]
+
+
 def test_the_administration_is_for_the_pod_alone() -> None:
     admin = config.configuration(instance(), "/s", config.Limits())["admin"]
     assert admin["address"] == {"socket_address": {"address": "127.0.0.1", "port_value": 9901}}

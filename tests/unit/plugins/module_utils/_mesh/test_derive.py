@@ -78,6 +78,85 @@ def test_a_machine_is_one_node() -> None:
     assert derive.joins_by_token(mesh, "one") == []
 
 
+VM = {"clusters": ["one"], "machines": ["vm"], "spire_server": ["one"], "spire_agent": ["one", "vm"]}
+AT = {"vm": {"ansible_host": "192.0.2.7"}}
+
+
+def test_an_envoy_on_a_machine_is_known_by_its_user_and_its_program() -> None:
+    workloads = {
+        "shop": {"host": "vm", "envoy": True, "port": 9000, "selectors": ["unix:uid:7"], "dns_names": ["shop.test"]},
+        "front": {"host": "vm", "app": "envoy", "port": 9443},
+        "a": {"host": "one", "app": "client", "envoy": True},
+    }
+    mesh = meshes.mesh(workloads, {"shop": ["front"], "front": ["a"]}, VM, AT)
+    found = [
+        (entry["spiffe_id"], entry["selectors"])
+        for entry in derive.entries(mesh, "one")
+        if "host/vm" in entry["parent_id"]
+    ]
+    assert found == [
+        (f"{TD}/ns/default/sa/shop", ["unix:uid:7"]),
+        (f"{TD}/ns/default/sa/shop", ["unix:user:envoy-shop", "unix:path:/opt/envoy-shop/envoy"]),
+        (f"{TD}/ns/default/sa/front", ["unix:user:envoy-front", "unix:path:/opt/envoy-front/envoy"]),
+    ]
+    assert derive.entries(mesh, "one")[2]["dns_names"] == ["shop.test"]
+    elsewhere = meshes.mesh(
+        workloads, {"shop": ["front"], "front": ["a"]}, VM, {"vm": {**AT["vm"], "envoy_machine_dir": "/srv"}}
+    )
+    assert "unix:path:/srv/envoy-front/envoy" in derive.entries(elsewhere, "one")[-1]["selectors"]
+
+
+def test_an_envoy_on_a_machine_has_neither_pod_nor_service() -> None:
+    workloads = {
+        "shop": {"host": "vm", "envoy": True, "port": 9000, "listens": 9001},
+        "front": {"host": "vm", "app": "envoy", "port": 443},
+        "quote": {"host": "one", "app": "quote", "envoy": True},
+        "a": {"host": "one", "app": "client", "envoy": True},
+    }
+    callers = {"shop": ["front"], "front": ["a"], "quote": ["shop"]}
+    mesh = meshes.mesh(
+        workloads,
+        callers,
+        VM,
+        {**AT, "one": {"kubernetes_objects_endpoints": {"default/quote-envoy": "192.0.2.1:8443"}}},
+    )
+    shop, front = derive.envoys(mesh, "vm")
+    assert shop == {
+        "name": "shop-envoy",
+        "namespace": "default",
+        "spiffe_id": f"{TD}/ns/default/sa/shop",
+        "user": "envoy-shop",
+        "listeners": [
+            {"name": "inbound", "port": 8443, "allowed_spiffe_ids": [f"{TD}/ns/default/sa/front"]}
+            | {"forwarded_client_cert": "append", "routes": [{"upstream": "shop"}]},
+            {"name": "to-quote", "address": "127.0.0.1", "port": 10080, "routes": [{"upstream": "quote"}]},
+        ],
+        "upstreams": [
+            {"name": "quote", "address": "192.0.2.1", "port": 8443, "spiffe_ids": [f"{TD}/ns/default/sa/quote"]},
+            {"name": "shop", "address": "127.0.0.1", "port": 9001},
+        ],
+    }
+    assert (front["user"], front["listeners"][0]["port"]) == ("envoy-front", 443)
+    assert "service" not in front
+    # Beside it by loopback, from elsewhere by the machine's address.
+    assert front["upstreams"] == [
+        {"name": "shop", "address": "127.0.0.1", "port": 8443, "spiffe_ids": [f"{TD}/ns/default/sa/shop"]}
+    ]
+    (upstream,) = named(derive.envoys(mesh, "one"), "a-envoy")["upstreams"]
+    assert (upstream["address"], upstream["port"]) == ("192.0.2.7", 443)
+    to_come = meshes.mesh(workloads, callers, VM, {"vm": {"machine_provider": "container"}})
+    assert named(derive.envoys(to_come, "one"), "a-envoy")["upstreams"][0]["address"] == derive.UNKNOWN
+
+
+def test_a_pod_knows_the_name_of_an_envoy_on_a_machine() -> None:
+    workloads = {
+        "shop": {"host": "vm", "envoy": True, "port": 9000, "dns_names": ["shop.test"]},
+        "a": {"host": "one", "app": "client", "files": True},
+    }
+    mesh = meshes.mesh(workloads, {"shop": ["a"]}, VM, AT)
+    assert derive.host_aliases(mesh, mesh.workloads["a"]) == [{"ip": "192.0.2.7", "hostnames": ["shop.test"]}]
+
+
 def test_a_machine_is_known_as_it_has_told() -> None:
     groups = {"clusters": ["one"], "machines": ["vm"], "spire_server": ["one"], "spire_agent": ["one", "vm"]}
     alias = {

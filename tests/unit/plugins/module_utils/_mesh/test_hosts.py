@@ -49,6 +49,28 @@ def test_a_cluster_without_agents_joins_nobody() -> None:
 
 
 @pytest.mark.parametrize(
+    ("variables", "address"),
+    [
+        ({"ansible_host": "192.0.2.7"}, "192.0.2.7"),
+        ({"ansible_host": "192.0.2.7", "machine_address": "vm.example"}, "vm.example"),
+        ({"machine_agent": {"address": "192.0.2.8", "alias_entry": {}}}, "192.0.2.8"),
+        # Others do not reach it there, or nobody knows whether they can ask for this name.
+        ({"ansible_host": "127.0.0.1"}, ""),
+        ({"ansible_host": "vm.example"}, ""),
+        ({}, ""),
+        ({"machine_provider": "container", "ansible_host": "vm"}, None),
+    ],
+)
+def test_where_others_reach_a_machine(variables: dict[str, Any], address: str | None) -> None:
+    groups = {"clusters": ["one"], "machines": ["vm"]}
+    assert hosts({"vm": variables}, groups=groups)["vm"].address == address
+
+
+def test_a_machine_may_be_called_by_its_address() -> None:
+    assert hosts(groups={"machines": ["192.0.2.9"]})["192.0.2.9"].address == "192.0.2.9"
+
+
+@pytest.mark.parametrize(
     ("variables", "instance", "name"),
     [
         ({}, "", "one"),

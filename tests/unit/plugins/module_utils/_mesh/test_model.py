@@ -504,6 +504,98 @@ def test_a_machine_says_who_is_who() -> None:
     assert made.workloads["job"].selectors == ("unix:uid:7",)
 
 
+ON_VM: Data = {"host": "vm", "envoy": True, "port": 9000}
+SHOP: Data = {"host": "one", "app": "client", "envoy": True}
+W = "trustmesh_workloads:"
+
+
+@pytest.mark.parametrize(
+    ("workloads", "callers", "text"),
+    [
+        (
+            {"job": {**ON_VM, "mesh": True}},
+            {"job": ["shop"]},
+            f"{W} job: mesh is true, and vm is a machine, where no mesh has sidecars. Take it out; envoy: true puts an"
+            " Envoy before it.",
+        ),
+        (
+            {"job": {"host": "vm", "app": "quote", "selectors": ["unix:uid:7"]}},
+            {},
+            f"{W} job: app is quote, and vm is a machine, whose programs are yours. Take it out, or say app: envoy for"
+            " an Envoy that stands by itself.",
+        ),
+        (
+            {"job": {**ON_VM, "port": None}},
+            {"job": ["shop"]},
+            f"{W} job: it is called, and port is missing. Give the port at which its program listens on loopback.",
+        ),
+        (
+            {"job": {"host": "vm", "selectors": ["unix:uid:7"], "port": 9000}},
+            {"job": ["shop"]},
+            f"{W} job: it is called, and nothing keeps out those who are not listed. Say envoy: true for an Envoy"
+            " before it.",
+        ),
+        (
+            {
+                "front": {"host": "vm", "app": "envoy", "selectors": ["unix:uid:7"]},
+                "job": {**ON_VM, "host": "one", "labels": {"a": "b"}},
+            },
+            {"front": ["shop"], "job": ["front"]},
+            f"{W} front: selectors are given, and this Envoy is known by its user and its program. Take them out.",
+        ),
+        (
+            {
+                "front": {"host": "vm", "app": "envoy", "port": 443, "listens": 8443},
+                "job": {**ON_VM, "host": "one", "labels": {"a": "b"}},
+            },
+            {"front": ["shop"], "job": ["front"]},
+            f"{W} front: port is 443 and listens 8443, and on a machine no Service stands between them. Give one"
+            " of them.",
+        ),
+        (
+            {"a-program-with-quite-a-long-name": ON_VM},
+            {"a-program-with-quite-a-long-name": ["shop"]},
+            f"{W} a-program-with-quite-a-long-name: its Envoy on vm would run as the user"
+            " envoy-a-program-with-quite-a-long-name, which is longer than 32 characters. Give it a shorter name.",
+        ),
+        (
+            {"job": ON_VM, "other": {**ON_VM, "port": 9001}},
+            {"job": ["shop"], "other": ["shop"]},
+            f"{W} other: the Envoy of job and the Envoy of other would both listen at port 8443 of vm. Give another"
+            " port, listens or local_port, or put one of them on a host of its own.",
+        ),
+        (
+            {"job": {**ON_VM, "listens": 8443}},
+            {"job": ["shop"]},
+            f"{W} job: the Envoy of job and the program of job would both listen at port 8443 of vm. Give another port,"
+            " listens or local_port, or put one of them on a host of its own.",
+        ),
+        (
+            {"job": {**ON_VM, "identity": False}},
+            {"job": ["shop"]},
+            f"{W} job: its Envoy needs an identity. Take identity: false out.",
+        ),
+    ],
+)
+def test_what_an_envoy_on_a_machine_cannot_be(workloads: Data, callers: Data, text: str) -> None:
+    groups = {"clusters": ["one"], "machines": ["vm"], "spire_server": ["one"], "spire_agent": ["one", "vm"]}
+    assert text in faults({"shop": SHOP, **workloads}, callers, groups, {"vm": {"machine_address": "192.0.2.7"}})
+
+
+def test_an_envoy_on_a_machine_is_somewhere() -> None:
+    groups = {"clusters": ["one"], "machines": ["vm"], "spire_server": ["one"], "spire_agent": ["one", "vm"]}
+    workloads, callers = {"shop": SHOP, "job": ON_VM}, {"job": ["shop"]}
+    assert faults(workloads, callers, groups) == [
+        f"{W} job: it is called, and nobody knows at which address. Give machine_address of vm."
+    ]
+    assert faults(workloads, callers, groups, {"vm": {"machine_address": "a b"}}) == [
+        "machine_address of vm: 'a b', expected an IP address or a DNS name of letters, digits, dots and dashes"
+        " (RFC 1123)."
+    ]
+    # One that only calls others needs none.
+    meshes.mesh({"job": ON_VM, "quote": {**QUOTE, "envoy": True}}, {"quote": ["job"]}, groups)
+
+
 def test_all_faults_are_told_at_once_and_each_once() -> None:
     found = faults({"a": {"host": "nope", "port": 0, "x": 1}, "b": {}, "B": {}}, {"z": ["y"], "b": ["b"]})
     assert len(found) == len(set(found)) >= 7

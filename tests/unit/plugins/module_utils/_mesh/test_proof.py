@@ -53,6 +53,8 @@ def up(workloads: Data, callers: Data, groups: Any = None, variables: Any = None
     endpoints["spire-server/spire-server"] = "192.0.2.99:30081"
     endpoints["istio-system/istio-eastwestgateway"] = "192.0.2.98:15443"
     told = {host: {"kubernetes_objects_endpoints": endpoints, **((variables or {}).get(host) or {})} for host in hosts}
+    for machine in groups.get("machines", ()):
+        told[machine]["machine_address"] = "192.0.2.97"
     return meshes.mesh(workloads, callers, groups, told)
 
 
@@ -91,7 +93,7 @@ def generated(draw: st.DrawFn) -> Mesh:
 def _workload(draw: st.DrawFn, name: str) -> Data:
     host = draw(st.sampled_from(["one", "one", "two", "vm"]))
     if host == "vm":
-        return {"host": host, "selectors": [f"unix:user:{name}"], "tools": ["curl", "python3"]}
+        return _program(draw, name)
     app = draw(st.sampled_from(["client", "quote", "quote", "envoy", "existing", "gateway"]))
     found: Data = {"host": host, "app": app}
     if app == "gateway":
@@ -117,6 +119,20 @@ def _workload(draw: st.DrawFn, name: str) -> Data:
     if (found.get("envoy") or found.get("mesh") is False) and draw(st.integers(0, 2)) == 0:
         found["expose"] = True
     return {**found, "local_port": 20000 + int(name[1:])}
+
+
+def _program(draw: st.DrawFn, name: str) -> Data:
+    """A program on a machine, perhaps with an Envoy, or an Envoy that stands there by itself."""
+    number = int(name[1:])
+    found: Data = {"host": "vm", "tools": ["curl", "python3"], "local_port": 20000 + number}
+    kind = draw(st.sampled_from(["program", "program", "before", "envoy"]))
+    if kind == "envoy":
+        return {"host": "vm", "app": "envoy", "port": 9000 + number, "local_port": 20000 + number}
+    if kind == "before":
+        found |= {"envoy": True, "port": 8000 + number}
+    if kind == "program" or draw(st.booleans()):
+        found["selectors"] = [f"unix:user:{name}"]
+    return found
 
 
 def _mended(workloads: Data, callers: Data, groups: Any, variables: Data) -> Data:
@@ -272,8 +288,52 @@ def test_what_keeps_others_out_lists_exactly_those_who_may_call(mesh: Mesh) -> N
     for envoy in envoys.values():
         assert config.faults(envoy, addresses=False) == []
         for listener in envoy["listeners"]:
-            guarded = listener.get("allowed_spiffe_ids") or envoy["mesh"] or config.is_loopback(listener["address"])
+            guarded = listener.get("allowed_spiffe_ids") or envoy.get("mesh") or config.is_loopback(listener["address"])
             assert guarded
+
+
+# Machines
+
+VM = {"clusters": ["one"], "machines": ["vm"], "spire_server": ["one"], "spire_agent": ["one", "vm"]}
+LEDGER: Data = {"host": "vm", "envoy": True, "port": 9000}
+
+
+def test_an_envoy_on_a_machine_is_tried_as_one_that_is_exposed() -> None:
+    workloads = {
+        "shop": {**CLIENT, "envoy": True},
+        "ledger": LEDGER,
+        "job": {"host": "vm", "selectors": ["unix:uid:7"]},
+    }
+    made = proof(up(workloads, {"ledger": ["shop"]}, VM))
+    assert read(made)
+    (place,) = (place for place in made.endpoints if place["name"] == "ledger")
+    assert place["address"] == "192.0.2.97:8443"
+    assert "pod" not in place
+    found = kinds(made)
+    assert found["shop may call ledger"] == "request"
+    assert found["shop may call ledger, by its SPIFFE ID"] == "accepted_handshake"
+    assert found["job may not call ledger"] == "refused_handshake"
+    assert found["nobody may call ledger without a certificate"] == "refused_handshake"
+    assert "closed_port" not in found.values()
+    (text,) = (text for text in made.untried if text.startswith("whether a way leads around ledger's Envoy: "))
+    assert "port 9000 of vm" in text
+
+
+def test_who_has_an_envoy_on_a_machine_asks_through_it_and_not_as_somebody_else() -> None:
+    vm = {"vm": {"machine_agent": {"command": ["on", "{uid}"], "binary": "/a", "socket_path": "/s", "alias_entry": {}}}}
+    quote = {**QUOTE, "envoy": True, "dns_names": ["quote.example.org"]}
+    job = {"host": "vm", "envoy": True, "tools": ["curl"]}
+    workloads = {"job": job, "quote": quote, "other": {"host": "one", "app": "client", "envoy": True}}
+    callers = {"quote": ["job"], "other": ["job"]}
+    workloads["other"]["port"] = 8081
+    made = proof(up(workloads, callers, VM, vm))
+    asked = next(check for check in made.checks if check["name"] == "job may call quote")
+    assert (asked["url"], asked["from"]) == ("http://127.0.0.1:10080/", "job")
+    # It has no identity but its Envoy's, which its user is not given.
+    web = {**quote, "port": 81, "local_port": 10081, "expose": True}
+    refused = proof(up({**workloads, "web": web}, {**callers, "web": ["other"]}, VM, vm))
+    assert kinds(refused)["job may not call web"] == "refused_handshake"
+    assert kinds(refused)["other may call web"] == "request"
 
 
 # Gateways
