@@ -380,8 +380,9 @@ def test_systemd_accepts_the_unit(folder: Path) -> None:
     (folder / "opt/agent").mkdir(parents=True)
     (folder / "opt/agent/spire-agent").symlink_to(binary("spire-agent"))
     role = {"name": "trustmesh.spiffe.machine", "tasks_from": "names"}
-    template = {"src": str(ROOT / "roles/machine/templates/spire-agent.service.j2"), "dest": str(unit), "mode": "0644"}
-    steps = [{"ansible.builtin.import_role": role}, {"ansible.builtin.template": template}]
+    template = {"src": str(ROOT / "roles/trustmesh/templates/service.unit.j2"), "dest": str(unit), "mode": "0644"}
+    kept = {"trustmesh_service": "{{ __machine_kept }}"}
+    steps = [{"ansible.builtin.import_role": role}, {"ansible.builtin.template": template, "vars": kept}]
     extra = json.dumps({**Machine(folder, Server(folder, 1)).variables, **given})
     done = play([{"hosts": "localhost", "tasks": steps}], folder, "--extra-vars", extra)
     assert done.returncode == 0, done.stdout + done.stderr

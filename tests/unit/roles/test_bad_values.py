@@ -31,6 +31,8 @@ BAD: dict[str, dict[str, Any]] = {
         "envoy_socket_host_dir": LEFT,
         "envoy_socket_file": LINE,
         "envoy_resources.limits.memory": LINE,
+        "envoy_machine_dir": LINE,
+        "envoy_unit_settings.MemoryMax": LINE,
         "envoy_access.context": LINE,
         "envoy_pod_template.spec.nodeName": "a\0b",
     },
@@ -94,6 +96,7 @@ BAD: dict[str, dict[str, Any]] = {
     "machine": {
         "machine_name": LINE,
         "machine_spiffe_id": LEFT,
+        "machine_address": LINE,
         "machine_agent_binary": LINE,
         "machine_agent_group": LEFT,
         "machine_agent_overlay.agent.log_file": LINE,
