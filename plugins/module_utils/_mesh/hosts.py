@@ -98,7 +98,7 @@ def _address(name: str, variables: Mapping[str, Any]) -> str | None:
     if variables.get("machine_provider") == "container":
         return None
     here = str(variables.get("ansible_host") or name)
-    return here if is_ip(here) and not is_loopback(here) else ""
+    return here if is_ip(here) and ":" not in here and not is_loopback(here) else ""
 
 
 def _attestor(variables: Mapping[str, Any], own: frozenset[str], *, at_home: bool) -> str:

@@ -529,6 +529,8 @@ def _judge_places(host: Host, faults: Faults) -> None:
     if host.address and not is_host(host.address):
         said = "machine_address of {}:" if MACHINES in host.duties else "kubernetes_cluster of {}: address is"
         faults.add(f"{said.format(host.name)} {_shown(host.address)}, expected {HOST}.")
+    elif host.address and ":" in host.address and MACHINES in host.duties:
+        faults.add(f"machine_address of {host.name}: {host.address} is of IPv6, and its Envoys listen on IPv4.")
     for service, place in host.endpoints.items():
         address, _colon, port = str(place).rpartition(":")
         if not is_host(address) or not is_port(port):

@@ -57,6 +57,8 @@ def test_a_cluster_without_agents_joins_nobody() -> None:
         # Others do not reach it there, or nobody knows whether they can ask for this name.
         ({"ansible_host": "127.0.0.1"}, ""),
         ({"ansible_host": "vm.example"}, ""),
+        # An Envoy listens on IPv4.
+        ({"ansible_host": "2001:db8::7"}, ""),
         ({}, ""),
         ({"machine_provider": "container", "ansible_host": "vm"}, None),
     ],

@@ -592,6 +592,9 @@ def test_an_envoy_on_a_machine_is_somewhere() -> None:
         "machine_address of vm: 'a b', expected an IP address or a DNS name of letters, digits, dots and dashes"
         " (RFC 1123)."
     ]
+    assert faults(workloads, callers, groups, {"vm": {"machine_address": "2001:db8::7"}}) == [
+        "machine_address of vm: 2001:db8::7 is of IPv6, and its Envoys listen on IPv4."
+    ]
     # One that only calls others needs none.
     meshes.mesh({"job": ON_VM, "quote": {**QUOTE, "envoy": True}}, {"quote": ["job"]}, groups)
 
