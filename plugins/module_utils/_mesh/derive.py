@@ -16,7 +16,6 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.apps import
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.model import (
     BY_TOKEN,
     CONTROLLER_MANAGER,
-    ENVOY_PORT,
     K8S_PSAT,
     MACHINES,
     NETWORK_LABEL,
@@ -25,7 +24,6 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.model impor
     Host,
     Mesh,
     Workload,
-    envoy_port,
 )
 
 Data = dict[str, Any]
@@ -452,7 +450,7 @@ def _beside(workload: Workload) -> Data:
 
 def _front(mesh: Mesh, workload: Workload, routes: list[Data]) -> Data:
     """Where an Envoy takes requests in: behind its sidecar, or by SPIFFE mTLS from those who are listed."""
-    listener: Data = {"name": "inbound", "port": envoy_port(workload)}
+    listener: Data = {"name": "inbound", "port": workload.envoy_port}
     if not workload.mesh:
         listener["allowed_spiffe_ids"] = [_id(mesh, caller) for caller in mesh.callers_of(workload)]
         if mesh.is_behind_proxies(workload):
@@ -485,8 +483,8 @@ def _service(mesh: Mesh, workload: Workload) -> Data:
     else:
         port = {
             "name": "https",
-            "port": workload.port if workload.is_envoy else ENVOY_PORT,
-            "target_port": envoy_port(workload),
+            "port": workload.port if workload.is_envoy else workload.envoy_port,
+            "target_port": workload.envoy_port,
         }
     return {"type": exposed, "ports": [port]}
 
@@ -502,7 +500,7 @@ def _upstream(mesh: Mesh, caller: Workload, callee: Workload) -> Data:
 
 def envoy_address(mesh: Mesh, host: str | None, callee: Workload) -> str:
     """Where the Envoy of ``callee`` is reached from ``host``, as ``host:port``; unknown while its cluster is not up."""
-    port = callee.port if callee.is_envoy else ENVOY_PORT
+    port = callee.port if callee.is_envoy else callee.envoy_port
     if mesh.is_on_machine(callee):
         address = mesh.hosts[callee.host].address or UNKNOWN
         return f"127.0.0.1:{port}" if host == callee.host else f"{address}:{port}"
@@ -557,7 +555,7 @@ def _asked(mesh: Mesh, workload: Workload) -> dict[str, str]:
 
 def way_by_name(callee: Workload) -> str:
     """Where those send requests who show a certificate by themselves, and verify the name."""
-    port = ENVOY_PORT if callee.envoy else callee.port
+    port = callee.envoy_port if callee.envoy else callee.port
     return f"https://{callee.dns_names[0]}:{port}"
 
 

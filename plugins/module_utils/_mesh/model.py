@@ -139,6 +139,8 @@ class Workload:
     port: int | None
     listens: int | None
     local_port: int | None
+    envoy_port: int | None
+    """Where its Envoy takes SPIFFE mTLS, in its pod or on its machine."""
     labels: Mapping[str, str]
     pod: str
     container: str
@@ -480,6 +482,7 @@ FIELDS: Mapping[str, Field] = {
     "port": _PORT,
     "listens": _PORT,
     "local_port": _PORT,
+    "envoy_port": _PORT,
     "labels": Field("a dictionary of Kubernetes labels", _are_labels),
     "pod": Field("a pod's name, or kind and name such as deployment/shop", _is_pod),
     "container": _NAME,
@@ -614,6 +617,7 @@ def _fill(name: str, given: Mapping[str, Any], host: Host, traits: App, app: str
         port=port,
         listens=listens,
         local_port=given.get("local_port", port + LOCAL_PORTS if port and port + LOCAL_PORTS < 65536 else None),
+        envoy_port=given.get("envoy_port", listens if app == ENVOY else ENVOY_PORT),
         labels={**traits.labels, **given.get("labels", {"app.kubernetes.io/name": name} if own else {})},
         pod=given.get("pod", f"deployment/{name}"),
         container=given.get("container", OWN_CONTAINERS.get(app, name)),
@@ -793,6 +797,11 @@ def _judge_workload(mesh: Mesh, workload: Workload, faults: Faults) -> None:
         (
             on_machine and mesh.is_exposed(workload) and host.address == "",
             f"it is called, and nobody knows at which address. Give machine_address of {host.name}.",
+        ),
+        (
+            workload.envoy_port != (workload.listens if workload.is_envoy else ENVOY_PORT)
+            and not (on_machine and workload.envoy),
+            "envoy_port is for an Envoy before a program of a machine (envoy: true). Take it out.",
         ),
         *(_on_a_machine(workload, host) if on_machine else ()),
     ):
@@ -989,7 +998,7 @@ def _judge_ports(mesh: Mesh, host: Host, faults: Faults) -> None:
     for workload in (workload for workload in mesh.on(host.name) if workload.has_envoy):
         called, envoy = bool(mesh.callers.get(workload.name)), f"the Envoy of {workload.name}"
         ports = [
-            *([(envoy_port(workload), envoy)] if called else []),
+            *([(workload.envoy_port, envoy)] if called else []),
             *([(workload.listens, f"the program of {workload.name}")] if called and workload.envoy else []),
             *((callee.local_port, envoy) for callee in mesh.callees_of(workload) if workload.envoy),
         ]
@@ -998,16 +1007,10 @@ def _judge_ports(mesh: Mesh, host: Host, faults: Faults) -> None:
             if port is not None and port in taken and whose != taken[port]:
                 faults.add(
                     f"trustmesh_workloads: {workload.name}: {taken[port]} and {whose} would both listen at port {port}"
-                    f" of {host.name}. Give another port, listens or local_port, or put one of them on a host of its"
-                    " own."
+                    f" of {host.name}. Give another envoy_port, port, listens or local_port."
                 )
             elif port is not None:
                 taken[port] = whose
-
-
-def envoy_port(workload: Workload) -> int | None:
-    """Where the Envoy of a workload takes SPIFFE mTLS, in its pod or on its machine."""
-    return workload.listens if workload.is_envoy else ENVOY_PORT
 
 
 def _judge_shared(mesh: Mesh, workload: Workload, faults: Faults) -> None:

@@ -255,6 +255,12 @@ def theirs(folder: Path) -> None:
     (folder / f"envoys/envoy-{LEDGER}/file").touch()
 
 
+def linked(site: Site) -> None:
+    (site.machine.folder / "envoys").rmdir()
+    (site.machine.folder / "elsewhere").mkdir()
+    (site.machine.folder / "envoys").symlink_to(site.machine.folder / "elsewhere")
+
+
 def nobody(site: Site) -> None:
     site.ledger["user"] = site.shop["user"] = "root"
 
@@ -272,10 +278,11 @@ def nobody(site: Site) -> None:
         ),
         (lambda site: theirs(site.machine.folder), {}, "is there, is not empty and was not made by this role"),
         (lambda site: site.ledger.update(user="root"), {}, "The user root is there and was not made by this role."),
+        (linked, {}, "envoys is a link, and an agent knows a program by where it is."),
         (nobody, {}, "several name the same one, or none"),
         (lambda site: site.ledger.update(user="a/b"), {}, "user is 'a/b'. Give 1 to 32 lower case letters"),
     ],
-    ids=["binary", "folder", "init", "paths", "taken", "user", "twice", "name"],
+    ids=["binary", "folder", "init", "paths", "taken", "user", "link", "twice", "name"],
 )
 def test_what_cannot_work_is_refused_before_anything_is_done(
     folder: Path, prepare: Callable[[Site], None] | None, given: Data, words: str

@@ -148,6 +148,17 @@ def test_an_envoy_on_a_machine_has_neither_pod_nor_service() -> None:
     assert named(derive.envoys(to_come, "one"), "a-envoy")["upstreams"][0]["address"] == derive.UNKNOWN
 
 
+def test_several_programs_of_a_machine_have_an_envoy_each() -> None:
+    one = {"host": "vm", "envoy": True, "port": 9000}
+    other = {"host": "vm", "envoy": True, "port": 9001, "envoy_port": 9443, "dns_names": ["other.test"]}
+    workloads = {"one": one, "other": other, "a": {"host": "one", "app": "client", "envoy": True}}
+    mesh = meshes.mesh(workloads, {"one": ["a"], "other": ["a"]}, VM, AT)
+    assert [envoy["listeners"][0]["port"] for envoy in derive.envoys(mesh, "vm")] == [8443, 9443]
+    (envoy,) = derive.envoys(mesh, "one")
+    assert [upstream["port"] for upstream in envoy["upstreams"]] == [8443, 9443]
+    assert derive.way_by_name(mesh.workloads["other"]) == "https://other.test:9443"
+
+
 def test_a_pod_knows_the_name_of_an_envoy_on_a_machine() -> None:
     workloads = {
         "shop": {"host": "vm", "envoy": True, "port": 9000, "dns_names": ["shop.test"]},

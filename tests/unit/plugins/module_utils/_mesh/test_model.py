@@ -83,6 +83,7 @@ BAD: dict[str, list[Any]] = {
     "service": ["a.b", "A"],
     "port": [0, 65536, "80", True, -1],
     "listens": [0, "8080"],
+    "envoy_port": [0, "8443"],
     "local_port": [70000],
     "labels": [{}, [], {"a b": "c"}, {"a": "x y"}, {"a": 1}, {"/a": "b"}],
     "pod": ["job/x", "Deployment/x", "deployment/", "deployment/X", ""],
@@ -562,13 +563,18 @@ W = "trustmesh_workloads:"
             {"job": ON_VM, "other": {**ON_VM, "port": 9001}},
             {"job": ["shop"], "other": ["shop"]},
             f"{W} other: the Envoy of job and the Envoy of other would both listen at port 8443 of vm. Give another"
-            " port, listens or local_port, or put one of them on a host of its own.",
+            " envoy_port, port, listens or local_port.",
         ),
         (
             {"job": {**ON_VM, "listens": 8443}},
             {"job": ["shop"]},
-            f"{W} job: the Envoy of job and the program of job would both listen at port 8443 of vm. Give another port,"
-            " listens or local_port, or put one of them on a host of its own.",
+            f"{W} job: the Envoy of job and the program of job would both listen at port 8443 of vm. Give another"
+            " envoy_port, port, listens or local_port.",
+        ),
+        (
+            {"shop": {**SHOP, "envoy_port": 9443}},
+            {},
+            f"{W} shop: envoy_port is for an Envoy before a program of a machine (envoy: true). Take it out.",
         ),
         (
             {"job": {**ON_VM, "identity": False}},

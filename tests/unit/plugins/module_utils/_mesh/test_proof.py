@@ -129,7 +129,7 @@ def _program(draw: st.DrawFn, name: str) -> Data:
     if kind == "envoy":
         return {"host": "vm", "app": "envoy", "port": 9000 + number, "local_port": 20000 + number}
     if kind == "before":
-        found |= {"envoy": True, "port": 8000 + number}
+        found |= {"envoy": True, "port": 8000 + number, "envoy_port": 8500 + number}
     if kind == "program" or draw(st.booleans()):
         found["selectors"] = [f"unix:user:{name}"]
     return found
