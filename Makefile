@@ -53,7 +53,7 @@ ROTATED := $(or $(SCENARIO),mithril)
 
 SUITES := lint unit sanity integration pages molecule
 
-.PHONY: help setup setup-dev link $(SCENARIOS) down verify show clean test $(SUITES) lock build bench bench_entries bench_gateways drill drill_rotation
+.PHONY: help setup setup-dev link $(SCENARIOS) down verify show clean test $(SUITES) lock build bench bench_entries bench_gateways bench_proxies drill drill_rotation
 
 help: ## List the targets
 	@for name in $(SCENARIOS); do printf '  make %-14s %s\n' $$name "Scenario: from nothing to its proof; needs root or sudo"; done
@@ -108,6 +108,9 @@ bench: setup ## From no clusters to the first answer: a scenario's playbook agai
 
 bench_gateways: setup ## Requests across the gateways of federation against the same within a cluster
 	$(SUDO) python bench/across_gateways.py
+
+bench_proxies: setup ## Requests through the proxies of front_proxy against plain HTTP, with their processor time
+	$(SUDO) python bench/through_proxies.py
 
 bench_entries: setup ## Registration entries at scale: tasks against the bare command
 	$(SUDO) ansible-playbook playbooks/toolchain.yml

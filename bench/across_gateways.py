@@ -13,42 +13,16 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
 import sys
 import time
 from typing import Any
 
+import load
 from from_nothing import BUILD, SCENARIOS, Scenario, ask, environment, kubeconfig, playbook, tear_down
 
 FEDERATION = SCENARIOS["federation"]
 FOO, BAR = FEDERATION.clusters
 WAYS = {"across both gateways": "v2", "within the cluster": "v1"}
-
-# Runs in the pod: so many connections that each ask again as soon as they are answered.
-CLIENT = """
-import http.client, json, sys, threading, time
-connections, seconds, version = int(sys.argv[1]), float(sys.argv[2]), sys.argv[3]
-times, wrong, until = [], [], time.monotonic() + seconds
-def ask():
-    line = http.client.HTTPConnection("helloworld.helloworld", 5000, timeout=10)
-    while time.monotonic() < until:
-        began = time.monotonic()
-        try:
-            line.request("GET", "/hello")
-            answer = line.getresponse()
-            good = answer.status == 200 and ("version: " + version + ",").encode() in answer.read()
-        except OSError:
-            good = False
-            line.close()
-        (times if good else wrong).append(time.monotonic() - began)
-threads = [threading.Thread(target=ask) for _ in range(connections)]
-[thread.start() for thread in threads]
-[thread.join() for thread in threads]
-times.sort()
-at = lambda share: round(1000 * times[int(len(times) * share)], 1) if times else None
-rate = round(len(times) / seconds, 1)
-print(json.dumps({"per_second": rate, "failed": len(wrong), "ms_p50": at(0.5), "ms_p99": at(0.99)}))
-"""
 
 
 def kubectl(cluster: str, *words: str) -> str:
@@ -72,12 +46,10 @@ def leave_only(version: str) -> None:
 def measured(version: str, connections: int, seconds: float) -> dict[str, Any]:
     """Let sleep ask, and return what it counted."""
     argv = ["kubectl", "--kubeconfig", kubeconfig(FOO, "clusters"), "-n", "sleep", "exec", "-i", "deploy/sleep"]
-    argv += ["-c", "sleep", "--", "python3", "-", str(connections), str(seconds), version]
-    done = subprocess.run(argv, input=CLIENT, env=environment(), check=False, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"asking helloworld from sleep failed: {done.stderr.strip()[-500:]}")
-    counted: dict[str, Any] = json.loads(done.stdout)
-    return counted
+    asked = {"host": "helloworld.helloworld", "port": 5000, "path": "/hello", "holds": f"version: {version},"}
+    return load.measured(
+        [*argv, "-c", "sleep", "--"], environment(), {**asked, "connections": connections, "seconds": seconds}
+    )
 
 
 def race(scenario: Scenario, engine: str, rounds: int, connections: int, seconds: float) -> dict[str, list[Any]]:

@@ -39,14 +39,17 @@ GOALS = {"rerun / first run": 0.25, "rerun / first run, both with verify": 0.25}
 
 @dataclass(frozen=True)
 class Scenario:
-    """What is raced: sleep is in the cluster of the first host, and asks as ``curl`` says."""
+    """What is raced: ``asker`` is a pod in the cluster of the first host, and asks as ``curl`` says."""
 
     name: str
-    hosts: tuple[str, str]
+    hosts: tuple[str, ...]
     servers: tuple[str, ...]
     """Hosts with a SPIRE server."""
     curl: tuple[str, ...]
     goal: float
+    asker: str = "sleep"
+    machine: str = ""
+    """A host outside of the clusters, which is a container here."""
 
     @property
     def clusters(self) -> list[str]:
@@ -99,6 +102,18 @@ SCENARIOS = {
             ),
             1.15,
         ),
+        Scenario(
+            "front_proxy",
+            ("front",),
+            ("front",),
+            (
+                *("--cert", f"{FILES}/svid.pem", "--key", f"{FILES}/svid.key", "--cacert", f"{FILES}/bundle.pem"),
+                "https://example.com/",
+            ),
+            1.15,
+            asker="generator",
+            machine="laptop",
+        ),
     )
 }
 
@@ -139,6 +154,8 @@ def tear_down(scenario: Scenario, engine: str) -> None:
     kind = shutil.which("kind", path=env["PATH"])
     if kind:
         run("kind-delete", [kind, "delete", "clusters", *scenario.clusters], env)
+    if scenario.machine:
+        run("machine-delete", [engine, "rm", "--force", "--volumes", cluster_of(scenario.machine)])
     shutil.rmtree(BUILD / "clusters", ignore_errors=True)
 
 
@@ -148,13 +165,13 @@ def kubeconfig(cluster: str, folder: str) -> str:
 
 
 def first_answer(scenario: Scenario, folder: str) -> float:
-    """Ask from the pod sleep until an answer comes, and return the seconds that took."""
+    """Ask from the asker's pod until an answer comes, and return the seconds that took."""
     began = time.monotonic()
     base = ["kubectl", "--kubeconfig", kubeconfig(scenario.clusters[0], folder)]
-    where = ask(
-        *base, "get", "deployment", "-A", "-o", "jsonpath={.items[?(@.metadata.name=='sleep')].metadata.namespace}"
-    )
-    curl = [*base, "-n", where, "exec", "deploy/sleep", "-c", "sleep", "--", "curl", "-sf", "-m", "2", *scenario.curl]
+    named = f"jsonpath={{.items[?(@.metadata.name=='{scenario.asker}')].metadata.namespace}}"
+    where = ask(*base, "get", "deployment", "-A", "-o", named)
+    curl = [*base, "-n", where, "exec", f"deploy/{scenario.asker}", "-c", scenario.asker, "--"]
+    curl += ["curl", "-sf", "-m", "2", *scenario.curl]
     while time.monotonic() - began < 120:
         answer = subprocess.run(curl, env=environment(), check=False, capture_output=True, text=True)
         if answer.returncode == 0 and answer.stdout.strip():
@@ -232,11 +249,11 @@ def part_of(item: dict[str, Any], has_server: bool) -> str:
 
 
 def marked(item: dict[str, Any]) -> dict[str, Any]:
-    """Return an object with a mark in the place of the trust bundle."""
+    """Return an object with a mark in the place of the trust bundle, or of the CA of machines."""
     if item.get("kind") == "ConfigMap":
+        mark = "@MACHINES_CA@" if item["metadata"]["name"] == "spire-machines-ca" else "@BUNDLE@"
         data = {
-            key: "@BUNDLE@" if "BEGIN CERTIFICATE" in str(value) else value
-            for key, value in (item.get("data") or {}).items()
+            key: mark if "BEGIN CERTIFICATE" in str(value) else value for key, value in (item.get("data") or {}).items()
         }
         return {**item, "data": data}
     return item
@@ -264,6 +281,7 @@ def entries(server: list[str]) -> list[dict[str, Any]]:
             "parent_id": spiffe_id(entry["parent_id"]),
             "selectors": entry["selectors"],
             "dns_names": entry.get("dns_names") or [],
+            "x509_svid_ttl": entry.get("x509_svid_ttl") or 0,
         }
         for entry in shown
         if entry["id"].startswith(OURS)
@@ -320,6 +338,9 @@ def prepare_script(scenario: Scenario, engine: str, server_command: str) -> dict
         "KIND_EXPERIMENTAL_PROVIDER": engine,
         f"KIND_EXPERIMENTAL_{engine.upper()}_NETWORK": NETWORK,
     }
+    if scenario.machine:
+        env["MACHINE"] = cluster_of(scenario.machine)
+        env["MACHINE_IMAGE"] = ask(engine, "inspect", "--format", "{{.Config.Image}}", env["MACHINE"])
     if engine == "podman":
         env["CONTAINERS_CONF"] = str(ROOT / "roles" / "toolchain" / "files" / "containers.conf")
     return {**environment(), **env}
