@@ -12,6 +12,8 @@ MAKEFLAGS += --no-print-directory
 
 # More options for ansible-playbook, for example: make blue_green ARGS=-v
 ARGS ?=
+# Where make forward shows a page.
+PORT ?= 8000
 # How many pairs of runs a bench makes.
 PAIRS ?= 3
 
@@ -53,7 +55,7 @@ ROTATED := $(or $(SCENARIO),mithril)
 
 SUITES := lint unit sanity integration pages molecule
 
-.PHONY: help setup setup-dev link $(SCENARIOS) down verify show clean test $(SUITES) lock build bench bench_entries bench_gateways bench_proxies drill drill_rotation
+.PHONY: help setup setup-dev link $(SCENARIOS) down verify show forward clean test $(SUITES) lock build bench bench_entries bench_gateways bench_proxies drill drill_rotation
 
 help: ## List the targets
 	@for name in $(SCENARIOS); do printf '  make %-14s %s\n' $$name "Scenario: from nothing to its proof; needs root or sudo"; done
@@ -72,6 +74,11 @@ verify: setup ## The proof alone of a scenario that is up: nothing is changed
 
 show: setup ## What follows from the inventory of a scenario: nothing is contacted
 	@ansible-playbook playbooks/show.yml -e trustmesh_scenario=$(CHOSEN) $(ARGS)
+
+forward: ## The page of istio_spire at http://127.0.0.1:8000/productpage, until it is interrupted
+	@echo "http://127.0.0.1:$(PORT)/productpage"
+	@build/bin/kubectl --kubeconfig build/clusters/demo-cluster.kubeconfig --namespace istio-system \
+		port-forward service/istio-ingressgateway $(PORT):80
 
 # Every instance leaves its kubeconfigs in a folder: a scenario's own in build/clusters, those of tests, drills and benches in
 # build/<instance>/clusters. Nothing says which scenario they are of. Only that one can delete its clusters, so each is tried.

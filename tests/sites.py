@@ -52,7 +52,10 @@ def report(places: list[dict[str, Any]], checks: list[dict[str, Any]], scenario:
             "not_judged": count["not_judged"],
         },
         "clusters": [{"name": "blue", "context": "kind-blue"}],
-        "servers": [{"name": "one", "trust_domain": "example.org"}, {"name": "two", "trust_domain": "other.org"}],
+        "servers": [
+            {"name": "one", "trust_domain": "example.org", "agents": []},
+            {"name": "two", "trust_domain": "other.org", "agents": []},
+        ],
         "endpoints": places,
         "checks": checks,
     }

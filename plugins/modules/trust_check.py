@@ -736,11 +736,19 @@ report:
       elements: dict
       sample: [{name: blue, context: kind-blue}]
     servers:
-      description: The servers, with their trust domains.
+      description:
+        - The servers, with their trust domains and the agents that may renew their certificates by now.
+        - What was a join token in the ID of an agent is a digest, as in M(trustmesh.spiffe.spire_agent_info).
       returned: when not in check mode
       type: list
       elements: dict
-      sample: [{name: blue, trust_domain: example.org}]
+      sample:
+        - name: blue
+          trust_domain: example.org
+          agents:
+            - id: spiffe://example.org/spire/agent/k8s_psat/blue/1cd8f089-f9cc-46ca-9196-64e6a9a40271
+              attestation_type: k8s_psat
+              expires_at: 1795903200
     endpoints:
       description: The endpoints, as the picture shows them.
       returned: when not in check mode

@@ -140,6 +140,7 @@ def _selectors(workload: Workload, container: str) -> list[str]:
         f"k8s:sa:{workload.service_account}",
         *(f"k8s:pod-label:{key}:{value}" for key, value in sorted(workload.labels.items())),
         *([f"k8s:container-name:{container}"] if container else []),
+        *workload.extra_selectors,
     ]
 
 
@@ -338,6 +339,14 @@ def agent_sds(mesh: Mesh, host: str) -> Data:
     if not any(mesh.other_domains(workload) for workload in mesh.on(host) if workload.mesh):
         return {}
     return {"default_bundle_name": "null", "default_all_bundles_name": "ROOTCA"}
+
+
+def workload_attestors(mesh: Mesh, host: str) -> list[str]:
+    """What the agents of a cluster ask besides the kubelet, as ``spire_agent_workload_attestors``."""
+    if MACHINES in mesh.hosts[host].duties:
+        return []
+    named = [text for workload in mesh.on(host) for text in (*workload.selectors, *workload.extra_selectors)]
+    return sorted({text.partition(":")[0] for text in named} - {"k8s"})
 
 
 def _http_routes(callees: list[Workload]) -> list[Data]:
@@ -627,6 +636,7 @@ def role_variables(mesh: Mesh, host: str) -> Data:
         "spire_server_bundle_endpoint": bundle_is_shown,
         "spire_server_bundle_service_type": this.exposed_as if bundle_is_shown else "ClusterIP",
         "spire_agent_sds": agent_sds(mesh, host),
+        "spire_agent_workload_attestors": workload_attestors(mesh, host),
         "spire_server_published_bundles": published_bundles(mesh, host) if is_server else [],
         "spire_server_machines": machines_of(mesh, host) if is_server else [],
         "spire_server_upstream_ca_secret": UPSTREAM_CA_FILES if UPSTREAM_CA in this.duties else "",

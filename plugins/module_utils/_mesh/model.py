@@ -150,6 +150,8 @@ class Workload:
     x509_svid_ttl: int | None
     """Seconds that its certificate is good; None for the server's own time."""
     selectors: tuple[str, ...]
+    extra_selectors: tuple[str, ...]
+    """What has to hold besides the selectors that are derived."""
     methods: tuple[str, ...]
     paths: tuple[str, ...]
     on_behalf_of: tuple[str, ...]
@@ -491,6 +493,7 @@ FIELDS: Mapping[str, Field] = {
     "dns_names": Field("a list of DNS names", _list_of(_is_dns_name)),
     "x509_svid_ttl": Field("a number of seconds from 10 to 31536000", _is_seconds),
     "selectors": Field("a list of selectors such as unix:uid:1000", _list_of(_matches(_SELECTOR))),
+    "extra_selectors": Field("a list of selectors such as unix:uid:1337", _list_of(_matches(_SELECTOR))),
     "methods": Field("a list of HTTP methods such as GET", _list_of(_matches(_METHOD))),
     "paths": Field("a list of HTTP paths such as /orders", _list_of(_is_http_path)),
     "on_behalf_of": Field("a list of workloads", _list_of(_NAME.good)),
@@ -626,6 +629,7 @@ def _fill(name: str, given: Mapping[str, Any], host: Host, traits: App, app: str
         dns_names=tuple(given.get("dns_names", ())),
         x509_svid_ttl=given.get("x509_svid_ttl"),
         selectors=tuple(given.get("selectors", ())),
+        extra_selectors=tuple(given.get("extra_selectors", ())),
         methods=tuple(given.get("methods", ())),
         paths=tuple(given.get("paths", ())),
         on_behalf_of=tuple(given.get("on_behalf_of", ())),
@@ -782,6 +786,11 @@ def _judge_workload(mesh: Mesh, workload: Workload, faults: Faults) -> None:
             "on a machine selectors tell who it is. Give some, such as unix:uid:1000.",
         ),
         (
+            bool(workload.selectors and workload.extra_selectors),
+            "selectors are all that its entry has, and extra_selectors come beside those that are derived. Put all into"
+            " selectors, or leave them out.",
+        ),
+        (
             workload.is_envoy and not mesh.callers.get(workload.name),
             "nobody may call this Envoy. Name its callers in trustmesh_callers.",
         ),
@@ -825,6 +834,10 @@ def _on_a_machine(workload: Workload, host: Host) -> tuple[tuple[bool, str], ...
             workload.app not in (EXISTING, ENVOY),
             f"app is {workload.app}, and {host.name} is a machine, whose programs are yours. Take it out, or say app:"
             " envoy for an Envoy that stands by itself.",
+        ),
+        (
+            bool(workload.extra_selectors),
+            "extra_selectors come beside what follows from a pod, and here is none. Put all into selectors.",
         ),
         (
             workload.is_envoy and bool(workload.selectors),

@@ -202,7 +202,7 @@ def _row(number: int, check: Mapping[str, Any]) -> str:
 
 
 def _tested(report: Mapping[str, Any]) -> str:
-    """What was tested: trust domains with their servers, clusters, versions, and who issued the certificates."""
+    """What was tested: trust domains, servers and their agents, clusters, versions, who issued the certificates."""
     servers: dict[str, list[str]] = {}
     for server in report["servers"]:
         servers.setdefault(server["trust_domain"], []).append(server["name"])
@@ -214,6 +214,7 @@ def _tested(report: Mapping[str, Any]) -> str:
     facts = [
         ("Trust domains", "; ".join(f"{domain} (server {', '.join(names)})" for domain, names in servers.items())),
         ("Clusters", ", ".join(clusters)),
+        ("Agents", "; ".join(agent["id"] for server in report["servers"] for agent in server["agents"])),
         *report["versions"].items(),
         ("Certificates issued by", "; ".join(issuers)),
         ("Started", day_and_time(report["started"])),

@@ -38,6 +38,10 @@ class Tested:
     servers: Mapping[str, str] = field(default_factory=dict)
 
 
+MAX_AGENTS = 8
+"""How many agents of a server are named below the table. The report names all."""
+
+
 def make(
     *,
     scenario: str,
@@ -46,8 +50,9 @@ def make(
     verdicts: Sequence[Verdict],
     started: datetime.datetime,
     finished: datetime.datetime,
+    agents: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
 ) -> Report:
-    """Return the report as it is written to <scenario>.json."""
+    """Return the report as it is written to <scenario>.json. ``agents`` are those of each server that has told them."""
     checks = [_entry(verdict) for verdict in verdicts]
     count = {word: sum(check["verdict"] == word for check in checks) for word in _RESULTS}
     used = {place for check in checks for place in (check["from"], check["to"])}
@@ -67,7 +72,10 @@ def make(
             "not_judged": count[NOT_JUDGED],
         },
         "clusters": [{"name": name, "context": context} for name, context in tested.clusters.items()],
-        "servers": [{"name": name, "trust_domain": domain} for name, domain in tested.servers.items()],
+        "servers": [
+            {"name": name, "trust_domain": domain, "agents": list((agents or {}).get(name, ()))}
+            for name, domain in tested.servers.items()
+        ],
         "endpoints": [
             {
                 "name": endpoint.name,
@@ -122,7 +130,16 @@ def table(report: Report, width: int = TABLE_WIDTH) -> list[str]:
             name = names[row] if row < len(names) else ""
             text = seen[row] if row < len(seen) else ""
             lines.append(f"{start if row == 0 else ' ' * len(start)}{name:{names_width}}  {text}".rstrip())
-    return [*lines, "", summary(report), *quoted(report)]
+    return [*lines, "", *_agents(report), summary(report), *quoted(report)]
+
+
+def _agents(report: Mapping[str, Any]) -> Iterator[str]:
+    """The agents by which the servers know their nodes: nobody has to look them up in a log."""
+    for server in report["servers"]:
+        for agent in server["agents"][:MAX_AGENTS]:
+            yield _plain(f"agent of {server['name']}: {agent['id']}")
+        if (more := len(server["agents"]) - MAX_AGENTS) > 0:
+            yield f"agents of {server['name']}: {more} more, in the report"
 
 
 def wrap(text: str, width: int) -> list[str]:

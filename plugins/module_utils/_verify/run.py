@@ -11,7 +11,9 @@ import datetime
 import json
 import os
 import re
+import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,11 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import In
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kubectl import access_of
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.connection import connect, spire_spec
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id import SpiffeIdError, check_trust_domain
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id import (
+    SpiffeIdError,
+    check_trust_domain,
+    redact,
+)
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls import chain
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify import (
     engine,
@@ -103,6 +109,7 @@ def run(params: Mapping[str, Any], check_mode: bool) -> Outcome:
         verdicts=verdicts,
         started=started,
         finished=_now(),
+        agents=_agents(task.world.servers),
     )
     result: dict[str, Any] = {
         "report": made,
@@ -115,6 +122,24 @@ def run(params: Mapping[str, Any], check_mode: bool) -> Outcome:
     if result["failures"] and params["fail_on_failed"]:
         raise ChecksFailed("\n".join([report.summary(made), *result["failures"]]), **result)
     return Outcome(result=result)
+
+
+def _agents(servers: Mapping[str, Server]) -> dict[str, list[dict[str, Any]]]:
+    """The agents that may renew their certificates now. A server that does not answer has failed its checks already."""
+
+    def living(server: Server) -> list[dict[str, Any]]:
+        try:
+            known = server.agents()
+        except TrustmeshError:
+            return []
+        return [
+            {"id": redact(agent.spiffe_id), "attestation_type": agent.attestation_type, "expires_at": agent.expires_at}
+            for agent in sorted(known, key=lambda agent: agent.spiffe_id)
+            if agent.is_alive(time.time())
+        ]
+
+    with ThreadPoolExecutor(max_workers=max(len(servers), 1)) as pool:
+        return dict(zip(servers, pool.map(living, servers.values()), strict=True))
 
 
 def _read(params: Mapping[str, Any]) -> _Task:

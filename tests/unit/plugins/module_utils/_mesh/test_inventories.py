@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import meshes
@@ -19,6 +20,7 @@ from playbook import ROOT
 HERE = Path(__file__).parent / "inventories"
 BLUE_GREEN = ROOT / "inventories" / "blue_green"
 FRONT_PROXY = ROOT / "inventories" / "front_proxy"
+ISTIO_SPIRE = ROOT / "inventories" / "istio_spire"
 FEDERATION = ROOT / "inventories" / "federation"
 BOOKINFO = {"productpage", "details", "reviews", "ratings"}
 OURS = sorted(path.parent for path in [*ROOT.glob("inventories/*/hosts.ini"), *ROOT.glob("examples/**/hosts.ini")])
@@ -149,6 +151,38 @@ def test_front_proxy_is_proven_by_these() -> None:
     assert claimed["connection"] == "x-client-spiffe-id, x-forwarded-client-cert"
     told = checks["backend is told who generator is, whatever that says of itself"]
     assert told["hops"] == [f"spiffe://example.com/ns/{name}" for name in ("cert-gen/sa/generator", "proxy/sa/proxy")]
+
+
+def test_in_istio_spire_every_pair_that_is_not_listed_is_tried() -> None:
+    mesh = meshes.of_inventory(ISTIO_SPIRE)
+    made = proof(mesh)
+    kinds = Counter(check["type"] for check in made.checks)
+    assert kinds["sidecar_certificate"] == 7, "every proxy: six services and the gateway"
+    allowed = {check["name"].partition(",")[0] for check in made.checks if check["type"] == "request"}
+    refused = {
+        check["name"].partition(" in plain text")[0] for check in made.checks if check["type"] == "refused_request"
+    }
+    services = [f"{name}-v1" for name in ("productpage", "details", "reviews", "ratings")] + [
+        "reviews-v2",
+        "reviews-v3",
+    ]
+    for callee in services:
+        for caller in [*services, "intruder", "outsider"]:
+            if caller != callee:
+                told = {f"{caller} may call {callee}" in allowed, f"{caller} may not call {callee}" in refused}
+                assert told == {True, False}, f"{caller} and {callee}: one of both"
+    assert all("gateway" in text or "the Service reviews also leads to" in text for text in made.untried)
+
+
+def test_details_of_istio_spire_is_known_by_the_user_of_its_proxy_too() -> None:
+    mesh = meshes.of_inventory(ISTIO_SPIRE)
+    (entry,) = (one for one in derive.entries(mesh, "demo-cluster") if one["spiffe_id"].endswith("/bookinfo-details"))
+    assert {"k8s:ns:default", "k8s:sa:bookinfo-details", "k8s:pod-label:app:details", "unix:uid:1337"} <= {
+        *entry["selectors"]
+    }
+    assert derive.role_variables(mesh, "demo-cluster")["spire_agent_workload_attestors"] == ["unix"]
+    blue = meshes.of_inventory(BLUE_GREEN)
+    assert derive.role_variables(blue, "blue")["spire_agent_workload_attestors"] == []
 
 
 def test_blue_green_is_registered_by_whom_it_says() -> None:

@@ -93,6 +93,7 @@ BAD: dict[str, list[Any]] = {
     "dns_names": [[], "a.example", ["a b"], ["A"], ["a" * 254]],
     "x509_svid_ttl": [9, 31536001, "60", True, 60.5],
     "selectors": [[], ["nocolon"], "unix:uid:1", ["unix: 1"]],
+    "extra_selectors": [[], ["nocolon"], "unix:uid:1", ["unix: 1"]],
     "methods": [[], "GET", ["get"], ["GET "]],
     "paths": [[], "/a", ["a"], ["/a b"]],
     "on_behalf_of": [[], "a", ["A"], [1]],
@@ -124,6 +125,7 @@ def test_control_characters_and_templates_are_refused_everywhere(field: str, evi
         "probe_path": [f"/{evil}"],
         "paths": [[f"/{evil}"]],
         "selectors": [[f"unix:{evil}"]],
+        "extra_selectors": [[f"unix:{evil}"]],
         "pod": [f"deployment/{evil}"],
     }
     lists = ("tools", "dns_names", "methods")
@@ -552,6 +554,17 @@ W = "trustmesh_workloads:"
             {"front": ["shop"], "job": ["front"]},
             f"{W} front: port is 443 and listens 8443, and on a machine no Service stands between them. Give one"
             " of them.",
+        ),
+        (
+            {"job": {**ON_VM, "extra_selectors": ["unix:gid:7"]}},
+            {"job": ["shop"]},
+            f"{W} job: extra_selectors come beside what follows from a pod, and here is none. Put all into selectors.",
+        ),
+        (
+            {"shop": {**SHOP, "selectors": ["k8s:ns:a"], "extra_selectors": ["unix:uid:1"]}},
+            {},
+            f"{W} shop: selectors are all that its entry has, and extra_selectors come beside those that are derived."
+            " Put all into selectors, or leave them out.",
         ),
         (
             {"a-program-with-quite-a-long-name": ON_VM},

@@ -119,7 +119,7 @@ def test_everything_from_outside_is_escaped() -> None:
         EVIL,
     )
     data["versions"] = {EVIL: EVIL}
-    data["servers"] = [{"name": EVIL, "trust_domain": EVIL}]
+    data["servers"] = [{"name": EVIL, "trust_domain": EVIL, "agents": [{"id": EVIL}]}]
     data["clusters"] = [{"name": EVIL, "context": EVIL}]
     data["checks"][0] |= {"breach": True, "client": "other_identity", "client_spiffe_id": EVIL, "issuer": EVIL}
     page = html(data)

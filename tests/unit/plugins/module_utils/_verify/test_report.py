@@ -57,6 +57,7 @@ def made(*more: Verdict) -> report.Report:
         verdicts=verdicts,
         started=T0,
         finished=T0 + datetime.timedelta(seconds=1.25),
+        agents={"blue": [{"id": f"spiffe://td/spire/agent/k8s_psat/blue/{n}"} for n in range(10)]},
     )
 
 
@@ -75,6 +76,7 @@ def of(*checks: dict[str, Any]) -> report.Report:
         "summary": {"passed": count.pop("proven"), "failed": failed, **count},
         "checks": list(checks),
         "endpoints": [{"name": "green", "title": "Green's Envoy"}],
+        "servers": [],
     }
 
 
@@ -86,6 +88,7 @@ def test_the_contract() -> None:
     assert (data["schema_version"], data["versions"]) == (1, {"SPIRE": "1.15.3"})
     assert data["trust_domains"] == ["td", "far.td"]
     assert data["clusters"][0] == {"name": "blue", "context": "kind-blue"}
+    assert [len(server["agents"]) for server in data["servers"]] == [10, 0, 0]
     assert [check["verdict"] for check in data["checks"]] == ["proven", "refuted", "proven", "proven"]
     assert [check["breach"] for check in data["checks"]] == [False] * 4
     first, second = data["checks"][:2]
@@ -98,6 +101,8 @@ def test_the_contract() -> None:
 def test_the_table() -> None:
     lines = report.table(made())
     assert lines[-1] == "site: 1 refuted, 3 proven in 1.2 s"
+    assert lines[-3] == "agent of blue: spiffe://td/spire/agent/k8s_psat/blue/7"
+    assert lines[-2] == "agents of blue: 2 more, in the report"
     assert any(line.startswith("REFUTED     positive  across") for line in lines)
     assert all(len(line) <= report.TABLE_WIDTH for line in lines)
 
