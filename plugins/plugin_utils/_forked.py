@@ -14,6 +14,7 @@ child, Ansible's own way is taken.
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import json
 import os
@@ -61,8 +62,7 @@ class ForkedModule(NormalAction):
         return self._payload is not None or bool(super()._is_pipelining_enabled(module_style, wrap_async))
 
     def _execute_module(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        if self._is_the_same(kwargs["task_vars"]):
-            self._payload = b""
+        self._payload = b"" if self._is_the_same(kwargs["task_vars"]) else None
         result: dict[str, Any] = super()._execute_module(*args, **kwargs)
         return result
 
@@ -173,6 +173,8 @@ def _be_the_child(work: Callable[[], None], folder: str, out: int, err: int) -> 
     """Do ``work`` and end, whatever happens: what is above on the stack belongs to another process."""
     code = 1
     try:
+        # What was there before the fork is needed to the end: whoever looks for garbage in it copies all of it.
+        gc.freeze()
         # As in a new program. The handlers of the process that this was are for that one.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         for number in (signal.SIGTERM, signal.SIGALRM):
