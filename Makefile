@@ -55,7 +55,7 @@ ROTATED := $(or $(SCENARIO),mithril)
 
 SUITES := lint unit sanity integration pages molecule
 
-.PHONY: help setup setup-dev link $(SCENARIOS) down verify show forward clean test $(SUITES) lock build bench bench_entries bench_gateways bench_proxies drill drill_rotation
+.PHONY: help setup setup-dev link $(SCENARIOS) down verify show forward clean test $(SUITES) lock build bench bench_entries bench_tasks bench_gateways bench_proxies drill drill_rotation
 
 help: ## List the targets
 	@for name in $(SCENARIOS); do printf '  make %-14s %s\n' $$name "Scenario: from nothing to its proof; needs root or sudo"; done
@@ -122,6 +122,9 @@ bench_proxies: setup ## Requests through the proxies of front_proxy against plai
 bench_entries: setup ## Registration entries at scale: tasks against the bare command
 	$(SUDO) ansible-playbook playbooks/toolchain.yml
 	python bench/entries.py
+
+bench_tasks: setup ## What a task of ours costs beside its work: in a fork, and as Ansible runs it
+	python bench/own_tasks.py --pairs $(PAIRS)
 
 drill: setup ## Kill a scenario's playbook at many moments and see that it converges
 	$(SUDO) python tests/drills/interrupt.py $(CHOSEN)
