@@ -34,11 +34,14 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.model impo
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.schema import Schema, mesh_schema
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.client import Kubectl, resource
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.codec import render_list
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.model import KubeObject, stub
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.model import KubeObject, Ref, stub
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kubectl import Access
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import Completed, LocalProcess, Process
 
 _CACHE_FORMAT = 3
+# Injection sets it for sidecars and gateways.
+_INJECTED = "service.istio.io/canonical-name"
+_ENTRIES = ("get", "workloadentries.networking.istio.io", "--all-namespaces")
 _PROFILE = re.compile(rb"profiles/([a-z][a-z-]*)\.yaml")
 
 
@@ -104,6 +107,18 @@ class Istioctl:
         # More than it needs: when it comes to its own limit it says nothing of what it has found.
         arguments += [f"--timeout={self.timeout:g}s"]
         return self._messages(arguments, access, "Looking at the mesh with istioctl analyze")
+
+    def proxy_status(self, access: Access, namespace: str, revision: str) -> str:
+        """Return what the istiods of a revision know of their proxies, as JSON."""
+        arguments = ["proxy-status", "--istioNamespace", namespace, "--revision", revision]
+        arguments += ["--xds-label", f"app=istiod,{REVISION}={revision}", f"--timeout={self.timeout:g}s"]
+        argv = [*arguments, *access_arguments(access), "-o", "json"]
+        return self._run(argv, None, f"Asking revision {revision} for its proxies")
+
+    def proxy_secrets(self, access: Access, namespace: str, pod: str) -> str:
+        """Return the certificates of a pod's proxy as JSON. Envoy itself leaves the key out."""
+        argv = ["proxy-config", "secret", f"{pod}.{namespace}", *access_arguments(access), "-o", "json"]
+        return self._run(argv, None, f"Asking the proxy of {namespace}/{pod} for its certificate")
 
     def _messages(self, arguments: Sequence[str], access: Access, doing: str) -> list[dict[str, str]]:
         argv = [self.path, *arguments, *access_arguments(access), "-o", "json"]
@@ -251,18 +266,27 @@ class Cluster(Kubectl):
 
     def proxies(self) -> list[str]:
         """Return namespace and name of every pod with a proxy and of every WorkloadEntry, a machine's proxy."""
-        name = "-o=jsonpath={range .items[*]}{.kind} {.metadata.namespace}/{.metadata.name}{'\\n'}{end}"
-        labels = ["--selector", "service.istio.io/canonical-name"]  # injection sets it for sidecars and gateways
-        pods = self.run(["get", "pods", "--all-namespaces", *labels, name], None, "Reading which pods have proxies")
-        found = pods.splitlines()
+        pods = [f"pod {one['metadata']['namespace']}/{one['metadata']['name']}" for one in self.proxied_pods()]
+        machines = [Ref.of(one) for one in self.workload_entries()]
+        return sorted([*pods, *(str(one) for one in machines)])
+
+    def all_namespaces(self) -> list[KubeObject]:
+        """Return every namespace."""
+        return self.read(["get", "namespaces", "-o", "json"], None, "Reading the namespaces")
+
+    def proxied_pods(self) -> list[KubeObject]:
+        """Return every pod that was injected, as a sidecar's or as a gateway."""
+        arguments = ["get", "pods", "--all-namespaces", "--selector", _INJECTED, "-o", "json"]
+        return self.read(arguments, None, "Reading which pods have proxies")
+
+    def workload_entries(self) -> list[KubeObject]:
+        """Return the machines that are written down as workloads of the mesh."""
         try:
-            found += self.run(
-                ["get", "workloadentries.networking.istio.io", "--all-namespaces", name], None, "Reading machines"
-            ).splitlines()
+            return self.read([*_ENTRIES, "-o", "json"], None, "Reading the machines of the mesh")
         except ProcessError as error:
             if "the server doesn't have a resource type" not in error.message:
                 raise
-        return sorted(line.replace("Pod ", "pod ").strip() for line in found if line.strip())
+            return []
 
     def asking(self) -> list[KubeObject]:
         """Return every namespace that asks for injection by one of its labels."""
@@ -278,6 +302,14 @@ class Cluster(Kubectl):
         kinds = f"{hooks},{resource('v1', 'Service')}"
         arguments = ["get", kinds, "--all-namespaces", "--selector", TAG, "--show-managed-fields", "-o", "json"]
         return self.read(arguments, None, "Reading the revision tags")
+
+    def webhooks(self) -> list[KubeObject]:
+        """Return the webhooks and Services of every revision and tag."""
+        group = "admissionregistration.k8s.io/v1"
+        hooks = [resource(group, kind) for kind in ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")]
+        kinds = ",".join([*hooks, resource("v1", "Service")])
+        arguments = ["get", kinds, "--all-namespaces", "--selector", REVISION, "--show-managed-fields", "-o", "json"]
+        return self.read(arguments, None, "Reading revisions and their tags")
 
     def istiod_copies(self) -> list[KubeObject]:
         """Return the copies of its root certificate and revocation list that istiod writes into every namespace."""
