@@ -131,6 +131,10 @@ revisions:
     proxies:
       description: How many pods have a proxy that it injected.
       type: int
+    proxy_namespaces:
+      description: The namespaces of these pods. They may ask for another revision by now, and be restarted then.
+      type: list
+      elements: str
   sample:
     - name: 1-31-0
       version: 1.31.0
@@ -140,6 +144,7 @@ revisions:
       tags: [prod]
       namespaces: [shop]
       proxies: 4
+      proxy_namespaces: [shop]
 namespaces:
   description: Every namespace, and who injects what starts there.
   returned: success

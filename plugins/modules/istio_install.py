@@ -64,8 +64,9 @@ options:
     default: false
   force:
     description:
-      - With O(state=absent), also remove a revision that namespaces ask for by their labels, or that revision tags of
-        M(trustmesh.spiffe.istio_revision_tag) point to. Pods that start there afterwards get no sidecar or are refused.
+      - With O(state=absent), also remove a revision that namespaces ask for by their labels, that revision tags of
+        M(trustmesh.spiffe.istio_revision_tag) point to, or whose proxies run in pods. These have no control plane
+        afterwards, and pods that start there get no sidecar or are refused.
     type: bool
     default: false
   allow_trust_domain_change:

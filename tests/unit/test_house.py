@@ -430,7 +430,7 @@ def test_hosts_are_names_in_groups(name: str) -> None:
 
 # Playbooks that are for any inventory, and for parts of one.
 GENERAL = {"site", "verify", "show", "teardown", "clean", "toolchain", "images", "spire", "istio", "entries"}
-GENERAL |= {"rotate_upstream_ca", "rotate_authorities"}
+GENERAL |= {"rotate_upstream_ca", "rotate_authorities", "canary_istio"}
 # A user's own inventories, which need no playbook of ours.
 OWN = "examples/"
 

@@ -116,15 +116,23 @@ def refuse_trust_domain(asked: str, others: Mapping[str, str], proxies: Sequence
 def refuse_in_use(installation: Installation, users: Sequence[str]) -> None:
     """Refuse to remove a control plane that namespaces or tags point to."""
     if users:
+        more = f" and {len(users) - 10} more" if len(users) > 10 else ""
         raise InputError(
-            f"Revision {installation.revision} is still in use: {', '.join(users)}. Pods that start there would get no "
-            "sidecar or be refused. Move them to another revision first, or set force to true.",
+            f"Revision {installation.revision} is still in use: {', '.join(users[:10])}{more}. Proxies of it would "
+            "have no control plane, and pods that start would get no sidecar or be refused. Move them to another "
+            "revision first, or set force to true.",
             users=list(users),
         )
 
 
-def users_of(revision: str, namespaces: Iterable[KubeObject], tags: Iterable[KubeObject], own: set[Ref]) -> list[str]:
-    """Return what still points to a revision: namespaces by its name or by a tag of it, and these tags.
+def users_of(
+    revision: str,
+    namespaces: Iterable[KubeObject],
+    tags: Iterable[KubeObject],
+    pods: Iterable[KubeObject],
+    own: set[Ref],
+) -> list[str]:
+    """Return what still needs a revision: namespaces by its name or a tag of it, these tags, and pods with its proxy.
 
     Tags among ``own`` go together with the installation. What points to them is named, they themselves are not.
     """
@@ -141,7 +149,16 @@ def users_of(revision: str, namespaces: Iterable[KubeObject], tags: Iterable[Kub
         asked = asked_revision(namespace["metadata"].get("labels") or {})
         if asked in names:
             users.append(f"namespace {namespace['metadata']['name']} ({asked})")
-    return users
+    injected = [pod for pod in pods if injected_by(pod) == revision]
+    return users + [f"pod {pod['metadata']['namespace']}/{pod['metadata']['name']}" for pod in injected]
+
+
+def injected_by(pod: Mapping[str, Any]) -> str:
+    """Return the revision whose proxy a pod has, or nothing. A pod that has ended, such as a Job's, has none."""
+    annotations = pod["metadata"].get("annotations") or {}
+    if (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
+        return ""
+    return str(annotations.get(REVISION) or "default") if "sidecar.istio.io/status" in annotations else ""
 
 
 def asked_revision(labels: Mapping[str, str]) -> str:

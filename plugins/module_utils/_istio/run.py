@@ -135,7 +135,8 @@ def _absent(params: Mapping[str, Any], check_mode: bool, installation: Installat
     plan = plan_absent(live, installation, params["purge"])
     if plan.changed and not params["force"]:
         own = {step.ref for step in plan.steps}
-        refuse_in_use(installation, users_of(installation.revision, cluster.asking(), cluster.tagged(), own))
+        asking, tagged, pods = cluster.asking(), cluster.tagged(), cluster.proxied_pods()
+        refuse_in_use(installation, users_of(installation.revision, asking, tagged, pods, own))
     if plan.changed and not check_mode:
         cluster.delete(plan.to_delete, params["wait"], params["wait_timeout"])
         if params["purge"] and params["wait"]:

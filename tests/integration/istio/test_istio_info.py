@@ -104,6 +104,7 @@ def test_two_revisions_with_their_tags_namespaces_proxies_and_certificates(mesh:
         "tags": ["prod"],
         "namespaces": ["default"],
         "proxies": 1,
+        "proxy_namespaces": ["default"],
     }
     (one,) = [space for space in told["namespaces"] if space["name"] == "default"]
     assert (one["status"], one["tag"], one["revision"]) == ("injected", "prod", "new")

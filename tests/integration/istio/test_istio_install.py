@@ -529,6 +529,58 @@ def role(
     return play([{"hosts": "localhost", "tasks": tasks}], folder, "--extra-vars", json.dumps(settings))
 
 
+def controllers(api: Api, done: threading.Event) -> None:
+    """Report control planes as available and certify their webhooks, as controllers and istiod would."""
+    status = {"observedGeneration": 99, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1}
+    while not done.wait(0.5):
+        for istiod in api.get("deployment", "-n", "istio-system")["items"]:
+            if not istiod.get("status", {}).get("availableReplicas"):
+                where = ("deployment", istiod["metadata"]["name"], "-n", "istio-system", "--subresource=status")
+                api.patch(*where, body={"status": status})
+        for hook in api.get("mutatingwebhookconfiguration")["items"]:
+            if not all("caBundle" in one["clientConfig"] for one in hook["webhooks"]):
+                hooks(api, ("mutatingwebhookconfiguration", hook["metadata"]["name"]), clientConfig__caBundle="QUJD")
+
+
+def test_the_role_moves_namespaces_to_another_revision_and_leaves_the_old_one(bare: Api, tmp_path: Path) -> None:
+    ready = threading.Event()
+    helper = threading.Thread(target=controllers, args=(bare, ready))
+    first = role(bare, tmp_path)
+    assert first.returncode == 0, first.stdout
+    bare.kubectl("label", "namespace", "default", "istio-injection=enabled")
+    new: dict[str, Any] = {"istio_overlay": {"spec": {"revision": "new"}}}
+    helper.start()
+    try:
+        for _run in range(2):
+            moved = role(bare, tmp_path, (("istio", "canary"),), **new)
+            assert moved.returncode == 0, moved.stdout
+        labels = bare.get("namespace", "default")["metadata"]["labels"]
+        assert labels["istio.io/rev"] == "new"
+        assert "istio-injection" not in labels
+        assert bare.get(*DEPLOYMENT), "the old one is still there"
+        for _run in range(2):
+            left = role(bare, tmp_path, (("istio", "leave"),), **new)
+            assert left.returncode == 0, left.stdout
+        names = [one["metadata"]["name"] for one in bare.get("deployment", "-n", "istio-system")["items"]]
+        assert names == ["istiod-new"]
+        hook = bare.get("mutatingwebhookconfiguration", "istio-revision-tag-default")
+        assert hook["metadata"]["labels"]["istio.io/rev"] == "new"
+        doors = [one["metadata"]["name"] for one in bare.get("networkpolicy", "-n", "istio-system")["items"]]
+        assert doors == ["istiod-new-doors"]
+        wrong = role(bare, tmp_path, (("istio", "canary"),), istio_canary_from="new", **new)
+        assert "«new» is the revision that istio_overlay installs" in wrong.stdout
+        gone = role(bare, tmp_path, (("istio", "canary"),), istio_canary_from="older", **new)
+        assert "there is no revision «older» in istio-system. There is new." in gone.stdout
+    finally:
+        ready.set()
+        helper.join(30)
+        bare.kubectl("label", "namespace", "default", "istio.io/rev-", "istio-injection-")
+        bare.kubectl("delete", "mutatingwebhookconfiguration", "-l", "istio.io/tag=default", "--ignore-not-found")
+        bare.kubectl("delete", "service", "-n", "istio-system", "-l", "istio.io/tag=default", "--ignore-not-found")
+        bare.kubectl("delete", *VALIDATOR, "--ignore-not-found")
+        install(bare, {"spec": {"revision": "new"}}, state="absent", force=True)
+
+
 POLICY = {
     "name": "quote",
     "namespace": "default",

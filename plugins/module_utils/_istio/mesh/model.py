@@ -13,6 +13,7 @@ from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.guard import (
     asked_revision,
+    injected_by,
     installed_version,
     istiods,
     meshes,
@@ -107,6 +108,7 @@ def revisions(
                 "tags": [tag for tag, revision in named.items() if revision == name],
                 "namespaces": [space["name"] for space in spaces if space["revision"] == name],
                 "proxies": count[name],
+                "proxy_namespaces": sorted({proxy["namespace"] for proxy in pods if proxy["revision"] == name}),
             }
         )
     return result
@@ -136,19 +138,18 @@ def injection(found: Found) -> list[dict[str, str]]:
 def proxies(found: Found, status: Iterable[Synced]) -> list[dict[str, Any]]:
     """Return every proxy: those of pods, known to an istiod or not, and what an istiod knows besides, on machines."""
     known = {(one.namespace, one.name): one for one in status}
-    pods = {(obj["metadata"]["namespace"], obj["metadata"]["name"]): obj for obj in found.pods if _has_proxy(obj)}
+    pods = {(obj["metadata"]["namespace"], obj["metadata"]["name"]): obj for obj in found.pods if injected_by(obj)}
     result = []
     for key in sorted({*known, *pods}):
         namespace, name = key
         one, pod = known.get(key), pods.get(key)
         states = dict(one.states) if one else {}
-        annotations = (pod["metadata"].get("annotations") or {}) if pod else {}
         result.append(
             {
                 "name": name,
                 "namespace": namespace,
                 "kind": "pod" if pod else "machine",
-                "revision": str(annotations.get(REVISION) or ("default" if pod else "")),
+                "revision": injected_by(pod) if pod else "",
                 "version": one.version if one else "",
                 "cluster": one.cluster if one else "",
                 "istiod": one.istiod if one else "",
@@ -158,12 +159,6 @@ def proxies(found: Found, status: Iterable[Synced]) -> list[dict[str, Any]]:
             }
         )
     return result
-
-
-def _has_proxy(pod: Mapping[str, Any]) -> bool:
-    """Whether it was injected and has not ended: a Job's pod stays, its proxy does not."""
-    injected = "sidecar.istio.io/status" in (pod["metadata"].get("annotations") or {})
-    return injected and (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
 
 
 def machines(found: Found) -> list[dict[str, Any]]:

@@ -107,6 +107,11 @@ def tag(name: str, revision: str) -> dict[str, Any]:
     }
 
 
+def pod(name: str, revision: str, phase: str = "Running") -> dict[str, Any]:
+    annotations = {"sidecar.istio.io/status": "{}", "istio.io/rev": revision}
+    return {"metadata": {"name": name, "namespace": "shop", "annotations": annotations}, "status": {"phase": phase}}
+
+
 def test_users_are_namespaces_by_name_by_tag_and_by_the_older_label() -> None:
     spaces = [
         namespace("a", rev="old"),
@@ -116,9 +121,12 @@ def test_users_are_namespaces_by_name_by_tag_and_by_the_older_label() -> None:
         namespace("e", istio_injection="disabled", rev="old"),
     ]
     tags = [tag("prod", "old"), tag("prod", "old"), tag("next", "new")]
-    assert guard.users_of("old", spaces, tags, set()) == ["tag prod", "namespace a (old)", "namespace b (prod)"]
-    assert guard.users_of("old", spaces, tags, {Ref.of(tags[0])}) == ["namespace a (old)", "namespace b (prod)"]
-    assert guard.users_of("default", spaces, tags, set()) == ["namespace d (default)"]
+    assert guard.users_of("old", spaces, tags, [], set()) == ["tag prod", "namespace a (old)", "namespace b (prod)"]
+    assert guard.users_of("old", spaces, tags, [], {Ref.of(tags[0])}) == ["namespace a (old)", "namespace b (prod)"]
+    assert guard.users_of("default", spaces, tags, [], set()) == ["namespace d (default)"]
+    assert guard.users_of("old", [], [], [pod("a", "old"), pod("b", "new"), pod("c", "old", "Failed")], set()) == [
+        "pod shop/a"
+    ]
     guard.refuse_in_use(ISTIO, [])
     with pytest.raises(InputError, match="still in use: namespace d"):
         guard.refuse_in_use(ISTIO, ["namespace d (default)"])

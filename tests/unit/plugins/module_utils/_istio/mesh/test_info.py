@@ -151,6 +151,7 @@ def test_a_revision_says_what_it_is_and_who_points_to_it() -> None:
         "tags": ["prod"],
         "namespaces": ["a", "b"],
         "proxies": 1,
+        "proxy_namespaces": ["shop"],
     }
     assert (default["ready"], default["problem"]) == (False, "no istiod of it is in the namespace")
     assert (default["namespaces"], default["proxies"]) == (["e"], 1)
