@@ -337,7 +337,7 @@ def proxy(api: Api, name: str, revision: str = "default") -> None:
             "name": name,
             "namespace": "default",
             "labels": {"service.istio.io/canonical-name": name},
-            "annotations": {"istio.io/rev": revision},
+            "annotations": {"istio.io/rev": revision, "sidecar.istio.io/status": "{}"},
         },
         "spec": {"containers": [{"name": "istio-proxy", "image": "registry.test/proxyv2:1"}]},
     }
@@ -547,10 +547,22 @@ def test_the_role_moves_namespaces_to_another_revision_and_leaves_the_old_one(ba
     helper = threading.Thread(target=controllers, args=(bare, ready))
     first = role(bare, tmp_path)
     assert first.returncode == 0, first.stdout
+    bare.kubectl("create", "deployment", "cart", "--image=registry.test/a", "-n", "default")
+    cart = ("deployment", "cart", "-n", "default")
+    status = {"observedGeneration": 99, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1}
+    bare.patch(*cart, "--subresource=status", body={"status": status})
+    proxy(bare, "left", "default")
     bare.kubectl("label", "namespace", "default", "istio-injection=enabled")
     new: dict[str, Any] = {"istio_overlay": {"spec": {"revision": "new"}}}
     helper.start()
     try:
+        stuck = role(bare, tmp_path, (("istio", "canary"),), **new)
+        assert "default/left has a proxy of revision default still." in stuck.stdout
+        template = bare.get(*cart)["spec"]["template"]["metadata"]["annotations"]
+        assert template["trustmesh.io/istio-revision"] == "new", "it was restarted"
+        refused = role(bare, tmp_path, (("istio", "leave"),), **new)
+        assert "Revision default is still in use: pod default/left" in refused.stdout
+        bare.kubectl("delete", "pod", "left", "-n", "default", "--force", "--grace-period=0")
         for _run in range(2):
             moved = role(bare, tmp_path, (("istio", "canary"),), **new)
             assert moved.returncode == 0, moved.stdout
@@ -575,6 +587,8 @@ def test_the_role_moves_namespaces_to_another_revision_and_leaves_the_old_one(ba
         ready.set()
         helper.join(30)
         bare.kubectl("label", "namespace", "default", "istio.io/rev-", "istio-injection-")
+        bare.kubectl("delete", "deployment", "cart", "-n", "default")
+        bare.kubectl("delete", "pod", "left", "-n", "default", "--force", "--grace-period=0", "--ignore-not-found")
         bare.kubectl("delete", "mutatingwebhookconfiguration", "-l", "istio.io/tag=default", "--ignore-not-found")
         bare.kubectl("delete", "service", "-n", "istio-system", "-l", "istio.io/tag=default", "--ignore-not-found")
         bare.kubectl("delete", *VALIDATOR, "--ignore-not-found")
