@@ -24,6 +24,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import In
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._files import replace
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio import codec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.dropped import dropped
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.guard import injected_by
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.model import (
     FIELD_MANAGER,
     LISTED_KINDS,
@@ -266,7 +267,11 @@ class Cluster(Kubectl):
 
     def proxies(self) -> list[str]:
         """Return namespace and name of every pod with a proxy and of every WorkloadEntry, a machine's proxy."""
-        pods = [f"pod {one['metadata']['namespace']}/{one['metadata']['name']}" for one in self.proxied_pods()]
+        pods = [
+            f"pod {one['metadata']['namespace']}/{one['metadata']['name']}"
+            for one in self.proxied_pods()
+            if injected_by(one)
+        ]
         machines = [Ref.of(one) for one in self.workload_entries()]
         return sorted([*pods, *(str(one) for one in machines)])
 
