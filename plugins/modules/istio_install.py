@@ -13,6 +13,9 @@ description:
   - Renders an IstioOperator overlay with C(istioctl manifest generate), compares every field of every object with what
     is in the cluster, applies only what differs, removes what is rendered no more, and waits until Istio can be used.
   - A second run with the same overlay changes nothing and reports so.
+  - What would break a mesh is refused before anything is touched, in check mode too. That is another trust domain while
+    proxies live in the present one, an istioctl that is older than the control plane, an unknown profile or key, and a
+    part of the overlay that istioctl would drop without a word.
   - The fields that istiod writes itself, C(caBundle) of its webhooks and C(failurePolicy) of the validating ones, are
     left to it.
 notes:
@@ -21,6 +24,14 @@ notes:
     switching between revisions. This module leaves the injection webhooks where they are rendered: they serve the
     label C(istio-injection=enabled) themselves. Validation of objects that name no revision needs
     C(values.defaultRevision=default) in the overlay; the role P(trustmesh.spiffe.istio#role) sets it."
+  - "istioctl refuses most unknown keys, and this module says where they stand. What it drops without a word, and what
+    is refused here, is: a key below C(meshConfig) that istiod does not know, which the program itself tells for its own
+    version; a patch of C(k8s.overlays) whose object or list member is not rendered; settings of a component, gateway,
+    autoscaler or disruption budget that is not rendered. Free by nature, and not judged, are names of environment
+    variables, annotations, C(values.ztunnel) of an installed ztunnel, and what a component has that is switched off by
+    C(enabled=false)."
+  - Revisions of several versions share the CustomResourceDefinitions. Those of the newest stay, whichever is installed
+    last. The reader's ServiceAccount goes with the last revision.
   - Objects are marked with Istio's own labels, C(install.operator.istio.io/owning-resource) and its companions. They
     tell apart several installations in one cluster. An Istio that was installed by another tool is never taken over,
     only CustomResourceDefinitions that it left behind are.
@@ -51,6 +62,40 @@ options:
         lists that istiod left in all namespaces.
     type: bool
     default: false
+  force:
+    description:
+      - With O(state=absent), also remove a revision that namespaces ask for by their labels, that revision tags of
+        M(trustmesh.spiffe.istio_revision_tag) point to, or whose proxies run in pods. These have no control plane
+        afterwards, and pods that start there get no sidecar or are refused.
+    type: bool
+    default: false
+  allow_trust_domain_change:
+    description:
+      - Take another trust domain than that of the mesh that is there, in this revision or in another one of the
+        namespace, although proxies live in it.
+      - "B(It breaks the mesh until all is restarted): an identity is of the trust domain that issued it, so proxies of
+        the old and the new one refuse each other, and policies name principals that are there no more."
+      - It is not needed while there is neither a pod with a proxy nor a WorkloadEntry.
+    type: bool
+    default: false
+  allow_downgrade:
+    description:
+      - Take an istioctl that is older than the control plane of the same revision. The older istiod may not read what
+        the newer one was given. The CustomResourceDefinitions are never set back.
+    type: bool
+    default: false
+  precheck:
+    description:
+      - Before a change, have C(istioctl x precheck) look at the cluster, and fail when it reports an error. A run that
+        changes nothing does not look.
+    type: bool
+    default: true
+  analyze:
+    description:
+      - After a change, have C(istioctl analyze) look at the configuration of the mesh in all namespaces. What it finds
+        is returned and fails nothing.
+    type: bool
+    default: true
   wait:
     description:
       - Wait until all Deployments and DaemonSets are available, the definitions are served, and istiod has announced
@@ -113,10 +158,33 @@ EXAMPLES = r"""
   check_mode: true
   diff: true
 
+- name: Install another revision beside it, to which namespaces can be moved one by one
+  trustmesh.spiffe.istio_install:
+    istioctl: /opt/istio-1.31.0/bin/istioctl
+    overlay:
+      spec:
+        profile: minimal
+        revision: 1-31-0
+        meshConfig:
+          trustDomain: example.org
+  register: result
+
+- name: Show what is wrong in the mesh
+  ansible.builtin.debug:
+    var: result.analysis
+
+- name: Remove the old revision, unless somebody still needs it
+  trustmesh.spiffe.istio_install:
+    overlay:
+      spec:
+        revision: 1-30-0
+    state: absent
+
 - name: Remove Istio and everything that belongs to it
   trustmesh.spiffe.istio_install:
     state: absent
     purge: true
+    force: true
 """
 
 RETURN = r"""
@@ -168,6 +236,48 @@ actions:
     - verb: updated
       object: Deployment istio-system/istiod
       fields: ["spec.template.spec.containers[discovery].image"]
+precheck:
+  description: What C(istioctl x precheck) found before a change. Empty when nothing was to be changed.
+  returned: when O(state=present)
+  type: list
+  elements: dict
+  contains:
+    code:
+      description: The code of the message, which Istio's documentation explains.
+      type: str
+    level:
+      description: One of V(Info), V(Warning), V(Error).
+      type: str
+    object:
+      description: Kind, name and namespace. Empty when it is about the cluster.
+      type: str
+    message:
+      description: What was found.
+      type: str
+  sample: []
+analysis:
+  description: What C(istioctl analyze) found after a change. Empty in check mode and when nothing was changed.
+  returned: when O(state=present)
+  type: list
+  elements: dict
+  contains:
+    code:
+      description: The code of the message, which Istio's documentation explains.
+      type: str
+    level:
+      description: One of V(Info), V(Warning), V(Error).
+      type: str
+    object:
+      description: Kind, name and namespace. Empty when it is about the cluster.
+      type: str
+    message:
+      description: What was found.
+      type: str
+  sample:
+    - code: IST0103
+      level: Warning
+      object: Pod default/cart
+      message: The pod is missing the Istio proxy. This can often be resolved by restarting or redeploying the workload.
 version:
   description: The version of Istio that istioctl renders. Empty when Istio is removed.
   returned: success

@@ -430,7 +430,7 @@ def test_hosts_are_names_in_groups(name: str) -> None:
 
 # Playbooks that are for any inventory, and for parts of one.
 GENERAL = {"site", "verify", "show", "teardown", "clean", "toolchain", "images", "spire", "istio", "entries"}
-GENERAL |= {"drill", "rotate_upstream_ca", "rotate_authorities"}
+GENERAL |= {"canary_istio", "drill", "rotate_authorities", "rotate_upstream_ca"}
 # A user's own inventories, which need no playbook of ours.
 OWN = "examples/"
 

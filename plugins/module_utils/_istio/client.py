@@ -6,9 +6,12 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
+import mmap
 import os
+import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,17 +23,27 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._control_node.pla
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, ProcessError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._files import replace
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio import codec
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.dropped import dropped
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.guard import injected_by
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.model import (
     FIELD_MANAGER,
     LISTED_KINDS,
+    REVISION,
+    TAG,
     is_builtin,
 )
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.schema import Schema, mesh_schema
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.client import Kubectl, resource
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.codec import render_list
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.model import KubeObject, stub
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import LocalProcess, Process
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.model import KubeObject, Ref, stub
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kubectl import Access
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import Completed, LocalProcess, Process
 
-_CACHE_FORMAT = 2
+_CACHE_FORMAT = 3
+# Injection sets it for sidecars and gateways.
+_INJECTED = "service.istio.io/canonical-name"
+_ENTRIES = ("get", "workloadentries.networking.istio.io", "--all-namespaces")
+_PROFILE = re.compile(rb"profiles/([a-z][a-z-]*)\.yaml")
 
 
 @dataclass(frozen=True)
@@ -64,12 +77,107 @@ class Istioctl:
                 rendering = None
             if rendering:
                 return rendering
-        version = codec.parse_version(self._run(["version", "--remote=false", "-o", "json"], None, "Asking istioctl"))
-        objects = codec.parse_manifest(self._run(["manifest", "generate", "-f", "-"], text, "Rendering the overlay"))
+        version = self.version()
+        done = self.process.run([self.path, "manifest", "generate", "-f", "-"], text, self.timeout)
+        if done.rc:
+            self._refused(done, overlay, version)
+        objects = codec.parse_manifest(done.check("Rendering the overlay").stdout)
+        faults = dropped(overlay, objects, self._schema(overlay))
+        if faults:
+            raise InputError(
+                f"overlay: istioctl {version} would drop a part of it without a word: {' '.join(faults)}",
+                dropped=faults,
+            )
         rendering = Rendering(version, objects)
         if cached:
             _write_cache(cached, rendering)
         return rendering
+
+    def version(self) -> str:
+        """Return the version of the program."""
+        return codec.parse_version(self._run(["version", "--remote=false", "-o", "json"], None, "Asking istioctl"))
+
+    def precheck(self, access: Access, namespace: str) -> list[dict[str, str]]:
+        """Return what speaks against an installation in the cluster."""
+        arguments = ["x", "precheck", "--istioNamespace", namespace]
+        return self._messages(arguments, access, "Looking at the cluster with istioctl x precheck")
+
+    def analyze(self, access: Access, namespace: str, revision: str) -> list[dict[str, str]]:
+        """Return what is wrong with the configuration of the mesh in all namespaces."""
+        arguments = ["analyze", "--all-namespaces", "--istioNamespace", namespace, "--revision", revision]
+        # More than it needs: when it comes to its own limit it says nothing of what it has found.
+        arguments += [f"--timeout={self.timeout:g}s"]
+        return self._messages(arguments, access, "Looking at the mesh with istioctl analyze")
+
+    def proxy_status(self, access: Access, namespace: str, revision: str) -> str:
+        """Return what the istiods of a revision know of their proxies, as JSON."""
+        arguments = ["proxy-status", "--istioNamespace", namespace, "--revision", revision]
+        arguments += ["--xds-label", f"app=istiod,{REVISION}={revision}", f"--timeout={self.timeout:g}s"]
+        argv = [*arguments, *access_arguments(access), "-o", "json"]
+        return self._run(argv, None, f"Asking revision {revision} for its proxies")
+
+    def proxy_secrets(self, access: Access, namespace: str, pod: str) -> str:
+        """Return the certificates of a pod's proxy as JSON. Envoy itself leaves the key out."""
+        argv = ["proxy-config", "secret", f"{pod}.{namespace}", *access_arguments(access), "-o", "json"]
+        return self._run(argv, None, f"Asking the proxy of {namespace}/{pod} for its certificate")
+
+    def _messages(self, arguments: Sequence[str], access: Access, doing: str) -> list[dict[str, str]]:
+        argv = [self.path, *arguments, *access_arguments(access), "-o", "json"]
+        done = self.process.run(argv, None, self.timeout)
+        # It ends with an error both when it could not look and when it has found something, which it then prints.
+        if done.rc and not done.stdout.lstrip().startswith("["):
+            done.check(doing)
+        return codec.parse_messages(done.stdout, doing)
+
+    def _refused(self, done: Completed, overlay: Mapping[str, Any], version: str) -> None:
+        """Raise what the user can act on when istioctl said it. Anything else is left to who asked."""
+        profile = codec.unknown_profile(done.stderr)
+        if profile is not None:
+            known = self._profiles()
+            close = difflib.get_close_matches(profile, known, 1)
+            guess = f" Did you mean {close[0]}?" if close else ""
+            there = f" There are {', '.join(known)}." if known else ""
+            raise InputError(
+                f"overlay: spec.profile is {profile!r}, which istioctl {version} does not know.{guess}{there}",
+                profiles=known,
+            )
+        unknown = codec.unknown_field(done.stderr, overlay)
+        if unknown:
+            key, places = unknown
+            raise InputError(
+                f"overlay: {' or '.join(places) or key}: istioctl {version} does not know the key {key} there. It is "
+                "misspelt, stands in the wrong place, or is of another version.",
+                stderr=done.stderr[-2000:],
+            )
+
+    def _program(self) -> mmap.mmap | None:
+        path = shutil.which(self.path)
+        if not path:
+            return None
+        try:
+            with Path(path).open("rb") as file:
+                return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except (OSError, ValueError):
+            return None
+
+    def _profiles(self) -> list[str]:
+        """Return the profiles that the program brings."""
+        program = self._program()
+        return sorted({name.decode() for name in _PROFILE.findall(program)}) if program else []
+
+    def _schema(self, overlay: Mapping[str, Any]) -> Schema:
+        """Return the fields of meshConfig that the program knows, when the overlay has any."""
+        spec = overlay.get("spec") or {}
+        if not spec.get("meshConfig") and not (spec.get("values") or {}).get("meshConfig"):
+            return {}
+        program = self._program()
+        schema = mesh_schema(program) if program else {}
+        if not schema:
+            self.notes.append(
+                f"The keys below meshConfig were not checked: {self.path} does not say which there are, as a "
+                "program of Istio's releases does."
+            )
+        return schema
 
     def _run(self, arguments: Sequence[str], stdin: str | None, doing: str) -> str:
         return self.process.run([self.path, *arguments], stdin, self.timeout).check(doing).stdout
@@ -82,6 +190,16 @@ class Istioctl:
         about = Path(program).resolve().stat()
         identity = json.dumps([_CACHE_FORMAT, os.path.realpath(program), about.st_size, about.st_mtime_ns, overlay])
         return Path(self.cache_dir) / f"istio-{hashlib.sha256(identity.encode()).hexdigest()}.json"
+
+
+def access_arguments(access: Access) -> list[str]:
+    """Return how istioctl is told which cluster is meant."""
+    arguments = []
+    if access.kubeconfig:
+        arguments += ["--kubeconfig", access.kubeconfig]
+    if access.context:
+        arguments += ["--context", access.context]
+    return arguments
 
 
 def _read_cache(path: Path) -> Rendering | None:
@@ -140,6 +258,63 @@ class Cluster(Kubectl):
                 if "no matches for kind" not in error.message:
                     raise
         return found
+
+    def of_revisions(self, namespace: str) -> list[KubeObject]:
+        """Return Deployments and ConfigMaps of every revision of the namespace, whoever installed it."""
+        kinds = f"{resource('apps/v1', 'Deployment')},{resource('v1', 'ConfigMap')}"
+        arguments = ["get", kinds, "--namespace", namespace, "--selector", REVISION, "-o", "json"]
+        return self.read(arguments, None, "Reading which revisions there are")
+
+    def proxies(self) -> list[str]:
+        """Return namespace and name of every pod with a proxy and of every WorkloadEntry, a machine's proxy."""
+        pods = [
+            f"pod {one['metadata']['namespace']}/{one['metadata']['name']}"
+            for one in self.proxied_pods()
+            if injected_by(one)
+        ]
+        machines = [Ref.of(one) for one in self.workload_entries()]
+        return sorted([*pods, *(str(one) for one in machines)])
+
+    def all_namespaces(self) -> list[KubeObject]:
+        """Return every namespace."""
+        return self.read(["get", "namespaces", "-o", "json"], None, "Reading the namespaces")
+
+    def proxied_pods(self) -> list[KubeObject]:
+        """Return every pod that was injected, as a sidecar's or as a gateway."""
+        arguments = ["get", "pods", "--all-namespaces", "--selector", _INJECTED, "-o", "json"]
+        return self.read(arguments, None, "Reading which pods have proxies")
+
+    def workload_entries(self) -> list[KubeObject]:
+        """Return the machines that are written down as workloads of the mesh."""
+        try:
+            return self.read([*_ENTRIES, "-o", "json"], None, "Reading the machines of the mesh")
+        except ProcessError as error:
+            if "the server doesn't have a resource type" not in error.message:
+                raise
+            return []
+
+    def asking(self) -> list[KubeObject]:
+        """Return every namespace that asks for injection by one of its labels."""
+        found = []
+        for selector in ("istio-injection", REVISION):
+            arguments = ["get", "namespaces", "--selector", selector, "-o", "json"]
+            found += self.read(arguments, None, "Reading which namespaces are injected")
+        return list({obj["metadata"]["name"]: obj for obj in found}.values())
+
+    def tagged(self) -> list[KubeObject]:
+        """Return the webhooks and Services of revision tags."""
+        hooks = resource("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration")
+        kinds = f"{hooks},{resource('v1', 'Service')}"
+        arguments = ["get", kinds, "--all-namespaces", "--selector", TAG, "--show-managed-fields", "-o", "json"]
+        return self.read(arguments, None, "Reading the revision tags")
+
+    def webhooks(self) -> list[KubeObject]:
+        """Return the webhooks and Services of every revision and tag."""
+        group = "admissionregistration.k8s.io/v1"
+        hooks = [resource(group, kind) for kind in ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")]
+        kinds = ",".join([*hooks, resource("v1", "Service")])
+        arguments = ["get", kinds, "--all-namespaces", "--selector", REVISION, "--show-managed-fields", "-o", "json"]
+        return self.read(arguments, None, "Reading revisions and their tags")
 
     def istiod_copies(self) -> list[KubeObject]:
         """Return the copies of its root certificate and revocation list that istiod writes into every namespace."""

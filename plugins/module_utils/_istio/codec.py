@@ -6,6 +6,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import ProcessError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._json import loads
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.model import KubeObject
@@ -14,6 +18,9 @@ try:
     import yaml
 except ImportError:  # Ansible itself needs it, so it is missing only on a host that is no control node.
     yaml = None
+
+_UNKNOWN_PROFILE = re.compile(r'profile "([^"]*)" not found')
+_UNKNOWN_FIELD = re.compile(r'unknown field "([^"]+)"(?: in ([\w.]+))?')
 
 
 def parse_manifest(text: str) -> list[KubeObject]:
@@ -46,3 +53,57 @@ def parse_version(text: str) -> str:
     except (ValueError, KeyError, TypeError) as exc:
         raise ProcessError(f"istioctl version printed something unexpected: {text[:200]}") from exc
     return str(version)
+
+
+def parse_trust_domain(mesh: str) -> str:
+    """Return the trust domain that the settings of a mesh name, as YAML."""
+    if yaml is None:
+        raise ProcessError("The Python package PyYAML is needed to read the settings of a mesh. Install it.")
+    try:
+        settings = yaml.safe_load(mesh)
+    except yaml.YAMLError:
+        settings = None
+    return str((settings.get("trustDomain") if isinstance(settings, dict) else None) or "cluster.local")
+
+
+def unknown_profile(stderr: str) -> str | None:
+    """Return the profile that istioctl did not find, when that is what it said."""
+    match = _UNKNOWN_PROFILE.search(stderr)
+    return match[1] if match else None
+
+
+def unknown_field(stderr: str, overlay: Mapping[str, Any]) -> tuple[str, list[str]] | None:
+    """Return the key that istioctl refused and each place where the overlay has it, when that is what it said."""
+    match = _UNKNOWN_FIELD.search(stderr)
+    return (match[1], list(_places(overlay, match[1], ""))) if match else None
+
+
+def _places(value: Any, key: str, path: str) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for name, below in value.items():
+            where = f"{path}.{name}".lstrip(".")
+            if name == key:
+                yield where
+            yield from _places(below, key, where)
+    elif isinstance(value, list):
+        for index, below in enumerate(value):
+            yield from _places(below, key, f"{path}[{index}]")
+
+
+def parse_messages(text: str, doing: str) -> list[dict[str, str]]:
+    """Return what ``istioctl analyze`` or ``precheck`` found: code, level, object and message of each."""
+    if not text.strip():
+        return []
+    try:
+        found = loads(text)
+        return [
+            {
+                "code": str(item["code"]),
+                "level": str(item["level"]),
+                "object": str(item.get("origin") or ""),
+                "message": str(item["message"]),
+            }
+            for item in found or []
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+        raise ProcessError(f"{doing}: istioctl printed something unexpected: {text[:200]}") from exc

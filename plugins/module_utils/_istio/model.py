@@ -22,6 +22,8 @@ OWNER_NAME = "install.operator.istio.io/owning-resource"
 OWNER_NAMESPACE = "install.operator.istio.io/owning-resource-namespace"
 MANAGED = "operator.istio.io/managed"
 REVISION = "istio.io/rev"
+TAG = "istio.io/tag"
+VERSION = "operator.istio.io/version"
 NETWORK = "topology.istio.io/network"
 
 # The kinds that are looked through for objects of this installation. All of them exist in every supported cluster, so
@@ -70,6 +72,12 @@ _DELETE_FIRST = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration
 # What all revisions of an installation have in common. On a namespace the revision label would also mean something
 # else: it asks for injection, here into the control plane itself.
 SHARED_KINDS = ("CustomResourceDefinition", "Namespace")
+READER = ("ServiceAccount", "istio-reader-service-account")
+"""Common to all revisions too, but it goes with the last of them."""
+DEFAULT_VALIDATOR = ("ValidatingWebhookConfiguration", "istiod-default-validator")
+"""Validates objects that name no revision. There is one in a cluster, whatever revisions there are."""
+# Where the version of Istio is written down, as istioctl install does: what must not be set back to an older one.
+_VERSIONED_KINDS = ("CustomResourceDefinition", "Deployment", "DaemonSet")
 
 DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
@@ -95,15 +103,17 @@ class Installation:
         labels = {MANAGED: "Reconcile", OWNER_NAME: self.name, OWNER_NAMESPACE: self.namespace}
         return ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
 
-    def labels_for(self, kind: str) -> dict[str, str]:
+    def labels_for(self, kind: str, name: str = "") -> dict[str, str]:
         labels = {MANAGED: "Reconcile", OWNER_NAME: self.name, OWNER_NAMESPACE: self.namespace}
-        if kind not in SHARED_KINDS:
+        if kind not in SHARED_KINDS and (kind, name) != READER:
             labels[REVISION] = self.revision
         return labels
 
     def owns(self, obj: Mapping[str, Any]) -> bool:
-        labels = (obj.get("metadata") or {}).get("labels") or {}
-        return all(labels.get(key) == value for key, value in self.labels_for(obj.get("kind", "")).items())
+        metadata = obj.get("metadata") or {}
+        labels = metadata.get("labels") or {}
+        wanted = self.labels_for(obj.get("kind", ""), metadata.get("name", ""))
+        return all(labels.get(key) == value for key, value in wanted.items())
 
     def namespace_object(self) -> KubeObject:
         labels = self.labels_for("Namespace")
@@ -176,14 +186,27 @@ def complete_overlay(overlay: Mapping[str, Any], installation: Installation) -> 
     }
 
 
-def stamped(objects: Iterable[KubeObject], installation: Installation) -> list[KubeObject]:
-    """Return the objects with the labels that say which installation they belong to."""
+def stamped(objects: Iterable[KubeObject], installation: Installation, version: str = "") -> list[KubeObject]:
+    """Return the objects with the labels that say which installation they belong to, and of what version it is."""
     result = []
     for obj in objects:
         metadata = dict(obj.get("metadata") or {})
-        metadata["labels"] = {**(metadata.get("labels") or {}), **installation.labels_for(obj["kind"])}
+        labels = installation.labels_for(obj["kind"], metadata.get("name", ""))
+        if version and obj["kind"] in _VERSIONED_KINDS:
+            labels[VERSION] = version
+        metadata["labels"] = {**(metadata.get("labels") or {}), **labels}
         result.append({**obj, "metadata": metadata})
     return result
+
+
+def own_objects(objects: Iterable[KubeObject], installation: Installation) -> list[KubeObject]:
+    """Return what is rendered without the default validator of another revision, which brings it itself."""
+    return [
+        obj
+        for obj in objects
+        if (obj["kind"], obj["metadata"]["name"]) != DEFAULT_VALIDATOR
+        or (obj["metadata"].get("labels") or {}).get(REVISION, installation.revision) == installation.revision
+    ]
 
 
 def awaited(objects: Iterable[KubeObject]) -> list[KubeObject]:

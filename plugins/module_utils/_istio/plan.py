@@ -18,11 +18,15 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.compare im
     differences,
     with_yielded_fields,
 )
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.guard import is_older
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.model import (
+    DEFAULT_VALIDATOR,
     FIELD_MANAGER,
     OWNER_NAME,
+    READER,
     REVISION,
     SHARED_KINDS,
+    VERSION,
     Installation,
     apply_order,
     delete_order,
@@ -107,7 +111,9 @@ def plan_present(
         if ref not in current:
             steps.append(Step(CREATED, ref, obj))
             continue
-        changes = tuple(differences(obj, current[ref]))
+        # Revisions of several versions share the definitions. The newest holds: older ones read them as well.
+        newer = ref.kind == "CustomResourceDefinition" and is_older(_version(obj), _version(current[ref]))
+        changes = () if newer else tuple(differences(obj, current[ref]))
         if changes:
             steps.append(Step(UPDATED, ref, with_yielded_fields(obj, current[ref]), changes))
         else:
@@ -116,7 +122,7 @@ def plan_present(
     stale = [
         obj
         for ref, obj in current.items()
-        if ref not in rendered and ref.kind not in SHARED_KINDS and installation.owns(obj)
+        if ref not in rendered and ref.kind not in SHARED_KINDS and not _is_reader(obj) and installation.owns(obj)
     ]
     steps += [Step(DELETED, Ref.of(obj), obj) for obj in sorted(stale, key=delete_order)]
     return Plan(tuple(steps))
@@ -137,12 +143,24 @@ def plan_absent(live: Iterable[KubeObject], installation: Installation, purge: b
             "the definitions. Remove it first, or leave out purge."
         )
     # istiod itself writes these into every namespace; its copies belong to the installation too.
-    to_delete = [obj for obj in objects if obj["kind"] not in kept and (installation.owns(obj) or _is_copy(obj))]
+    to_delete = [
+        obj
+        for obj in objects
+        if obj["kind"] not in kept and (installation.owns(obj) or _is_copy(obj)) and not (others and _is_reader(obj))
+    ]
     return Plan(tuple(Step(DELETED, Ref.of(obj), obj) for obj in sorted(to_delete, key=delete_order)))
 
 
 def _revision(obj: KubeObject) -> str:
     return (obj["metadata"].get("labels") or {}).get(REVISION, "")
+
+
+def _version(obj: KubeObject) -> str:
+    return (obj["metadata"].get("labels") or {}).get(VERSION, "")
+
+
+def _is_reader(obj: KubeObject) -> bool:
+    return (obj["kind"], obj["metadata"]["name"]) == READER
 
 
 def _is_copy(obj: KubeObject) -> bool:
@@ -160,7 +178,10 @@ def _refuse_foreign(desired: Sequence[KubeObject], current: dict[Ref, KubeObject
         writers = sorted({entry.get("manager", "?") for entry in metadata.get("managedFields") or []})
         labels = metadata.get("labels") or {}
         owner, revision = labels.get(OWNER_NAME), labels.get(REVISION)
-        ours = owner in (None, "unknown", installation.name) and revision in (None, installation.revision)
+        # What a cluster has once goes to the revision that asks for it.
+        single = (ref.kind, ref.name) in (READER, DEFAULT_VALIDATOR)
+        same = single or revision in (None, installation.revision)
+        ours = owner in (None, "unknown", installation.name) and same
         if FIELD_MANAGER in writers and ours:
             continue  # only some of its labels were lost
         said = [f"written by {', '.join(writers)}"] if writers else []

@@ -13,21 +13,31 @@ from typing import Any
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec, kubectl_spec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, WaitTimeout
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.client import Cluster, Istioctl
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.guard import (
+    other_trust_domains,
+    refuse_downgrade,
+    refuse_in_use,
+    refuse_trust_domain,
+    users_of,
+)
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.model import (
     Installation,
     awaited,
     complete_overlay,
     installation_of,
     is_builtin,
+    own_objects,
     stamped,
 )
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.plan import Plan, plan_absent, plan_present
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.model import KubeObject, Ref, by_ref
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.readiness import unready
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.waiting import Seen, wait_ready
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._kubectl import access_of
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kubectl import Access, access_of
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._polling import poll
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
+
+Message = dict[str, str]
 
 
 def spec() -> ArgumentSpec:
@@ -38,6 +48,11 @@ def spec() -> ArgumentSpec:
             "istioctl": {"type": "path", "default": "istioctl"},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "purge": {"type": "bool", "default": False},
+            "force": {"type": "bool", "default": False},
+            "allow_trust_domain_change": {"type": "bool", "default": False},
+            "allow_downgrade": {"type": "bool", "default": False},
+            "precheck": {"type": "bool", "default": True},
+            "analyze": {"type": "bool", "default": True},
             "wait": {"type": "bool", "default": True},
             "wait_timeout": {"type": "int", "default": 300},
             "timeout": {"type": "int", "default": 60},
@@ -63,9 +78,19 @@ def run(params: Mapping[str, Any], check_mode: bool) -> Outcome:
 def _present(params: Mapping[str, Any], check_mode: bool, installation: Installation, cluster: Cluster) -> Outcome:
     istioctl = Istioctl(params["istioctl"], params["timeout"], params["cache_dir"])
     rendering = istioctl.render(complete_overlay(params["overlay"], installation))
-    wanted = stamped(rendering.objects, installation)
+    wanted = stamped(own_objects(rendering.objects, installation), installation, rendering.version)
     live, namespace_exists = _read(cluster, wanted, installation)
     plan = plan_present(wanted, live.values(), installation, namespace_exists)
+    checked: list[Message] = []
+    if plan.changed:
+        # A run that changes nothing is spared all of it.
+        if not params["allow_downgrade"]:
+            refuse_downgrade(rendering.version, live.values(), installation)
+        if not params["allow_trust_domain_change"]:
+            there = [*live.values(), *cluster.of_revisions(installation.namespace)]
+            asked, others = other_trust_domains(wanted, there)
+            refuse_trust_domain(asked, others, cluster.proxies() if others else [])
+        checked = _precheck(params, istioctl, cluster.access, installation)
     # What a run without changes has just read says whether all is ready; only a change needs another look.
     seen = {} if plan.changed else live
     ready = not unready(awaited(wanted), seen)
@@ -78,8 +103,29 @@ def _present(params: Mapping[str, Any], check_mode: bool, installation: Installa
             ready = True
     outcome = _outcome(plan, rendering.version)
     outcome.result["ready"] = ready
+    outcome.result["precheck"] = checked
+    outcome.result["analysis"] = []
+    if plan.changed and params["analyze"] and not check_mode:
+        outcome.result["analysis"] = istioctl.analyze(cluster.access, installation.namespace, installation.revision)
     outcome.warnings = istioctl.notes
     return outcome
+
+
+def _precheck(
+    params: Mapping[str, Any], istioctl: Istioctl, access: Access, installation: Installation
+) -> list[Message]:
+    if not params["precheck"]:
+        return []
+    messages = istioctl.precheck(access, installation.namespace)
+    errors = [message for message in messages if message["level"] == "Error"]
+    if errors:
+        told = "; ".join(f"{one['object'] or 'cluster'}: {one['message']} ({one['code']})" for one in errors)
+        raise InputError(
+            f"istioctl x precheck: Istio cannot be installed in this cluster: {told}. Put that right, or set precheck "
+            "to false.",
+            precheck=messages,
+        )
+    return messages
 
 
 def _absent(params: Mapping[str, Any], check_mode: bool, installation: Installation, cluster: Cluster) -> Outcome:
@@ -87,6 +133,10 @@ def _absent(params: Mapping[str, Any], check_mode: bool, installation: Installat
     if params["purge"] and live:
         live += [obj for obj in cluster.istiod_copies() if Ref.of(obj) not in by_ref(live)]
     plan = plan_absent(live, installation, params["purge"])
+    if plan.changed and not params["force"]:
+        own = {step.ref for step in plan.steps}
+        asking, tagged, pods = cluster.asking(), cluster.tagged(), cluster.proxied_pods()
+        refuse_in_use(installation, users_of(installation.revision, asking, tagged, pods, own))
     if plan.changed and not check_mode:
         cluster.delete(plan.to_delete, params["wait"], params["wait_timeout"])
         if params["purge"] and params["wait"]:

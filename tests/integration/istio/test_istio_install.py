@@ -51,9 +51,17 @@ def install(api: Api, overlay: dict[str, Any] | None = None, *, check: bool = Fa
     return run_module("istio_install", args, check=check)
 
 
-def remove(api: Api, *, check: bool = False, purge: bool = False) -> dict[str, Any]:
+def remove(api: Api, *, check: bool = False, purge: bool = False, **more: Any) -> dict[str, Any]:
     # Without a controller for namespaces, one that is deleted stays in the state Terminating: nothing to wait for.
-    return install(api, {}, check=check, state="absent", purge=purge)
+    return install(api, {}, check=check, state="absent", purge=purge, **more)
+
+
+def changed(**spec: Any) -> dict[str, Any]:
+    """Return the overlay with another spec laid over it."""
+    overlay = copy.deepcopy(OVERLAY)
+    for key, value in spec.items():
+        overlay["spec"][key] = {**overlay["spec"].get(key, {}), **value} if isinstance(value, dict) else value
+    return overlay
 
 
 def did(result: dict[str, Any]) -> list[str]:
@@ -253,7 +261,193 @@ def test_removal_keeps_the_configuration_of_the_mesh_and_a_second_one_changes_no
 
 def test_a_bad_overlay_is_refused_with_its_own_words(api: Api) -> None:
     assert "unknown key profile" in install(api, {"profile": "minimal"})["msg"]
-    assert "Rendering the overlay failed" in install(api, {"spec": {"profile": "no-such-profile"}})["msg"]
+    said = install(api, {"spec": {"profile": "minimall"}})["msg"]
+    assert "spec.profile is 'minimall'" in said
+    assert "Did you mean minimal?" in said
+    assert "ambient" in said
+    said = install(api, changed(values={"pilot": {"imagge": "a/b:1"}}))["msg"]
+    assert "overlay: spec.values.pilot.imagge: istioctl" in said
+    assert "does not know the key imagge" in said
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        (
+            {"meshConfig": {"trustDomian": "example.org"}},
+            "spec.meshConfig.trustDomian: istiod does not know it and would pass over it. Did you mean trustDomain?",
+        ),
+        (
+            {"meshConfig": {"defaultConfig": {"proxyMetadatas": {"A": "b"}}}},
+            "spec.meshConfig.defaultConfig.proxyMetadatas: istiod does not know it",
+        ),
+        (
+            {"values": {"gateways": {"istio-ingressgateway": {"type": "NodePort"}}}},
+            "spec.values.gateways.istio-ingressgateway: no such gateway is installed",
+        ),
+        (
+            {"components": {"pilot": {"k8s": {"hpaSpec": {"maxReplicas": 7}}}}},
+            "spec.components.pilot.k8s.hpaSpec: no HorizontalPodAutoscaler is rendered",
+        ),
+        (
+            {
+                "components": {
+                    "pilot": {
+                        "k8s": {"overlays": [{"kind": "Deployment", "name": "istio", "patches": [{"path": "a"}]}]}
+                    }
+                }
+            },
+            "overlays[0]: no Deployment «istio» is rendered, so its patches change nothing. There is istiod.",
+        ),
+        (
+            {
+                "components": {
+                    "pilot": {
+                        "k8s": {
+                            "overlays": [
+                                {
+                                    "kind": "Deployment",
+                                    "name": "istiod",
+                                    "patches": [
+                                        {"path": "spec.template.spec.containers.[name:pilot].image", "value": "a/b:1"}
+                                    ],
+                                }
+                            ]
+                        }
+                    }
+                }
+            },
+            "patches[0]: Deployment «istiod» has no [name:pilot]",
+        ),
+    ],
+)
+def test_what_istioctl_would_drop_is_refused_with_its_place(api: Api, spec: dict[str, Any], words: str) -> None:
+    said = install(api, changed(**spec), check=True)
+    assert said["failed"]
+    assert "would drop a part of it without a word" in said["msg"]
+    assert words in said["msg"]
+
+
+def proxy(api: Api, name: str, revision: str = "default") -> None:
+    """A pod as the injector leaves it."""
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": name,
+            "namespace": "default",
+            "labels": {"service.istio.io/canonical-name": name},
+            "annotations": {"istio.io/rev": revision, "sidecar.istio.io/status": "{}"},
+        },
+        "spec": {"containers": [{"name": "istio-proxy", "image": "registry.test/proxyv2:1"}]},
+    }
+    api.kubectl("apply", "-f", "-", stdin=json.dumps(pod))
+
+
+def test_another_trust_domain_is_refused_while_somebody_lives_in_the_present_one(installed: Api) -> None:
+    other = changed(meshConfig={"trustDomain": "other.example"})
+    proxy(installed, "cart")
+    try:
+        for check in (True, False):
+            refused = install(installed, other, check=check)
+            assert "spec.meshConfig.trustDomain is other.example, and the mesh there has example.org" in refused["msg"]
+            assert refused["proxies"] == ["pod default/cart"]
+        # Beside it just as well: both revisions would serve one cluster.
+        assert "revision default" in install(installed, {"spec": {**other["spec"], "revision": "canary"}})["msg"]
+        assert not install(installed)["changed"], "nothing was touched"
+        asked = install(installed, other, check=True, allow_trust_domain_change=True)
+        assert "updated ConfigMap istio-system/istio" in did(asked)
+    finally:
+        installed.kubectl("delete", "pod", "cart", "--force", "--grace-period=0")
+    assert "updated ConfigMap istio-system/istio" in did(install(installed, other, check=True))
+
+
+def test_an_older_istio_does_not_take_the_place_of_a_newer_one(installed: Api) -> None:
+    crd = ("customresourcedefinition", "sidecars.networking.istio.io")
+    for what in (DEPLOYMENT, crd):
+        installed.kubectl("label", *what, "operator.istio.io/version=1.99.1", "--overwrite")
+    refused = install(installed)
+    assert "revision default in istio-system is 1.99.1" in refused["msg"]
+    done = install(installed, allow_downgrade=True)
+    assert did(done) == ["updated Deployment istio-system/istiod"]
+    assert installed.get(*crd)["metadata"]["labels"]["operator.istio.io/version"] == "1.99.1", "the newest one stays"
+    assert not install(installed)["changed"]
+    installed.kubectl("label", *crd, f"operator.istio.io/version={done['version']}", "--overwrite")
+
+
+def test_what_speaks_against_an_installation_stops_it_before_anything_is_touched(bare: Api, tmp_path: Path) -> None:
+    """By an account that may read all and create nothing."""
+    rules = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": "looks"},
+        "rules": [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list", "watch"]}],
+    }
+    bare.kubectl("apply", "-f", "-", stdin=json.dumps(rules))
+    bare.kubectl("create", "serviceaccount", "looks", "-n", "default")
+    bare.kubectl("create", "clusterrolebinding", "looks", "--clusterrole=looks", "--serviceaccount=default:looks")
+    config = json.loads(Path(bare.kubeconfig).read_text())
+    config["users"][0]["user"] = {"token": bare.kubectl("create", "token", "looks", "-n", "default").strip()}
+    (tmp_path / "kubeconfig").write_text(json.dumps(config))
+    refused = install(bare, kubeconfig=str(tmp_path / "kubeconfig"))
+    assert "istioctl x precheck: Istio cannot be installed in this cluster" in refused["msg"]
+    assert {message["level"] for message in refused["precheck"]} == {"Error"}
+    assert all(message["code"] and message["message"] for message in refused["precheck"])
+    done = install(bare)
+    assert done["precheck"] == []
+
+
+def test_what_is_wrong_in_the_mesh_is_returned_after_a_change(bare: Api) -> None:
+    bare.kubectl("label", "namespace", "default", "istio-injection=enabled")
+    bare.kubectl("create", "deployment", "cart", "--image=registry.test/a")
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "bare", "namespace": "default"}}
+    pod["spec"] = {"containers": [{"name": "main", "image": "registry.test/a"}]}
+    bare.kubectl("apply", "-f", "-", stdin=json.dumps(pod))
+    try:
+        messages = install(bare)["analysis"]
+        assert {"code": "IST0103", "level": "Warning", "object": "Pod default/bare"}.items() <= messages[0].items()
+        assert install(bare)["analysis"] == [], "nothing has changed, so nobody looked"
+    finally:
+        bare.kubectl("delete", "pod", "bare", "--force", "--grace-period=0")
+        bare.kubectl("delete", "deployment", "cart")
+        bare.kubectl("label", "namespace", "default", "istio-injection-")
+
+
+def test_a_second_revision_lives_beside_the_first_and_each_can_go(bare: Api) -> None:
+    canary = {"spec": {**OVERLAY["spec"], "revision": "canary"}}
+    named = {"metadata": {"name": "istio"}, "spec": {"revision": "canary"}}
+    install(bare)
+    done = install(bare, canary)
+    assert {action["verb"] for action in done["actions"]} == {"created"}
+    assert "created Deployment istio-system/istiod-canary" in did(done)
+    assert not [line for line in did(done) if "istiod-default-validator" in line or "reader-service-account" in line]
+    assert not install(bare)["changed"], "the first one is as it was"
+    assert not install(bare, canary)["changed"]
+    bare.kubectl("label", "namespace", "default", "istio.io/rev=canary")
+    try:
+        refused = install(bare, named, state="absent")
+        assert "Revision canary is still in use: namespace default (canary)" in refused["msg"]
+        assert refused["users"] == ["namespace default (canary)"]
+        removed = remove(bare)
+        assert "deleted Deployment istio-system/istiod" in did(removed)
+        assert "deleted ServiceAccount istio-system/istio-reader-service-account" not in did(removed)
+        assert not install(bare, canary)["changed"], "the second one does not miss anything"
+        forced = install(bare, named, state="absent", force=True)
+        assert "deleted ServiceAccount istio-system/istio-reader-service-account" in did(forced), "it was the last one"
+    finally:
+        bare.kubectl("label", "namespace", "default", "istio.io/rev-")
+
+
+def test_the_default_validator_goes_to_the_revision_that_asks_for_it(bare: Api) -> None:
+    install(bare)
+    default = changed(revision="canary", values={"defaultRevision": "canary"})
+    done = install(bare, default)
+    assert "updated ValidatingWebhookConfiguration istiod-default-validator" in did(done)
+    assert bare.get(*VALIDATOR)["webhooks"][0]["clientConfig"]["service"]["name"] == "istiod-canary"
+    removed = remove(bare)
+    assert "deleted ValidatingWebhookConfiguration istiod-default-validator" not in did(removed)
+    assert not install(bare, default)["changed"]
+    install(bare, {"spec": {"revision": "canary"}}, state="absent")
 
 
 def test_an_unreachable_cluster_is_an_error_within_the_limit(api: Api) -> None:
@@ -333,6 +527,72 @@ def role(
         for name, tasks in steps
     ]
     return play([{"hosts": "localhost", "tasks": tasks}], folder, "--extra-vars", json.dumps(settings))
+
+
+def controllers(api: Api, done: threading.Event) -> None:
+    """Report control planes as available and certify their webhooks, as controllers and istiod would."""
+    status = {"observedGeneration": 99, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1}
+    while not done.wait(0.5):
+        for istiod in api.get("deployment", "-n", "istio-system")["items"]:
+            if not istiod.get("status", {}).get("availableReplicas"):
+                where = ("deployment", istiod["metadata"]["name"], "-n", "istio-system", "--subresource=status")
+                api.patch(*where, body={"status": status})
+        for hook in api.get("mutatingwebhookconfiguration")["items"]:
+            if not all("caBundle" in one["clientConfig"] for one in hook["webhooks"]):
+                hooks(api, ("mutatingwebhookconfiguration", hook["metadata"]["name"]), clientConfig__caBundle="QUJD")
+
+
+def test_the_role_moves_namespaces_to_another_revision_and_leaves_the_old_one(bare: Api, tmp_path: Path) -> None:
+    ready = threading.Event()
+    helper = threading.Thread(target=controllers, args=(bare, ready))
+    first = role(bare, tmp_path)
+    assert first.returncode == 0, first.stdout
+    bare.kubectl("create", "deployment", "cart", "--image=registry.test/a", "-n", "default")
+    cart = ("deployment", "cart", "-n", "default")
+    status = {"observedGeneration": 99, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1}
+    bare.patch(*cart, "--subresource=status", body={"status": status})
+    proxy(bare, "left", "default")
+    bare.kubectl("label", "namespace", "default", "istio-injection=enabled")
+    new: dict[str, Any] = {"istio_overlay": {"spec": {"revision": "new"}}}
+    helper.start()
+    try:
+        stuck = role(bare, tmp_path, (("istio", "canary"),), **new)
+        assert "default/left has a proxy of revision default still." in stuck.stdout
+        template = bare.get(*cart)["spec"]["template"]["metadata"]["annotations"]
+        assert template["trustmesh.io/istio-revision"] == "new", "it was restarted"
+        refused = role(bare, tmp_path, (("istio", "leave"),), **new)
+        assert "Revision default is still in use: pod default/left" in refused.stdout
+        bare.kubectl("delete", "pod", "left", "-n", "default", "--force", "--grace-period=0")
+        for _run in range(2):
+            moved = role(bare, tmp_path, (("istio", "canary"),), **new)
+            assert moved.returncode == 0, moved.stdout
+        labels = bare.get("namespace", "default")["metadata"]["labels"]
+        assert labels["istio.io/rev"] == "new"
+        assert "istio-injection" not in labels
+        assert bare.get(*DEPLOYMENT), "the old one is still there"
+        for _run in range(2):
+            left = role(bare, tmp_path, (("istio", "leave"),), **new)
+            assert left.returncode == 0, left.stdout
+        names = [one["metadata"]["name"] for one in bare.get("deployment", "-n", "istio-system")["items"]]
+        assert names == ["istiod-new"]
+        hook = bare.get("mutatingwebhookconfiguration", "istio-revision-tag-default")
+        assert hook["metadata"]["labels"]["istio.io/rev"] == "new"
+        doors = [one["metadata"]["name"] for one in bare.get("networkpolicy", "-n", "istio-system")["items"]]
+        assert doors == ["istiod-new-doors"]
+        wrong = role(bare, tmp_path, (("istio", "canary"),), istio_canary_from="new", **new)
+        assert "«new» is the revision that istio_overlay installs" in wrong.stdout
+        gone = role(bare, tmp_path, (("istio", "canary"),), istio_canary_from="older", **new)
+        assert "there is no revision «older» in istio-system. There is new." in gone.stdout
+    finally:
+        ready.set()
+        helper.join(30)
+        bare.kubectl("label", "namespace", "default", "istio.io/rev-", "istio-injection-")
+        bare.kubectl("delete", "deployment", "cart", "-n", "default")
+        bare.kubectl("delete", "pod", "left", "-n", "default", "--force", "--grace-period=0", "--ignore-not-found")
+        bare.kubectl("delete", "mutatingwebhookconfiguration", "-l", "istio.io/tag=default", "--ignore-not-found")
+        bare.kubectl("delete", "service", "-n", "istio-system", "-l", "istio.io/tag=default", "--ignore-not-found")
+        bare.kubectl("delete", *VALIDATOR, "--ignore-not-found")
+        install(bare, {"spec": {"revision": "new"}}, state="absent", force=True)
 
 
 POLICY = {
