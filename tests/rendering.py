@@ -404,7 +404,7 @@ CASES = {
             "spire_agent_workload_attestors": ["unix"],
             "spire_server_node_attestors": {
                 "aws_iid": {"plugin_data": {"assume_role": "spire"}},
-                "sshpop": {"plugin_data": {"cert_authorities": [], "canonical_domain": "corp.example"}},
+                "http_challenge": {"plugin_data": {"required_port": 8080}},
             },
         },
         attestor="x509pop",

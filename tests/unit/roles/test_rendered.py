@@ -348,10 +348,9 @@ def test_an_agent_attests_by_what_its_node_has(rendered: Rendered) -> None:
     assert mount == {"name": "attestor-1", "mountPath": "/etc/node", "readOnly": True}
     assert volume(workload, "data")["hostPath"]["path"] == "/var/lib/spire-agent", "some attest once only"
     assert "initContainers" not in workload["spec"]["template"]["spec"], "no token is to be taken"
-    bundle = rendered.one("by_certificate", "spire_agent", "ConfigMap", "spire-bundle")
-    assert bundle["data"]["bundle.crt"].startswith("-----BEGIN CERTIFICATE-----\n")
+    assert configuration["agent"]["server_address"] == "spire-server.spire-server.svc", "it is beside its server"
     server = conf(rendered, "by_certificate", "spire_server")["plugins"]["NodeAttestor"]
-    assert server.keys() == {"k8s_psat", "join_token", "aws_iid", "sshpop"}
+    assert server.keys() == {"k8s_psat", "join_token", "aws_iid", "http_challenge"}
 
 
 def test_agents_go_to_an_address_and_to_nothing_else(rendered: Rendered, tmp_path: Path) -> None:
