@@ -192,10 +192,12 @@ def variables(name: str, case: Case) -> dict[str, Any]:
         "spire_controller_manager_cluster_spiffe_ids": [],
         "spire_server_published_bundles": [],
         "spire_server_machines": [],
+        "spire_server_node_attestors": {},
         "spire_server_upstream_ca_secret": "",
         "spire_server_bundle_endpoint": False,
         "spire_server_bundle_service_type": "LoadBalancer",
         "spire_agent_sds": {},
+        "spire_agent_workload_attestors": [],
         "spire_federation_peers": [],
         "istio_network": "",
         "istio_trusted_domains": [],
@@ -390,6 +392,23 @@ CASES = {
         attestor="k8s_psat",
     ),
     "packages_remote": Case("packages", ("spire_agent", "envoy"), {"envoy_instances": [GATEWAY]}),
+    "by_certificate": Case(
+        "packages",
+        ("spire_server", "spire_agent"),
+        {
+            "spire_agent_attestor_data": {
+                "certificate_path": "/etc/node/tls.crt",
+                "private_key_path": "/etc/node/tls.key",
+            },
+            "spire_agent_attestor_files": ["/etc/node"],
+            "spire_agent_workload_attestors": ["unix"],
+            "spire_server_node_attestors": {
+                "aws_iid": {"plugin_data": {"assume_role": "spire"}},
+                "http_challenge": {"plugin_data": {"required_port": 8080}},
+            },
+        },
+        attestor="x509pop",
+    ),
     "postgres": Case(
         "packages",
         ("spire_server",),

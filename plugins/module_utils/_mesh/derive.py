@@ -49,7 +49,7 @@ def node_aliases(host: Host) -> list[str]:
     if MACHINES in host.duties:
         return [host.node_alias]
     prefix = f"spiffe://{host.trust_domain}/node/{host.cluster}"
-    if host.attestor == K8S_PSAT:
+    if host.attestor != BY_TOKEN:
         return [prefix]
     return [f"{prefix}/{node}" for node in (host.nodes if host.nodes is not None else (UNKNOWN,))]
 
@@ -65,12 +65,13 @@ def entries(mesh: Mesh, server: str) -> list[Data]:
             continue
         workloads = _with_identity(mesh, host.name)
         aliases = node_aliases(host)
-        if workloads and host.attestor == K8S_PSAT:
+        if workloads and host.attestor != BY_TOKEN and MACHINES not in host.duties:
+            by_cluster = [f"k8s_psat:cluster:{host.cluster}"]
             found.append(
                 {
                     "spiffe_id": aliases[0],
                     "parent_id": f"spiffe://{host.trust_domain}/spire/server",
-                    "selectors": [f"k8s_psat:cluster:{host.cluster}"],
+                    "selectors": by_cluster if host.attestor == K8S_PSAT else list(host.node_selectors),
                 }
             )
         if workloads and host.alias_entry:
@@ -339,6 +340,15 @@ def agent_sds(mesh: Mesh, host: str) -> Data:
     if not any(mesh.other_domains(workload) for workload in mesh.on(host) if workload.mesh):
         return {}
     return {"default_bundle_name": "null", "default_all_bundles_name": "ROOTCA"}
+
+
+def node_attestors(mesh: Mesh, server: str) -> Data:
+    """What the server needs to know nodes by other plugins, as ``spire_server_node_attestors``."""
+    return {
+        host.attestor: {"plugin_data": dict(host.attestor_server_data)}
+        for host in mesh.served_by(server)
+        if MACHINES not in host.duties and host.attestor not in (K8S_PSAT, BY_TOKEN)
+    }
 
 
 def workload_attestors(mesh: Mesh, host: str) -> list[str]:
@@ -638,6 +648,7 @@ def role_variables(mesh: Mesh, host: str) -> Data:
         "spire_agent_sds": agent_sds(mesh, host),
         "spire_agent_workload_attestors": workload_attestors(mesh, host),
         "spire_server_published_bundles": published_bundles(mesh, host) if is_server else [],
+        "spire_server_node_attestors": node_attestors(mesh, host) if is_server else {},
         "spire_server_machines": machines_of(mesh, host) if is_server else [],
         "spire_server_upstream_ca_secret": UPSTREAM_CA_FILES if UPSTREAM_CA in this.duties else "",
         "spire_controller_manager_cluster_spiffe_ids": cluster_spiffe_ids(mesh, host),

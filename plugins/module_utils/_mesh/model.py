@@ -84,6 +84,10 @@ class Host:
     server: str | None
     """The host whose SPIRE server its agents join."""
     attestor: str
+    node_selectors: tuple[str, ...] = ()
+    """By which the server knows its nodes, where they attest neither by their cluster nor by tokens."""
+    attestor_server_data: Mapping[str, Any] = field(default_factory=dict)
+    """What the server's own plugin needs for that."""
     nodes: tuple[str, ...] | None = None
     """Names of its nodes. None: the cluster is not there yet."""
     endpoints: Mapping[str, str] = field(default_factory=dict)
@@ -713,6 +717,7 @@ def _judge_host(mesh: Mesh, host: Host, faults: Faults) -> None:
             f"inventory: {host.name} is in {SPIRE_AGENT}, and there is no SPIRE server of {host.trust_domain} that its"
             f" agents could join. Put a cluster of this trust domain into {SPIRE_SERVER}."
         )
+    _judge_attestor(mesh, host, faults)
     if host.server is not None and host.server not in mesh.hosts:
         faults.add(f"spire_agent_server_host of {host.name}: {_shown(host.server)} is no host of the inventory.")
     elif host.server is not None and mesh.hosts[host.server].trust_domain != host.trust_domain:
@@ -720,6 +725,37 @@ def _judge_host(mesh: Mesh, host: Host, faults: Faults) -> None:
             f"spire_agent_server_host of {host.name}: the server of {host.server} is of"
             f" {mesh.hosts[host.server].trust_domain}, and {host.name} is of {host.trust_domain}."
         )
+
+
+def _judge_attestor(mesh: Mesh, host: Host, faults: Faults) -> None:
+    """What nodes need that attest neither by their cluster nor by tokens."""
+    if not _attests_by_another(host):
+        return
+    if not host.node_selectors and any(workload.identity for workload in mesh.on(host.name)):
+        faults.add(
+            f"spire_agent_attestor of {host.name} is {host.attestor}, and nothing says by what the server knows its"
+            f" nodes. Give spire_agent_node_selectors of {host.name}, such as {host.attestor}:… as its documentation"
+            " has them."
+        )
+    for other in mesh.hosts.values():
+        same = (other.server, other.attestor) == (host.server, host.attestor)
+        if other is host or not same or not _attests_by_another(other):
+            continue
+        if other.attestor_server_data != host.attestor_server_data and other.name > host.name:
+            faults.add(
+                f"spire_agent_attestor_server_data of {host.name} and {other.name} differ, and their server has one"
+                f" plugin {host.attestor} for both. Say the same for both."
+            )
+        if set(other.node_selectors) <= set(host.node_selectors):
+            faults.add(
+                f"spire_agent_node_selectors of {other.name} hold for the nodes of {host.name}, too, which would get"
+                " its identities. Add something to them by which the nodes differ."
+            )
+
+
+def _attests_by_another(host: Host) -> bool:
+    """Whether its agents attest by a plugin that is neither its cluster's nor that of tokens."""
+    return SPIRE_AGENT in host.duties and MACHINES not in host.duties and host.attestor not in (K8S_PSAT, BY_TOKEN)
 
 
 def _judge_workload(mesh: Mesh, workload: Workload, faults: Faults) -> None:

@@ -334,6 +334,25 @@ def test_a_remote_agent_joins_by_a_file_and_its_token_is_in_no_object(rendered: 
     assert bundle["data"]["bundle.crt"].startswith("-----BEGIN CERTIFICATE-----\n")
 
 
+def test_an_agent_attests_by_what_its_node_has(rendered: Rendered) -> None:
+    configuration = conf(rendered, "by_certificate", "spire_agent")
+    paths = {"certificate_path": "/etc/node/tls.crt", "private_key_path": "/etc/node/tls.key"}
+    assert plugin(configuration, "NodeAttestor") == ("x509pop", paths)
+    assert "join_token_file" not in configuration["agent"]
+    assert "insecure_bootstrap" not in configuration["agent"]
+    assert set(configuration["plugins"]["WorkloadAttestor"]) == {"k8s", "unix"}
+    workload = rendered.one("by_certificate", "spire_agent", "DaemonSet")
+    assert volume(workload, "attestor-1")["hostPath"] == {"path": "/etc/node"}
+    (container,) = workload["spec"]["template"]["spec"]["containers"]
+    (mount,) = (mount for mount in container["volumeMounts"] if mount["name"] == "attestor-1")
+    assert mount == {"name": "attestor-1", "mountPath": "/etc/node", "readOnly": True}
+    assert volume(workload, "data")["hostPath"]["path"] == "/var/lib/spire-agent", "some attest once only"
+    assert "initContainers" not in workload["spec"]["template"]["spec"], "no token is to be taken"
+    assert configuration["agent"]["server_address"] == "spire-server.spire-server.svc", "it is beside its server"
+    server = conf(rendered, "by_certificate", "spire_server")["plugins"]["NodeAttestor"]
+    assert server.keys() == {"k8s_psat", "join_token", "aws_iid", "http_challenge"}
+
+
 def test_agents_go_to_an_address_and_to_nothing_else(rendered: Rendered, tmp_path: Path) -> None:
     assert rendered.value("packages_remote", "spire_agent", "late_problems") == []
     evil = {"spire_agent_server_address": '192.0.2.1", insecure: "yes', "spire_agent_server_port": 70000}

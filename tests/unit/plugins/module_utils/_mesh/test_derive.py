@@ -55,6 +55,24 @@ def test_pods_of_the_servers_own_cluster_hang_below_all_its_agents() -> None:
     }
 
 
+def test_another_attestor_is_told_to_the_server_and_says_by_what_nodes_are_known() -> None:
+    told: Data = {
+        "spire_agent_attestor": "x509pop",
+        "spire_agent_attestor_server_data": {"ca_bundle_path": "/ca"},
+        "spire_agent_node_selectors": ["x509pop:ca:fingerprint:ab"],
+    }
+    mesh = meshes.mesh({"a": {**CLIENT, "host": "two"}}, {}, meshes.TWO, {"two": told})
+    variables = derive.role_variables(mesh, "one")
+    assert variables["spire_server_node_attestors"] == {"x509pop": {"plugin_data": {"ca_bundle_path": "/ca"}}}
+    alias, entry = variables["spire_entries_entries"]
+    assert alias == {
+        "spiffe_id": f"{TD}/node/two",
+        "parent_id": f"{TD}/spire/server",
+        "selectors": ["x509pop:ca:fingerprint:ab"],
+    }
+    assert entry["parent_id"] == alias["spiffe_id"]
+
+
 def test_pods_of_another_cluster_have_an_entry_for_each_of_its_nodes() -> None:
     cluster = {"kubernetes_cluster": {"name": "far", "nodes": [{"name": "n1"}, {"name": "n2"}], "address": "192.0.2.2"}}
     mesh = meshes.mesh({"a": {**CLIENT, "host": "two"}}, {}, meshes.TWO, {"two": cluster})

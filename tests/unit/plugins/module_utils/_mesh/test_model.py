@@ -507,6 +507,36 @@ def test_a_machine_says_who_is_who() -> None:
     assert made.workloads["job"].selectors == ("unix:uid:7",)
 
 
+BY_CERTIFICATE: Data = {
+    "spire_agent_attestor": "x509pop",
+    "spire_agent_attestor_server_data": {"ca_bundle_path": "/ca"},
+    "spire_agent_node_selectors": ["x509pop:ca:fingerprint:ab"],
+}
+TWO_CLUSTERS = {"clusters": ["one", "two"], "spire_server": ["one"], "spire_agent": ["one", "two"]}
+
+
+def test_nodes_that_attest_by_another_plugin_are_known_by_something() -> None:
+    jobs: Data = {name: {"host": name, "app": "client"} for name in ("one", "two")}
+    assert faults(jobs, {}, TWO_CLUSTERS, {"two": {"spire_agent_attestor": "x509pop"}}) == [
+        "spire_agent_attestor of two is x509pop, and nothing says by what the server knows its nodes. Give"
+        " spire_agent_node_selectors of two, such as x509pop:… as its documentation has them."
+    ]
+    assert meshes.mesh(jobs, {}, TWO_CLUSTERS, {"two": BY_CERTIFICATE})
+
+
+def test_nodes_of_two_clusters_differ_and_their_plugin_does_not() -> None:
+    jobs: Data = {name: {"host": name, "app": "client"} for name in ("one", "two")}
+    other = {**BY_CERTIFICATE, "spire_agent_attestor_server_data": {"ca_bundle_path": "/other"}}
+    assert faults(jobs, {}, TWO_CLUSTERS, {"one": BY_CERTIFICATE, "two": other}) == [
+        "spire_agent_attestor_server_data of one and two differ, and their server has one plugin x509pop for both. Say"
+        " the same for both.",
+        "spire_agent_node_selectors of two hold for the nodes of one, too, which would get its identities. Add"
+        " something to them by which the nodes differ.",
+        "spire_agent_node_selectors of one hold for the nodes of two, too, which would get its identities. Add"
+        " something to them by which the nodes differ.",
+    ]
+
+
 ON_VM: Data = {"host": "vm", "envoy": True, "port": 9000}
 SHOP: Data = {"host": "one", "app": "client", "envoy": True}
 W = "trustmesh_workloads:"
