@@ -183,7 +183,6 @@ def test_no_file_stays_behind(api: Api, tmp_path: Path) -> None:
             [{"k8s_info": {"kubeconfig": f"{tmp_path}/config", "kind": "Namespace"}}],
             tmp_path,
             TMPDIR=temporary,
-            ANSIBLE_LOG_PATH=f"{tmp_path}/log",
         )
         assert IN_A_FORK.findall(shown)
         assert results[0]["resources"]
