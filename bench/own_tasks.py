@@ -4,8 +4,8 @@
 """What a task with a module of this collection costs beside the module's work: in a fork, and as Ansible runs it.
 
 Ten tasks are refused for their input, so their modules do nothing. What a playbook of as many tasks without a module
-takes is left out. Both contestants run in turn. Prints seconds of a task and the ratio, the median of the pairs, and
-writes them to build/bench/own_tasks.json.
+takes is left out. Ten more are of k8s_info, which imports the Kubernetes client. Both contestants run in turn. Prints
+seconds of a task and the ratio, the median of the pairs, and writes them to build/bench/own_tasks.json.
 """
 
 from __future__ import annotations
@@ -36,6 +36,9 @@ DIFFERENT = [
     "spire_upstream_ca",
     "trust_check",
 ]
+# Its kubeconfig leads nowhere, which it learns when it has all that it needs for a cluster.
+KUBERNETES = ["k8s_info"] * 10
+ARGUMENTS = {"k8s_info": {"kind": "Namespace", "host": "http://127.0.0.1:1"}}
 # Ansible does not fork where a task has an environment of its own.
 WAYS: dict[str, dict[str, Any]] = {"fork": {}, "packed": {"environment": {"PYTHONUNBUFFERED": "1"}}}
 
@@ -59,8 +62,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         nothing: list[dict[str, Any]] = [{"ansible.builtin.assert": {"that": True, "quiet": True}}]
-        for title, modules in (("of one module", ALIKE), ("of ten modules", DIFFERENT)):
-            tasks = [{f"trustmesh.spiffe.{one}": {"bogus": 1}, "failed_when": False} for one in modules]
+        for title, modules in (("of one module", ALIKE), ("of ten modules", DIFFERENT), ("of k8s_info", KUBERNETES)):
+            tasks = [
+                {f"trustmesh.spiffe.{one}": ARGUMENTS.get(one, {"bogus": 1}), "failed_when": False} for one in modules
+            ]
             ratios, sides = [], {way: [] for way in WAYS}
             for _pair in range(pairs):
                 base = seconds(folder, nothing * len(tasks), {})

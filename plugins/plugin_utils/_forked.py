@@ -13,10 +13,12 @@ child, Ansible's own way is taken.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import io
 import json
+import logging
 import os
 import selectors
 import signal
@@ -30,6 +32,7 @@ from typing import Any, NoReturn
 from ansible import constants as C
 from ansible.executor.interpreter_discovery import InterpreterDiscoveryRequiredError
 from ansible.module_utils import basic
+from ansible.plugins.action import ActionBase
 from ansible.plugins.action.normal import ActionModule as NormalAction
 from ansible.utils.display import Display
 
@@ -49,10 +52,10 @@ PROFILE = "legacy"
 display = Display()
 
 
-class ForkedModule(NormalAction):
-    """The action of a module of this collection. It takes the module out of the class's ``module``."""
+class Forked(ActionBase):
+    """What makes an action, of whichever kind, run its module in a fork. It takes it out of the class's ``module``."""
 
-    module: ModuleType
+    module: ModuleType | None
     """Imported by each action's file, and so only once: Ansible loads that before it forks for the tasks."""
 
     _payload: bytes | None = None
@@ -67,7 +70,7 @@ class ForkedModule(NormalAction):
         return result
 
     def _configure_module(self, module_name: str, module_args: dict[str, Any], task_vars: dict[str, Any]) -> Any:
-        if self._payload is None:
+        if self._payload is None or self.module is None:
             return super()._configure_module(module_name, module_args, task_vars)
         encoder = get_module_encoder(PROFILE, Direction.CONTROLLER_TO_MODULE)
         self._payload = json.dumps({"ANSIBLE_MODULE_ARGS": module_args}, cls=encoder).encode()
@@ -80,11 +83,12 @@ class ForkedModule(NormalAction):
         return built, self.module.__file__
 
     def _low_level_execute_command(self, cmd: str, *args: Any, in_data: Any = None, **kwargs: Any) -> dict[str, Any]:
-        if self._payload is None or in_data is not self._payload:
+        module = self.module
+        if self._payload is None or module is None or in_data is not self._payload:
             answer: dict[str, Any] = super()._low_level_execute_command(cmd, *args, in_data=in_data, **kwargs)
             return answer
-        display.vvv(f"RUN {self.module.__name__} in a fork", host=self._play_context.remote_addr)
-        code, out, err = forked(lambda: _run(self.module, in_data), self._loader.get_basedir())
+        display.vvv(f"RUN {module.__name__} in a fork", host=self._play_context.remote_addr)
+        code, out, err = forked(lambda: _run(module, in_data), self._loader.get_basedir())
         # As for what the connection returns: text that is none does not stop the result from being read.
         stdout, stderr = out.decode(errors="replace"), err.decode(errors="replace")
         return {
@@ -99,6 +103,7 @@ class ForkedModule(NormalAction):
         """Whether a new Python would do what a fork of this one does."""
         return bool(
             KNOWN
+            and self.module
             and self._connection.ansible_name == "ansible.builtin.local"
             and not self._connection.become
             and not self._task.async_val
@@ -120,6 +125,10 @@ class ForkedModule(NormalAction):
         with contextlib.suppress(OSError):
             return asked.is_absolute() and asked.samefile(this) and asked.parent.samefile(this.parent)
         return False
+
+
+class ForkedModule(Forked, NormalAction):
+    """The action of a module of this collection."""
 
 
 def _run(module: ModuleType, arguments: bytes) -> None:
@@ -179,6 +188,11 @@ def _be_the_child(work: Callable[[], None], folder: str, out: int, err: int) -> 
         signal.signal(signal.SIGINT, signal.default_int_handler)
         for number in (signal.SIGTERM, signal.SIGALRM):
             signal.signal(number, signal.SIG_DFL)
+        # What is to be done at the end of the process that this was is its own, and so is its log. Modules' libraries
+        # leave files that they remove at the end.
+        atexit._clear()
+        logging.root.handlers.clear()
+        logging.root.setLevel(logging.WARNING)
         os.dup2(out, 1)
         os.dup2(err, 2)
         sys.stdin = Path(os.devnull).open()  # noqa: SIM115 - until the process ends
@@ -194,6 +208,8 @@ def _be_the_child(work: Callable[[], None], folder: str, out: int, err: int) -> 
         with contextlib.suppress(Exception):
             traceback.print_exc()
     finally:
+        with contextlib.suppress(Exception):
+            atexit._run_exitfuncs()
         with contextlib.suppress(Exception):
             sys.stdout.flush()
             sys.stderr.flush()

@@ -552,7 +552,7 @@ def test_what_holds_secrets_is_applied_without_a_word() -> None:
 
 def test_a_secret_is_not_copied_into_an_annotation() -> None:
     tasks = yaml.safe_load((ROOT / "roles/kubernetes_objects/tasks/send.yml").read_text())
-    (task,) = (task["kubernetes.core.k8s"] for task in tasks if task["name"] == "Send | Secrets")
+    (task,) = (task["trustmesh.spiffe.k8s"] for task in tasks if task["name"] == "Send | Secrets")
     assert task["server_side_apply"] == {"field_manager": "trustmesh.spiffe", "force_conflicts": True}
     specs = yaml.safe_load((ROOT / "roles/spire_server/meta/argument_specs.yml").read_text())["argument_specs"]
     assert specs["main"]["options"]["spire_server_database_connection"]["no_log"] is True

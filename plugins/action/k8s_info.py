@@ -1,0 +1,16 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs kubernetes.core's module of this name in a fork: see plugin_utils/_kubernetes_core.py."""
+
+from __future__ import annotations
+
+from ansible_collections.kubernetes.core.plugins.action.k8s_info import ActionModule as Theirs
+from ansible_collections.trustmesh.spiffe.plugins.plugin_utils._kubernetes_core import OfKubernetesCore, module_of
+
+
+class ActionModule(OfKubernetesCore, Theirs):
+    """The action behind trustmesh.spiffe.k8s_info."""
+
+    name = "k8s_info"
+    module = module_of(name)
