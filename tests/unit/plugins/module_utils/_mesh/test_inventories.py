@@ -118,6 +118,7 @@ def test_front_proxy_is_proven_by_these() -> None:
         ("proxy presents its SPIFFE ID", "peer_certificate"),
         ("generator may call proxy, by its SPIFFE ID", "accepted_handshake"),
         ("laptop may call proxy", "accepted_handshake"),
+        ("desk may call proxy", "accepted_handshake"),
         ("nobody may call proxy without a certificate", "refused_handshake"),
         ("an identity that is not listed may not call proxy", "refused_handshake"),
         ("generator's SPIFFE ID from another CA may not call proxy", "refused_handshake"),
@@ -140,8 +141,9 @@ def test_front_proxy_is_proven_by_these() -> None:
         ("visitor may not call backend", "refused_handshake"),
     }
     assert made.untried == [
-        "laptop may not call backend: it is reached from inside front only; expose: true lets the proof try it with a"
+        f"{name} may not call backend: it is reached from inside front only; expose: true lets the proof try it with a"
         " minted certificate"
+        for name in ("laptop", "desk")
     ]
     checks = {check["name"]: check for check in made.checks}
     assert all(check["refusal"] == ["http_403_behind"] for name, check in checks.items() if name.startswith(behind))
