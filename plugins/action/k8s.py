@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
-from ansible_collections.kubernetes.core.plugins.action.k8s import ActionModule as Theirs
-from ansible_collections.trustmesh.spiffe.plugins.plugin_utils._kubernetes_core import OfKubernetesCore, module_of
+from ansible_collections.trustmesh.spiffe.plugins.plugin_utils._kubernetes_core import (
+    OfKubernetesCore,
+    action_of,
+    module_of,
+)
 
 
-class ActionModule(OfKubernetesCore, Theirs):
+class ActionModule(OfKubernetesCore, action_of("k8s")):  # type: ignore[misc]  # the class is of another collection
     """The action behind trustmesh.spiffe.k8s."""
 
     name = "k8s"

@@ -17,7 +17,9 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
+from ansible.errors import AnsibleActionFail
 from ansible.executor import module_common
+from ansible.plugins.action import ActionBase
 from ansible_collections.trustmesh.spiffe.plugins.plugin_utils._forked import Forked
 
 COLLECTION = "ansible_collections.kubernetes.core.plugins"
@@ -34,6 +36,24 @@ def module_of(name: str) -> ModuleType | None:
         return importlib.import_module(f"{COLLECTION}.modules.{name}")
     except Exception:
         return None
+
+
+class _Missing(ActionBase):
+    """In the place of an action of kubernetes.core where that is not installed."""
+
+    def run(self, *_args: Any, **_kwargs: Any) -> dict[str, Any]:
+        raise AnsibleActionFail(
+            "The collection kubernetes.core is not installed. Do so: ansible-galaxy collection install kubernetes.core"
+        )
+
+
+def action_of(name: str) -> type[ActionBase]:
+    """Return kubernetes.core's action, or one that says that it is missing."""
+    try:
+        action: type[ActionBase] = importlib.import_module(f"{COLLECTION}.action.{name}").ActionModule
+    except ImportError:
+        return _Missing
+    return action
 
 
 class OfKubernetesCore(Forked):
