@@ -52,21 +52,25 @@ def inventory(folder: Path) -> tuple[Data, Mapping[str, Data], Mapping[str, list
     intent = {
         "workloads": first.get("trustmesh_workloads"),
         "callers": first.get("trustmesh_callers"),
+        "without": first.get("trustmesh_without", []),
         "trust_domain": first.get("trustmesh_trust_domain", "example.org"),
     }
     return intent, found, manager.get_groups_dict()
 
 
-def of_inventory(folder: Path, up: bool = True, federated: bool = True) -> model.Mesh:
+def of_inventory(
+    folder: Path, up: bool = True, federated: bool = True, without: Sequence[str] | None = None
+) -> model.Mesh:
     """Read an inventory as a mesh, with what its clusters would tell when they are ``up``."""
     intent, variables, groups = inventory(folder)
     found = hosts.read_hosts(variables, groups, intent["trust_domain"])
-    planned = model.read(intent["workloads"], intent["callers"], found, federated=federated)
+    left_out = intent["without"] if without is None else without
+    planned = model.read(intent["workloads"], intent["callers"], found, federated=federated, without=left_out)
     if not up:
         return planned
     told = {name: {**variables[name], **_facts(planned, found[name], number)} for number, name in enumerate(found, 1)}
     again = hosts.read_hosts(told, groups, intent["trust_domain"])
-    return model.read(intent["workloads"], intent["callers"], again, federated=federated)
+    return model.read(intent["workloads"], intent["callers"], again, federated=federated, without=left_out)
 
 
 def _facts(planned: model.Mesh, host: model.Host, number: int) -> Data:

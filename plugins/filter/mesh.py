@@ -17,7 +17,8 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.proof impor
 def _read(intent: Mapping[str, Any], hostvars: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> model.Mesh:
     found = hosts.read_hosts(hostvars, groups, str(intent.get("trust_domain")), str(intent.get("instance") or ""))
     federated = bool(intent.get("federated", True))
-    return model.read(intent.get("workloads"), intent.get("callers"), found, federated=federated)
+    without = intent.get("without") or []
+    return model.read(intent.get("workloads"), intent.get("callers"), found, federated=federated, without=without)
 
 
 def mesh_variables(

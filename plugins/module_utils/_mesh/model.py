@@ -511,10 +511,16 @@ def read(
     callers: Any,
     hosts: Mapping[str, Host],
     apps: Mapping[str, App] | None = None,
+    *,
     federated: bool = True,
+    without: Any = (),
 ) -> Mesh:
-    """Read the two tables of an inventory, or raise InputError with everything that is wrong in them."""
+    """Read the two tables of an inventory, or raise InputError with everything that is wrong in them.
+
+    Workloads named in ``without`` are as if they were not there.
+    """
     faults = Faults()
+    workloads, callers = _left_out(workloads, callers, without, faults)
     for host in hosts.values():
         try:
             check_trust_domain(host.trust_domain)
@@ -532,6 +538,29 @@ def read(
     _judge(mesh, faults)
     faults.raise_any()
     return mesh
+
+
+def _left_out(workloads: Any, callers: Any, without: Any, faults: Faults) -> tuple[Any, Any]:
+    """Both tables without some workloads. What is no table is told of where it is read."""
+    if not isinstance(without, (list, tuple)) or not all(isinstance(name, str) for name in without):
+        faults.add(f"trustmesh_without: expected a list of names of workloads, got {_shown(without)}.")
+        return workloads, callers
+    names = {str(name) for name in workloads} if isinstance(workloads, Mapping) else set()
+    for name in without:
+        if name not in names:
+            known = ", ".join(sorted(names)) or "none"
+            faults.add(f"trustmesh_without: {_shown(name)} is none of trustmesh_workloads. Known: {known}.")
+    if isinstance(workloads, Mapping):
+        workloads = {name: values for name, values in workloads.items() if name not in without}
+    if isinstance(callers, Mapping):
+        left = {
+            callee: [name for name in given if name not in without] if isinstance(given, (list, tuple)) else given
+            for callee, given in callers.items()
+            if callee not in without
+        }
+        # Nobody may call it any more. One that was empty before is told of.
+        callers = {callee: given for callee, given in left.items() if given or not callers[callee]}
+    return workloads, callers
 
 
 def _judge_places(host: Host, faults: Faults) -> None:

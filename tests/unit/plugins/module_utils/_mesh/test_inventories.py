@@ -187,6 +187,20 @@ def test_details_of_istio_spire_is_known_by_the_user_of_its_proxy_too() -> None:
     assert derive.role_variables(blue, "blue")["spire_agent_workload_attestors"] == []
 
 
+def test_blue_green_has_a_way_in_for_the_host_when_it_is_asked_for() -> None:
+    assert "ambassador" not in meshes.of_inventory(BLUE_GREEN).workloads
+    mesh = meshes.of_inventory(BLUE_GREEN, without=[])
+    names = {(check["name"], check["type"]) for check in proof(mesh).checks}
+    assert {
+        ("anyone may call ambassador", "request"),
+        ("ambassador may call gateway, for anyone", "request"),
+        ("ambassador's proxy is certified by SPIRE", "sidecar_certificate"),
+        ("gateway presents its SPIFFE ID to quote", "forwarded_certificate"),
+    } <= names
+    before = {check["name"] for check in proof(meshes.of_inventory(BLUE_GREEN)).checks}
+    assert before <= {name for name, _type in names}, "nothing is proven less"
+
+
 def test_blue_green_is_registered_by_whom_it_says() -> None:
     mesh = meshes.of_inventory(BLUE_GREEN)
     blue, green = (derive.role_variables(mesh, host) for host in ("blue", "green"))

@@ -40,6 +40,7 @@ def read(workloads: Any = None, callers: Any = None, groups: Any = None, hostvar
         INTENT["trustmesh_workloads"] if workloads is None else workloads,
         INTENT["trustmesh_callers"] if callers is None else callers,
         hosts.read_hosts(UP if hostvars is None else hostvars, GROUPS if groups is None else groups, "example.org"),
+        without=INTENT["trustmesh_without"] if workloads is None else (),
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import meshes
 import pytest
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh import model
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh import hosts, model
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.apps import APPS
 
 Data = dict[str, Any]
@@ -535,6 +535,31 @@ def test_nodes_of_two_clusters_differ_and_their_plugin_does_not() -> None:
         "spire_agent_node_selectors of one hold for the nodes of two, too, which would get its identities. Add"
         " something to them by which the nodes differ.",
     ]
+
+
+def test_who_is_left_out_is_in_neither_table() -> None:
+    workloads: Data = {"a": {"host": "one", "app": "quote"}, "b": {"host": "one", "app": "client"}, "c": CLIENT}
+    callers: Data = {"a": ["b", "c"]}
+    found = hosts.read_hosts({"one": {}}, meshes.ONE, "example.org")
+    mesh = model.read(workloads, callers, found, without=["b"])
+    assert set(mesh.workloads) == {"a", "c"}
+    assert [caller.name for caller in mesh.callers_of(mesh.workloads["a"])] == ["c"]
+    assert model.read(workloads, callers, found, without=["b", "c"]).callers == {}
+    assert model.read(workloads, callers, found, without=["a"]).callers == {}
+
+
+@pytest.mark.parametrize(
+    ("without", "text"),
+    [
+        ("b", "trustmesh_without: expected a list of names of workloads, got 'b'."),
+        (["bb"], "trustmesh_without: 'bb' is none of trustmesh_workloads. Known: b."),
+    ],
+)
+def test_only_workloads_can_be_left_out(without: Any, text: str) -> None:
+    found = hosts.read_hosts({"one": {}}, meshes.ONE, "example.org")
+    with pytest.raises(InputError) as refused:
+        model.read({"b": CLIENT}, {}, found, without=without)
+    assert refused.value.message == text
 
 
 ON_VM: Data = {"host": "vm", "envoy": True, "port": 9000}
