@@ -93,7 +93,9 @@ options:
   analyze:
     description:
       - After a change, have C(istioctl analyze) look at the configuration of the mesh in all namespaces. What it finds
-        is returned and fails nothing.
+        is returned and fails nothing; where it cannot look, a warning says so.
+      - In a mesh of several clusters it asks all whose Secrets the control plane has, and takes as long as O(timeout)
+        when one of them does not answer.
     type: bool
     default: true
   wait:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec, kubectl_spec
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, WaitTimeout
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, ProcessError, WaitTimeout
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.client import Cluster, Istioctl
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.guard import (
     other_trust_domains,
@@ -106,7 +106,11 @@ def _present(params: Mapping[str, Any], check_mode: bool, installation: Installa
     outcome.result["precheck"] = checked
     outcome.result["analysis"] = []
     if plan.changed and params["analyze"] and not check_mode:
-        outcome.result["analysis"] = istioctl.analyze(cluster.access, installation.namespace, installation.revision)
+        try:
+            outcome.result["analysis"] = istioctl.analyze(cluster.access, installation.namespace, installation.revision)
+        except ProcessError as error:
+            # Istio is there. Where a mesh has several clusters istioctl also asks those that do not answer.
+            istioctl.notes.append(f"The mesh was not analysed: {error.message}")
     outcome.warnings = istioctl.notes
     return outcome
 

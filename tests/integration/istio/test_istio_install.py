@@ -413,6 +413,16 @@ def test_what_is_wrong_in_the_mesh_is_returned_after_a_change(bare: Api) -> None
         bare.kubectl("label", "namespace", "default", "istio-injection-")
 
 
+def test_a_mesh_that_cannot_be_analysed_is_installed_all_the_same(bare: Api, tmp_path: Path) -> None:
+    stuck = tmp_path / "istioctl"
+    stuck.write_text(f'#!/bin/sh\n[ "$1" != analyze ] || exec sleep 60\nexec {binary("istioctl")} "$@"\n')
+    stuck.chmod(0o755)
+    result = install(bare, istioctl=str(stuck), timeout=10)
+    assert result["changed"]
+    assert result["analysis"] == []
+    assert "The mesh was not analysed" in json.dumps(result["warnings"])
+
+
 def test_a_second_revision_lives_beside_the_first_and_each_can_go(bare: Api) -> None:
     canary = {"spec": {**OVERLAY["spec"], "revision": "canary"}}
     named = {"metadata": {"name": "istio"}, "spec": {"revision": "canary"}}
