@@ -20,7 +20,7 @@ FILTERS: Data = {
     **objects.FilterModule().filters(),
 }
 INTENT, HOSTVARS, GROUPS = meshes.inventory(ROOT / "inventories" / "blue_green")
-BROKEN = {**INTENT, "workloads": {"a": {"host": "nowhere"}, "b": {}}}
+BROKEN = {**INTENT, "workloads": {"a": {"host": "nowhere"}, "b": {}}, "without": []}
 
 
 # The mesh
