@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import json
+import multiprocessing
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,8 +15,23 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import In
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh import derive, hosts, model
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.proof import proof
 
+_READ: dict[str, model.Mesh] = {}
+"""What a task has read, by what it has read it from. A task asks for this a dozen times."""
+
 
 def _read(intent: Mapping[str, Any], hostvars: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> model.Mesh:
+    if multiprocessing.parent_process() is None:
+        return _read_now(intent, hostvars, groups)
+    # A process of its own works on each task, and what hosts are known by does not change before it ends.
+    told = json.dumps(intent, default=str)
+    if told not in _READ:
+        _READ[told] = _read_now(intent, hostvars, groups)
+    return _READ[told]
+
+
+def _read_now(
+    intent: Mapping[str, Any], hostvars: Mapping[str, Any], groups: Mapping[str, Sequence[str]]
+) -> model.Mesh:
     found = hosts.read_hosts(hostvars, groups, str(intent.get("trust_domain")), str(intent.get("instance") or ""))
     federated = bool(intent.get("federated", True))
     without = intent.get("without") or []

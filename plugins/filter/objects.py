@@ -41,6 +41,7 @@ class FilterModule:
             "known_kinds": batch.known_kinds,
             "service_endpoints": batch.endpoints,
             "balanced_services": batch.balanced_services,
+            "unannounced_services": batch.unannounced_services,
             "foreign_namespaces": batch.foreign_namespaces,
             "unused_namespaces": batch.unused_namespaces,
         }

@@ -19,61 +19,13 @@ extends_documentation_fragment:
   - trustmesh.spiffe.attributes.actiongroup_spire
   - trustmesh.spiffe.attributes.info_module
   - trustmesh.spiffe.spire
+  - trustmesh.spiffe.spire.entry_filters
   - trustmesh.spiffe.kubectl
 options:
   entry_id:
     description:
       - The id of one entry. It goes with no other filter. An id that does not exist gives an empty list.
     type: str
-  spiffe_id:
-    description:
-      - The SPIFFE ID that the workloads get.
-    type: str
-  parent_id:
-    description:
-      - The SPIFFE ID of the agent or of the node alias.
-    type: str
-  selectors:
-    description:
-      - Selectors to compare the entry's selectors with, as C(type:value).
-    type: list
-    elements: str
-  selectors_match:
-    description:
-      - How the entry's selectors relate to O(selectors).
-      - V(exact) means the same set, V(superset) an entry that has all of them and perhaps more, V(subset) one that has
-        no others, V(any) one that has at least one of them.
-    type: str
-    choices:
-      - exact
-      - any
-      - superset
-      - subset
-    default: superset
-  federates_with:
-    description:
-      - Foreign trust domains to compare the entry's ones with, as C(other.org) or C(spiffe://other.org).
-    type: list
-    elements: str
-  federates_with_match:
-    description:
-      - How the entry's foreign trust domains relate to O(federates_with), as for O(selectors_match).
-    type: str
-    choices:
-      - exact
-      - any
-      - superset
-      - subset
-    default: superset
-  hint:
-    description:
-      - The hint.
-    type: str
-  downstream:
-    description:
-      - With V(true), only entries of downstream SPIRE servers. The server cannot filter for the others.
-    type: bool
-    default: false
   owner:
     description:
       - Only entries whose ids carry this owner, see O(trustmesh.spiffe.spire_entry#module:owner).
@@ -83,6 +35,7 @@ notes:
     RV(entries[].selectors) a digest stands in its place.
 seealso:
   - module: trustmesh.spiffe.spire_entry
+  - module: trustmesh.spiffe.spire_entry_export
 """
 
 EXAMPLES = r"""

@@ -179,6 +179,7 @@ def test_an_agent_that_is_down_holds_the_revocation_up(server: Server) -> None:
     assert trusted(server) == 1
 
 
+@pytest.mark.thorough
 def test_a_rotation_that_stopped_after_the_taint_waits_for_the_agents_again() -> None:
     with (
         running_server(agent_ttl="30s") as server,
@@ -255,6 +256,7 @@ def root(tmp_path: Path) -> Root:
     return made
 
 
+@pytest.mark.thorough
 def test_two_servers_under_one_root_are_led_to_another_one(root: Root) -> None:
     with running_server(plugins=root.plugin) as one, running_server(plugins=root.plugin) as other:
         first, second = root.put("first"), root.put("second")

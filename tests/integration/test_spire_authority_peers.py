@@ -151,6 +151,7 @@ def test_a_peer_that_knows_nobody_here_is_refused_first(partner: Partner, peer: 
     assert set(slots(partner.server)) == {"active"}
 
 
+@pytest.mark.thorough
 def test_single_steps_look_at_the_peers_before_each(partner: Partner, peer: Server) -> None:
     server, old = partner.server, active(partner.server)
     before = partner.bundle["spiffe"]

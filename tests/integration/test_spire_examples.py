@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,6 +36,8 @@ from .kubernetes_api import running_api
 
 OF_AGENTS = ("spire_agent", "spire_agent_info", "spire_authority", "spire_join_token", "spire_server_info")
 OF_ENTRIES = ("spire_entry", "spire_entry_info")
+OF_FILES = ("spire_entry_export", "spire_svid")
+AGENT_SOCKET = "/run/spire/agent.sock"
 OF_UPSTREAM = ("spire_upstream_ca",)
 OF_MACHINES = ("spire_node_certificate",)
 OF_BUNDLES = ("spire_bundle_info", "spire_bundle", "spire_federation", "spire_federation_info")
@@ -47,7 +50,7 @@ def server() -> Iterator[Server]:
 
 
 def test_no_module_is_left_out() -> None:
-    known = {*OF_AGENTS, *OF_ENTRIES, *OF_BUNDLES, *OF_UPSTREAM, *OF_MACHINES}
+    known = {*OF_AGENTS, *OF_ENTRIES, *OF_FILES, *OF_BUNDLES, *OF_UPSTREAM, *OF_MACHINES}
     assert {path.stem for path in MODULES.glob("spire_*.py")} == known
 
 
@@ -129,6 +132,25 @@ def test_entries(server: Server, tmp_path: Path) -> None:
     assert "changed=6" in output
     left = {found.spiffe_id for found in list_entries(server.client)}
     assert left == {"spiffe://example.org/node/blue", "spiffe://example.org/ns/shop/sa/quote"}
+
+
+def test_files_of_entries_and_svids(server: Server, tmp_path: Path) -> None:
+    run_module("spire_entry", {**server.connection, "entries": [entry("one"), entry("two")]})
+    texts = {"/etc/trustmesh": str(tmp_path), "/var/lib/trustmesh": str(tmp_path)}
+    wanted = {"spiffe_id": "spiffe://example.org/me", "parent_id": "spiffe://example.org/node/blue"}
+    own = {**wanted, "selectors": [f"unix:uid:{os.geteuid()}"]}
+    run_module("spire_entry", {**server.connection, "entries": [own], "owner": "me"})
+    token = generate_token(server.client, "spiffe://example.org/node/blue", 60).value
+    with running_agent(server, token):
+        socket = f"{server.folder}/agent/agent.sock"
+        tasks = [task for module in OF_FILES for task in example_tasks(module, server, {**texts, AGENT_SOCKET: socket})]
+        for task in tasks:
+            if task.get("trustmesh.spiffe.spire_svid", {}).get("source"):
+                task["trustmesh.spiffe.spire_svid"]["agent_binary"] = binary("spire-agent")
+        output = run_playbook(tasks, tmp_path, "--diff")
+    assert "changed=4" in output
+    assert "PRIVATE KEY" not in output
+    assert {path.name for path in tmp_path.glob("*/current/*")} == {"svid.pem", "svid.key", "bundle.pem", "svid.jwt"}
 
 
 def test_bundles_and_federation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

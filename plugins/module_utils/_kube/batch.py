@@ -111,8 +111,9 @@ def _objects(item: Mapping[str, Any]) -> list[KubeObject]:
     """What one owner wants."""
     given = [_plain(made) for made in item.get("objects") or []]
     if item.get("text"):
-        # As bytes, because libyaml takes no string of a class of Ansible's own.
-        documents = yaml.load_all(item["text"].encode(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        # As bytes, because libyaml takes no string of a class of Ansible's own. By str, since before ansible-core 2.19
+        # such a string makes bytes of such a class.
+        documents = yaml.load_all(str.encode(item["text"]), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         given += [document for document in documents if document]
     for number, made in enumerate(given, start=1):
         good = isinstance(made, Mapping) and isinstance(made.get("metadata"), Mapping)
@@ -250,6 +251,31 @@ def balanced_services(pending: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
+def unannounced_services(found: str, statuses: Iterable[KubeObject]) -> list[dict[str, str]]:
+    """Of Services of ours that have an address and a ready endpoint, those that no node of MetalLB announces.
+
+    ``found`` is what kubectl lists of Services and EndpointSlices, as JSON; ``statuses`` are the ServiceL2Statuses.
+    """
+    listed = json.loads(found)["items"] if found.strip() else []
+    labels = [status["metadata"].get("labels") or {} for status in statuses]
+    announced = {(one.get("metallb.io/service-namespace"), one.get("metallb.io/service-name")) for one in labels}
+    ready = {
+        (item["metadata"]["namespace"], (item["metadata"].get("labels") or {}).get("kubernetes.io/service-name"))
+        for item in listed
+        # One of which nothing is known is ready, as EndpointSlice says.
+        if any((one.get("conditions") or {}).get("ready") is not False for one in item.get("endpoints") or [])
+    }
+    return [
+        {"name": item["metadata"]["name"], "namespace": item["metadata"]["namespace"]}
+        for item in listed
+        if item["kind"] == "Service"
+        and (item["metadata"].get("labels") or {}).get(OURS[0]) == OURS[1]
+        and item["spec"].get("type") == "LoadBalancer"
+        and _ingress(item)
+        and (item["metadata"]["namespace"], item["metadata"]["name"]) in ready - announced
+    ]
+
+
 def _ingress(service: KubeObject) -> list[Mapping[str, Any]]:
     return ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []
 
@@ -268,13 +294,12 @@ def _reached(service: KubeObject, port: Mapping[str, Any], address: str | None) 
 def unwanted(found: str, wanted: Iterable[str]) -> str:
     """Of the objects in ``found`` (what kubectl lists, as JSON), those that nobody wants any more, as a text.
 
-    Objects that Kubernetes made for others are left out.
+    Objects that Kubernetes made for others are left out. Where there is nothing kubectl prints nothing.
     """
     kept = set(wanted)
+    listed = json.loads(found)["items"] if found.strip() else []
     gone = [
-        stub(item)
-        for item in json.loads(found)["items"]
-        if str(Ref.of(item)) not in kept and not item["metadata"].get("ownerReferences")
+        stub(item) for item in listed if str(Ref.of(item)) not in kept and not item["metadata"].get("ownerReferences")
     ]
     return _text(gone)
 

@@ -66,6 +66,8 @@ class Proof:
     clusters: list[Data] = field(default_factory=list)
     servers: list[Data] = field(default_factory=list)
     istio_roots: list[Data] = field(default_factory=list)
+    meshes: list[Data] = field(default_factory=list)
+    """Where Istio is, for the status."""
     endpoints: list[Data] = field(default_factory=list)
     checks: list[Data] = field(default_factory=list)
     untried: list[str] = field(default_factory=list)
@@ -79,7 +81,7 @@ class Proof:
         """The variables of the role ``verify``, without their prefix."""
         return {
             name: getattr(self, name)
-            for name in ("clusters", "servers", "istio_roots", "endpoints", "checks", "untried")
+            for name in ("clusters", "servers", "istio_roots", "meshes", "endpoints", "checks", "untried")
         }
 
 
@@ -96,6 +98,9 @@ def proof(mesh: Mesh) -> Proof:
     made.servers = [
         {"name": host.name, "cluster": host.name, "trust_domain": host.trust_domain, **host.server_options}
         for host in mesh.servers()
+    ]
+    made.meshes = [
+        {"cluster": host.name, "namespace": host.istio_namespace} for host in mesh.hosts.values() if MESH in host.duties
     ]
     made.istio_roots = [
         {"cluster": host.name, "namespace": host.istio_namespace}

@@ -13,9 +13,8 @@ from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify import report as reports
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.engine import NOT_JUDGED, PROVEN, REFUTED
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.frame import day_and_time, page, text
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.picture import (
-    COLOURS,
-    DARK,
     STYLES,
     end,
     picture,
@@ -23,55 +22,8 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.picture i
     styles_inside,
 )
 
-_PAGE = Template(
-    """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>$scenario: $word</title>
-<style>
-:root {$colours }
-@media (prefers-color-scheme: dark) { :root {$dark } }
-* { box-sizing: border-box; }
-body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 76rem; padding: 0 1rem;
-  color: var(--ink); background: var(--paper); overflow-wrap: anywhere; }
-h1 { font-size: 1.5rem; margin: 0; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
-a { color: var(--look); }
-.proven { color: var(--good); font-weight: 600; } .refuted, .breach { color: var(--bad); font-weight: 600; }
-.not_judged { color: var(--wait); font-weight: 600; }
-.alarm { border: 2px solid var(--bad); border-radius: 8px; padding: .6rem 1rem; margin: 1rem 0; }
-.alarm h2 { margin: 0 0 .3rem; color: var(--bad); } .alarm ul { margin: 0; padding-left: 1.2rem; }
-.said { font-size: 1.15rem; margin: .6rem 0; }
-.picture { overflow-x: auto; } .picture > svg { display: block; width: 100%; height: auto; }
-.scroll { display: none; color: var(--soft); font-size: .85em; margin: .5rem 0; }
-.legend { list-style: none; display: flex; flex-wrap: wrap; gap: .2rem 1.4rem; margin: .6rem 0; padding: 0;
-  color: var(--soft); font-size: .9em; }
-.legend svg { vertical-align: middle; margin-right: .4rem; }
-table { border-collapse: collapse; width: 100%; table-layout: fixed; }
-th, td { text-align: left; vertical-align: top; padding: .4rem .6rem; border-bottom: 1px solid var(--line); }
-th:nth-child(1) { width: 3.2rem; } th:nth-child(2) { width: 6.5rem; } th:nth-child(3) { width: 6rem; }
-tr:target { background: var(--frame); outline: 2px solid var(--look); }
-.hint { color: var(--wait); } .small { color: var(--soft); font-size: .85em; }
-code, .mono { font-family: ui-monospace, monospace; font-size: .85em; }
-summary { cursor: pointer; color: var(--soft); font-size: .85em; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .3rem 1.2rem; margin: 0; }
-dt { color: var(--soft); } dd { margin: 0; }
-@media (max-width: 48rem) {
-  .scroll { display: block; }
-  thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
-  table, tbody, tr, td { display: block; width: auto; }
-  tr { border: 1px solid var(--line); border-radius: 8px; margin: .8rem 0; padding: .4rem .2rem; }
-  td { border: 0; padding: .15rem .6rem; }
-  td:nth-child(-n+3) { display: inline-block; }
-  td[data-label]::before { content: attr(data-label); display: block; color: var(--soft); font-size: .8em; }
-  dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: .5rem; }
-}
-</style>
-</head>
-<body>
-<h1>$scenario</h1>
+_BODY = Template(
+    """<h1>$scenario</h1>
 <p><span class="$state">$outcome</span> in $duration s &middot; $finished</p>
 $alarm$said<p>$proof</p>
 <p class="scroll" id="scroll">The picture is wider than this screen: move it sideways.</p>
@@ -82,7 +34,7 @@ $picture
 $legend
 </ul>
 <h2>Checks</h2>
-<table role="table">
+<table class="checks" role="table">
 <thead role="rowgroup"><tr role="row"><th role="columnheader">#</th><th role="columnheader">Result</th>
 <th role="columnheader">Kind</th><th role="columnheader">Check</th><th role="columnheader">Expected</th>
 <th role="columnheader">Observed</th></tr></thead>
@@ -94,8 +46,6 @@ $rows
 <dl>
 $tested
 </dl>
-</body>
-</html>
 """
 )
 
@@ -104,7 +54,6 @@ _SHOWN = (
     *("from", "to", "hint"),
 )
 _RESULTS = {PROVEN: "proven", REFUTED: "refuted", NOT_JUDGED: "not judged"}
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 _PROVEN = (
     "It was tried on the wire, with real TLS handshakes and real requests: who is listed was let in, who is not was"
@@ -119,11 +68,8 @@ _NOT_PROVEN = (
 def html(report: Mapping[str, Any]) -> str:
     """Return the whole page. Everything that comes from outside is escaped."""
     count = report["summary"]
-    return _PAGE.substitute(
-        colours=COLOURS,
-        dark=DARK,
+    body = _BODY.substitute(
         scenario=escape(report["scenario"]),
-        word="NOT verified" if count["failed"] else "verified",
         state="refuted" if count["refuted"] else "not_judged" if count["failed"] else "proven",
         outcome=escape(reports.outcome(report)),
         duration=f"{report['duration_s']:.1f}",
@@ -136,20 +82,14 @@ def html(report: Mapping[str, Any]) -> str:
         rows="\n".join(_row(number, check) for number, check in enumerate(report["checks"], 1)),
         tested=_tested(report),
     )
-
-
-def day_and_time(stamp: str) -> str:
-    """Return an ISO time of UTC as people write it: ``25 Nov 2026 10:15:02 UTC``."""
-    day, _t, time = stamp.partition("T")
-    year, month, number = day.split("-")
-    return f"{int(number)} {_MONTHS[int(month) - 1]} {year} {time[:8]} UTC"
+    return page(f"{report['scenario']}: {'NOT verified' if count['failed'] else 'verified'}", body)
 
 
 def _alarm(report: Mapping[str, Any]) -> str:
     """Who was let in and should not have been, in words."""
     titles = reports.titles(report)
     items = "".join(
-        f'<li>{_text(reports.breach(check, titles))} (<a href="#check-{number}">check {number}</a>)</li>'
+        f'<li>{text(reports.breach(check, titles))} (<a href="#check-{number}">check {number}</a>)</li>'
         for number, check in enumerate(report["checks"], 1)
         if check["breach"]
     )
@@ -180,10 +120,10 @@ def _sample(style: str, is_inside: bool) -> str:
 
 def _row(number: int, check: Mapping[str, Any]) -> str:
     way = f"{check['from']} → {check['to']}" if check["from"] and check["to"] else check["to"] or ""
-    hint = f'<div class="hint">{_text(check["hint"])}</div>' if check.get("hint") else ""
+    hint = f'<div class="hint">{text(check["hint"])}</div>' if check.get("hint") else ""
     attempts = f"{check['attempts']} attempt" + ("" if check["attempts"] == 1 else "s")
     details = "".join(
-        f'<div class="mono">{escape(str(key))}: {_text(_shown(value))}</div>'
+        f'<div class="mono">{escape(str(key))}: {text(_shown(value))}</div>'
         for key, value in check.items()
         if key not in _SHOWN and value is not None
     )
@@ -194,9 +134,9 @@ def _row(number: int, check: Mapping[str, Any]) -> str:
         f'<td role="cell">{place}</td>'
         f'<td role="cell" class="{check["verdict"]}">{result}</td>'
         f'<td role="cell">{escape(check["kind"])}</td>'
-        f'<td role="cell" data-label="Check">{_text(check["name"])}<div class="small">{_text(way)}</div></td>'
-        f'<td role="cell" data-label="Expected">{_text(check["expected"])}</td>'
-        f'<td role="cell" data-label="Observed">{_text(check["observed"])}{hint}'
+        f'<td role="cell" data-label="Check">{text(check["name"])}<div class="small">{text(way)}</div></td>'
+        f'<td role="cell" data-label="Expected">{text(check["expected"])}</td>'
+        f'<td role="cell" data-label="Observed">{text(check["observed"])}{hint}'
         f"<details><summary>{check['duration_s']} s, {attempts}</summary>{details}</details></td></tr>"
     )
 
@@ -220,13 +160,8 @@ def _tested(report: Mapping[str, Any]) -> str:
         ("Started", day_and_time(report["started"])),
         ("Finished", day_and_time(report["finished"])),
     ]
-    return "\n".join(f"<dt>{escape(name)}</dt><dd>{_text(value)}</dd>" for name, value in facts if value)
+    return "\n".join(f"<dt>{escape(name)}</dt><dd>{text(value)}</dd>" for name, value in facts if value)
 
 
 def _shown(value: Any) -> str:
     return "; ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _text(words: str) -> str:
-    """Escaped, and with the places where a long SPIFFE ID may be broken."""
-    return escape(words).replace("/", "/<wbr>")

@@ -119,25 +119,35 @@ def table(report: Report, width: int = TABLE_WIDTH) -> list[str]:
     """Lines for a terminal: the checks with what was seen, the sum, and the quote."""
     checks = report["checks"]
     names_width = min(max([len("check"), *(len(check["name"]) for check in checks)]), _NAME_WIDTH, width // 2)
-    rule = f"{'-' * 10}  {'-' * 8}  {'-' * names_width}  {'-' * 8}"
-    lines = [f"{'result':10}  {'kind':8}  {'check':{names_width}}  observed", rule]
-    for check in checks:
-        result = "BREACH" if check["breach"] else _RESULTS[check["verdict"]]
-        start = f"{result:10}  {check['kind']:8}  "
-        names = wrap(check["name"], names_width)
-        seen = wrap(check["observed"], width - len(start) - names_width - 2)
-        for row in range(max(len(names), len(seen))):
-            name = names[row] if row < len(names) else ""
-            text = seen[row] if row < len(seen) else ""
-            lines.append(f"{start if row == 0 else ' ' * len(start)}{name:{names_width}}  {text}".rstrip())
+    rows = [
+        ("BREACH" if check["breach"] else _RESULTS[check["verdict"]], check["kind"], check["name"], check["observed"])
+        for check in checks
+    ]
+    widths = (10, 8, names_width, width - names_width - 24)
+    lines = grid(("result", "kind", "check", "observed"), rows, widths)
     return [*lines, "", *_agents(report), summary(report), *quoted(report)]
+
+
+def grid(heads: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int]) -> list[str]:
+    """The lines of a table. What is wider than its column goes on below."""
+    rule = [*("-" * width for width in widths[:-1]), "-" * len(heads[-1])]
+    lines = [_line(heads, widths), _line(rule, widths)]
+    for row in rows:
+        cells = [wrap(words, width) for words, width in zip(row, widths, strict=True)]
+        height = max(len(cell) for cell in cells)
+        lines += [_line([(cell[n : n + 1] or [""])[0] for cell in cells], widths) for n in range(height)]
+    return lines
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(f"{cell:{width}}" for cell, width in zip(cells, widths, strict=True)).rstrip()
 
 
 def _agents(report: Mapping[str, Any]) -> Iterator[str]:
     """The agents by which the servers know their nodes: nobody has to look them up in a log."""
     for server in report["servers"]:
         for agent in server["agents"][:MAX_AGENTS]:
-            yield _plain(f"agent of {server['name']}: {agent['id']}")
+            yield plain(f"agent of {server['name']}: {agent['id']}")
         if (more := len(server["agents"]) - MAX_AGENTS) > 0:
             yield f"agents of {server['name']}: {more} more, in the report"
 
@@ -146,7 +156,7 @@ def wrap(text: str, width: int) -> list[str]:
     """Break ``text`` into lines, at spaces; inside a word only behind a slash, as long as its parts fit at all."""
     width = max(width, 10)
     lines = [""]
-    for word in _plain(text).split(" "):
+    for word in plain(text).split(" "):
         space = " " if lines[-1] else ""
         for part in [word] if len(word) <= width else _parts(word, width):
             if len(lines[-1]) + len(space) + len(part) <= width:
@@ -163,7 +173,7 @@ def _parts(word: str, width: int) -> Iterator[str]:
             yield part[start : start + width]
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """One line without signs that a terminal would obey: part of the text comes from the network."""
     return "".join(sign if sign.isprintable() else " " for sign in " ".join(text.split()))
 
@@ -171,7 +181,7 @@ def _plain(text: str) -> str:
 def quoted(report: Mapping[str, Any]) -> list[str]:
     """What the requests were asked to bring back, as ``quote: «…»``."""
     found = {
-        f"{check['json_key']}: «{_plain(str(check['value']))[:300]}»"
+        f"{check['json_key']}: «{plain(str(check['value']))[:300]}»"
         for check in report["checks"]
         if check["status"] == "pass" and check.get("json_key") and "value" in check
     }
@@ -233,10 +243,10 @@ def failures(report: Report) -> list[str]:
         start = f"{breach(check, names)}: " if check["breach"] else ""
         observed = check["observed"].rstrip(".")
         text = f"{start}{check['name']} ({check['kind']}): expected {check['expected']}; observed {observed}."
-        texts.append(_plain(f"{text} {check['hint']}" if "hint" in check else text))
+        texts.append(plain(f"{text} {check['hint']}" if "hint" in check else text))
     waiting = [check["name"] for check in report["checks"] if check["verdict"] == NOT_JUDGED]
     if waiting:
-        texts.append(_plain(f"Not judged, for they build on a check that failed: {'; '.join(waiting)}."))
+        texts.append(plain(f"Not judged, for they build on a check that failed: {'; '.join(waiting)}."))
     return texts
 
 

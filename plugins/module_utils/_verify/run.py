@@ -6,10 +6,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import json
-import os
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -18,15 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.parsing.convert_bool import boolean
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec, kubectl_spec
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, TrustmeshError
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._kubectl import access_of
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.connection import connect, spire_spec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id import (
-    SpiffeIdError,
-    check_trust_domain,
     redact,
 )
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls import chain
@@ -41,12 +34,13 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify import (
     report,
 )
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.attempts import Attempts
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.places import (
+    cluster_of,
+    places_spec,
+    read_places,
+)
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.spire import RealServer, Server
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.world import Cluster, RootSource, World
-
-_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_ACCESS = kubectl_spec().options
-"""How to get to a cluster: what a server and a cluster both have."""
 
 
 class ChecksFailed(TrustmeshError):
@@ -55,13 +49,9 @@ class ChecksFailed(TrustmeshError):
 
 def spec() -> ArgumentSpec:
     """The options of ``trust_check``."""
-    name: dict[str, Any] = {"type": "str", "required": True}
-    server = {"name": name, "trust_domain": name, "cluster": {"type": "str"}, **spire_spec().options}
-    return ArgumentSpec(
+    own = ArgumentSpec(
         {
             "scenario": {"type": "str", "required": True},
-            "clusters": options.many({"name": name, **_ACCESS}, default=[]),
-            "servers": options.many(server, default=[]),
             "istio_roots": options.many(options.ISTIO_ROOT, default=[]),
             "endpoints": options.many(options.ENDPOINT, default=[]),
             "checks": options.many(options.CHECK, required=True),
@@ -75,6 +65,7 @@ def spec() -> ArgumentSpec:
         },
         free=["contains"],
     )
+    return own.merge(places_spec())
 
 
 @dataclass(frozen=True)
@@ -113,7 +104,7 @@ def run(params: Mapping[str, Any], check_mode: bool) -> Outcome:
     )
     result: dict[str, Any] = {
         "report": made,
-        "table": report.table(made, _width()),
+        "table": report.table(made, files.width(report.TABLE_WIDTH)),
         "failures": report.failures(made),
         "report_files": _write(folder, made) if folder else {},
     }
@@ -143,90 +134,30 @@ def _agents(servers: Mapping[str, Server]) -> dict[str, list[dict[str, Any]]]:
 
 
 def _read(params: Mapping[str, Any]) -> _Task:
-    scenario = _scenario(params["scenario"])
+    scenario = files.name_of("scenario", params["scenario"])
     limits = _limits(params)
-    given = reading.by_name("clusters", params["clusters"])
-    clusters = {name: _access(where, item) for name, (where, item) in given.items()}
-    servers: dict[str, Server] = {}
-    domains: dict[str, str] = {}
-    for name, (where, item) in reading.by_name("servers", params["servers"]).items():
-        domains[name] = _trust_domain(where, item["trust_domain"])
-        servers[name] = _server(where, item, given, clusters)
-    mesh = reading.read_mesh(params["endpoints"], domains, list(clusters))
+    places = read_places(params)
+    mesh = reading.read_mesh(params["endpoints"], places.domains, list(places.clusters))
     world = World(
         mesh=mesh,
-        servers=servers,
-        clusters=clusters,
-        istio_roots=_istio_roots(params["istio_roots"], clusters),
+        servers={name: RealServer(server) for name, server in places.servers.items()},
+        clusters=places.clusters,
+        istio_roots=_istio_roots(params["istio_roots"], places.clusters),
         spire_agent_binary=params["spire_agent_binary"],
     )
     tested = report.Tested(
         versions=_versions(params["versions"]),
-        clusters={name: cluster.context or "" for name, cluster in clusters.items()},
-        servers=domains,
+        clusters={name: cluster.context or "" for name, cluster in places.clusters.items()},
+        servers=places.domains,
     )
     return _Task(scenario, world, reading.read_checks(params["checks"], mesh), limits, tested)
-
-
-def _access(where: str, item: Mapping[str, Any]) -> Cluster:
-    for option in _ACCESS:
-        value = item[option]
-        if isinstance(value, str) and not (value.strip() and value.isprintable()):
-            raise InputError(f"{where}: {option} is {value!r}. Give a value on one line, or leave it out.")
-    try:
-        access = access_of(item)
-    except InputError as error:
-        raise InputError(f"{where}: {error.message}") from error
-    return Cluster(access.kubectl, access.kubeconfig, access.context)
-
-
-def _server(
-    where: str,
-    item: Mapping[str, Any],
-    given: Mapping[str, tuple[str, Mapping[str, Any]]],
-    clusters: Mapping[str, Cluster],
-) -> Server:
-    at = dict(item)
-    if item["pod"] is not None and item["pod_selector"] is not None:
-        raise InputError(f"{where}: pod and pod_selector are mutually exclusive. Give one of them.")
-    if item["cluster"] is not None:
-        cluster = _cluster(where, item["cluster"], clusters)
-        if item["pod"] is None and item["pod_selector"] is None:
-            raise InputError(f"{where}: cluster is given without pod or pod_selector. Name the server's pod.")
-        for option in _ACCESS:
-            # What comes from the environment, or is a default, was not given beside the cluster.
-            if item[option] not in (None, given[item["cluster"]][1][option], *_unset(option)):
-                raise InputError(
-                    f"{where}: {option} is given, and so is cluster, which has one of its own. Leave out one of them."
-                )
-        at |= {**dict.fromkeys(_ACCESS), **dataclasses.asdict(cluster)}
-    try:
-        return RealServer(connect(at))
-    except InputError as error:
-        raise InputError(f"{where}: {error.message}") from error
-
-
-def _unset(option: str) -> list[Any]:
-    """What an option of kubectl may be when nobody gave it."""
-    _function, variables = _ACCESS[option].get("fallback", (None, ()))
-    values: list[Any] = [os.environ[name] for name in variables if name in os.environ]
-    if _ACCESS[option]["type"] == "bool":
-        values = [boolean(value, strict=False) for value in values]
-    return [*values, _ACCESS[option].get("default")]
-
-
-def _cluster(where: str, name: str, clusters: Mapping[str, Cluster]) -> Cluster:
-    if name not in clusters:
-        known = ", ".join(clusters) or "there is none"
-        raise InputError(f"{where}: cluster is {name!r}, which is none of clusters. Known clusters: {known}.")
-    return clusters[name]
 
 
 def _istio_roots(items: Sequence[Mapping[str, Any]], clusters: Mapping[str, Cluster]) -> list[RootSource]:
     sources = []
     for index, item in enumerate(items):
         where = f"istio_roots[{index}]"
-        cluster = _cluster(where, item["cluster"], clusters)
+        cluster = cluster_of(where, item["cluster"], clusters)
         for option in ("namespace", "config_map"):
             if not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", item[option]):
                 raise InputError(f"{where}: {option} is {item[option]!r}, which is no name of Kubernetes.")
@@ -248,22 +179,6 @@ def _limits(params: Mapping[str, Any]) -> engine.Limits:
     return engine.Limits(params["timeout"], params["interval"], params["settle"])
 
 
-def _scenario(name: str) -> str:
-    if not _FILE_NAME.fullmatch(name):
-        raise InputError(
-            f'scenario: "{name}" cannot name a file. Use letters, digits, dots, dashes and underscores,'
-            " and a letter or digit first."
-        )
-    return name
-
-
-def _trust_domain(where: str, name: str) -> str:
-    try:
-        return check_trust_domain(name)
-    except SpiffeIdError as error:
-        raise InputError(f"{where}: trust_domain: {error.message}.") from error
-
-
 def _write(folder: Path, made: report.Report) -> dict[str, str]:
     """Write the reports. They are a product of each run, like a log, so this changes nothing of the system."""
     texts = {
@@ -271,16 +186,8 @@ def _write(folder: Path, made: report.Report) -> dict[str, str]:
         "html": page.html(made),
         "junit": junit.xml(made),
     }
-    paths = {kind: folder / f"{made['scenario']}.{'xml' if kind == 'junit' else kind}" for kind in texts}
-    for kind, text in texts.items():
-        files.replace(paths[kind], text)
-    return {kind: str(path) for kind, path in paths.items()}
-
-
-def _width() -> int:
-    """The width of the table: that of the user's terminal if it is known, less what Ansible puts in front."""
-    columns = os.environ.get("COLUMNS", "")
-    return min(max(int(columns) - 8, 72), report.TABLE_WIDTH) if columns.isdecimal() else report.TABLE_WIDTH
+    names = {kind: f"{made['scenario']}.{'xml' if kind == 'junit' else kind}" for kind in texts}
+    return files.write(folder, names, texts)
 
 
 def _now() -> datetime.datetime:

@@ -13,9 +13,9 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import A
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, ProcessError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.call import SpireServer
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import MATCHES
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.connection import connect, spire_spec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.client import list_entries
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.filters import entry_filters
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.model import (
     Entry,
     check_filters,
@@ -31,18 +31,10 @@ def spec() -> ArgumentSpec:
     return ArgumentSpec(
         options={
             "entry_id": {"type": "str"},
-            "spiffe_id": {"type": "str"},
-            "parent_id": {"type": "str"},
-            "selectors": {"type": "list", "elements": "str"},
-            "selectors_match": {"type": "str", "choices": list(MATCHES), "default": "superset"},
-            "federates_with": {"type": "list", "elements": "str"},
-            "federates_with_match": {"type": "str", "choices": list(MATCHES), "default": "superset"},
-            "hint": {"type": "str"},
-            "downstream": {"type": "bool", "default": False},
             "owner": {"type": "str"},
         },
         mutually_exclusive=[("entry_id", name) for name in FILTERS if name != "downstream"],
-    ).merge(spire_spec())
+    ).merge(entry_filters(), spire_spec())
 
 
 def run(params: Mapping[str, Any], _check_mode: bool) -> Outcome:

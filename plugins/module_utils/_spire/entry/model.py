@@ -246,6 +246,11 @@ def check_filters(params: Mapping[str, Any]) -> dict[str, Any]:
     return filters
 
 
+def check_dns_names(place: str, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the DNS names when a server would sign them, else raise naming the option ``place``."""
+    return _dns_names(names, lambda _name, why: InputError(f"{place}: {why}", field=place))
+
+
 def canonical_selectors(selectors: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(selectors))
 

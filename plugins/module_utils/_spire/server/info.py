@@ -39,6 +39,11 @@ def run(params: Mapping[str, Any], _check_mode: bool) -> Outcome:
     """Read what the server is and holds."""
     server = connect(params)
     require_cryptography()
+    return Outcome(result={"server": describe(server)})
+
+
+def describe(server: SpireServer) -> dict[str, Any]:
+    """Return what a server says of itself and holds."""
     # The first call waits for a server that is starting; the others then find it.
     healthy, words = read_health(server)
     with ThreadPoolExecutor(4) as pool:
@@ -51,7 +56,7 @@ def run(params: Mapping[str, Any], _check_mode: bool) -> Outcome:
         bundle = bundle_read.result()
         x509 = authorities_from_server(X509, x509_slots.result(), bundle)
         jwt = jwt_slots.result()
-        info: dict[str, Any] = {
+        return {
             "version": version.result(),
             "trust_domain": bundle.trust_domain,
             "healthy": healthy,
@@ -70,7 +75,6 @@ def run(params: Mapping[str, Any], _check_mode: bool) -> Outcome:
                 JWT: authorities_from_server(JWT, jwt, bundle).public() if jwt else {},
             },
         }
-    return Outcome(result={"server": info})
 
 
 def _jwt_slots(server: SpireServer) -> dict[str, Any] | None:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.testing import patch_module_args
 from certificates import issue
+from module_args import patch_module_args
 
 ROOT = Path(__file__).resolve().parents[4]
 PACKAGE = "ansible_collections.trustmesh.spiffe.plugins.modules"
@@ -35,6 +35,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "spire_bundle": {"state": "absent", "bundles": [{"trust_domain": "other.org"}]},
     "spire_bundle_info": {},
     "spire_entry": {"entries": [ENTRY]},
+    "spire_entry_export": {"dest": "/tmp/trustmesh-entries.json"},
     "spire_entry_info": {},
     "spire_federation": {"state": "absent", "relationships": [{"trust_domain": "other.org"}]},
     "spire_federation_info": {},
@@ -47,6 +48,7 @@ GOOD: dict[str, dict[str, Any]] = {
         "spiffe_id": "spiffe://example.org/spire-exchange/vm1",
     },
     "spire_server_info": {},
+    "spire_svid": {"spiffe_id": "spiffe://example.org/cart", "path": "/nonexistent/svid"},
     "spire_upstream_ca": {"path": "/nonexistent/ca", "trust_domain": "example.org", "secret_name": "ca"},
 }
 
@@ -261,6 +263,45 @@ OWN: dict[str, tuple[Case, ...]] = {
         (src("type.json", json.dumps([{**ENTRY, "hint": 5}])), ("src[0].hint", "5", "it must be")),
         (src("bool.json", json.dumps([{**ENTRY, "admin": "yes"}])), ("src[0].admin", "'yes'", "it must be")),
         (src("rule.json", json.dumps([{**ENTRY, "selectors": ["x"]}])), ("src[0].selectors", "type:value")),
+    ),
+    "spire_entry_export": (
+        ({"dest": None}, ("dest", "missing")),
+        ({"dest": " "}, ("dest:", "it is empty", "Name the file")),
+        ({"dest": "/tmp"}, ("dest:", "is a folder")),
+        ({"dest": "/nonexistent/a.json"}, ("dest:", "/nonexistent does not exist")),
+        ({"dest": "/etc/passwd"}, ("dest:", "is not overwritten")),
+        ({"fields": "some"}, ("fields", "set, all")),
+        ({"owner": "A"}, ("owner:", "'A'")),
+        ({"selectors": []}, ("selectors:", "empty")),
+        ({"entry_id": "x"}, ("entry_id", "Supported parameters")),
+    ),
+    "spire_svid": (
+        ({"spiffe_id": None}, ("spiffe_id", "source is server")),
+        ({"path": None}, ("path", "source is server")),
+        ({"spiffe_id": "cart"}, ("spiffe_id:", "does not start with spiffe://")),
+        ({"spiffe_id": "spiffe://example.org"}, ("spiffe_id:", "needs a path")),
+        ({"spiffe_id": "spiffe://example.org/spire/server"}, ("spiffe_id:", "below /spire")),
+        ({"path": "svid"}, ("path:",)),
+        ({"path": "/etc"}, ("path:", "a folder for one SVID alone")),
+        ({"path": "/etc/passwd"}, ("path:", "is no folder")),
+        ({"owner": ""}, ("owner:", "empty")),
+        ({"owner": "no-such-user"}, ("owner:", "no user no-such-user")),
+        ({"ttl": -1}, ("ttl: -1",)),
+        ({"renew_before": -1}, ("renew_before: -1",)),
+        ({"ttl": 60, "renew_before": 60}, ("renew_before:", "every run")),
+        ({"dns_names": ["A.org"]}, ("dns_names:", "'A.org'", "lower case")),
+        ({"dns_names": ["a.org", "a.org"]}, ("dns_names:", "listed twice")),
+        ({"type": "jwt"}, ("audience", "type is jwt")),
+        ({"type": "jwt", "audience": []}, ("audience", "empty")),
+        ({"type": "jwt", "audience": ["a", " "]}, ("audience[1]",)),
+        ({"type": "jwt", "audience": ["a"], "dns_names": ["a.org"]}, ("dns_names:", "JWT-SVID has none")),
+        ({"audience": ["a"]}, ("audience:", "set type to jwt")),
+        ({"source": "agent"}, ("source", "server, workload_api")),
+        ({"source": "workload_api", "ttl": 60}, ("ttl:", "the registration entry says")),
+        ({"source": "workload_api", "dns_names": ["a.org"]}, ("dns_names:", "the registration entry says")),
+        ({"source": "workload_api", "type": "jwt", "audience": ["a,b"]}, ("audience[0]", "comma")),
+        ({"agent_socket_path": "agent.sock"}, ("agent_socket_path:", "not an absolute path")),
+        ({"agent_binary": ""}, ("agent_binary:", "empty")),
     ),
     "spire_entry_info": (
         ({"spiffe_id": "x"}, ("spiffe_id:", "does not start with spiffe://")),

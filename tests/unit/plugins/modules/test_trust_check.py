@@ -15,11 +15,12 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible.module_utils.testing import patch_module_args
+from ansible_collections.trustmesh.spiffe.plugins.doc_fragments import places
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.connection import spire_spec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import TYPES
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.run import spec
-from ansible_collections.trustmesh.spiffe.plugins.modules import trust_check
+from ansible_collections.trustmesh.spiffe.plugins.modules import trust_check, trust_status
+from module_args import patch_module_args
 
 ROOT = Path(__file__).resolve().parents[4]
 ROLE = ROOT / "roles" / "verify"
@@ -40,9 +41,10 @@ def said(block: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def documented() -> dict[str, Any]:
-    options: dict[str, Any] = yaml.safe_load(trust_check.DOCUMENTATION)["options"]
-    return options
+def documented(module: Any = trust_check) -> dict[str, Any]:
+    """The options of a module, with those that it has in common with the other one."""
+    shared: dict[str, Any] = yaml.safe_load(places.ModuleDocFragment.DOCUMENTATION)["options"]
+    return {**yaml.safe_load(module.DOCUMENTATION)["options"], **shared}
 
 
 def test_the_documentation_is_the_argument_spec_with_all_suboptions() -> None:
@@ -82,6 +84,7 @@ def test_the_role_takes_what_the_module_takes() -> None:
     role, module = said(specs["main"]["options"]), said(documented())
     del module["fail_on_failed"]
     del role["verify_untried"]  # nothing is asked of it: the role says it below the table
+    del role["verify_config_map_namespace"]  # the role keeps what the module has written
     assert role.keys() == {f"verify_{name}" for name in module}
     for name, option in module.items():
         own = role[f"verify_{name}"]
@@ -89,6 +92,18 @@ def test_the_role_takes_what_the_module_takes() -> None:
         assert (own["type"], own["elements"]) in ((option["type"], option["elements"]), ("str", None)), name
     assert set(specs["remove"]["options"]) == {"verify_scenario", "verify_report_dir"}
     assert specs["remove"]["short_description"] != specs["main"]["short_description"]
+
+
+def test_the_role_takes_what_the_module_of_the_status_takes() -> None:
+    specs = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text())["argument_specs"]
+    role = said({**specs["main"]["options"], **specs["status"]["options"]})
+    module = said(documented(trust_status))
+    # A mesh that does not answer within a minute is told as one that does not answer.
+    del module["timeout"]
+    for name, option in module.items():
+        own = role[f"verify_{name}"]
+        assert own["options"] == option["options"], name
+        assert (own["type"], own["elements"]) in ((option["type"], option["elements"]), ("str", None)), name
 
 
 def test_the_example_is_a_play_that_is_accepted(capsys: pytest.CaptureFixture[str]) -> None:

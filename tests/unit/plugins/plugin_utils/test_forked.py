@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.trustmesh.spiffe.plugins.plugin_utils._forked import KNOWN
 from playbook import ROOT, play
 
 HEADER = """\
@@ -132,7 +133,8 @@ class Said:
     @property
     def same(self) -> list[dict[str, Any]]:
         """What both ways returned. Each was taken by its host, and nothing differs of what came back or was shown."""
-        assert set(IN_A_FORK.findall(self.done.stdout)) == {"forked"}, self.done.stdout
+        # Where ansible-core is another one than a fork was made for, Ansible runs the module in its own way.
+        assert set(IN_A_FORK.findall(self.done.stdout)) == ({"forked"} if KNOWN else set()), self.done.stdout
         forked, packed = (self.results[way] for way in WAYS)
         assert forked == packed
         for one, other in zip(self.shown("forked"), self.shown("packed"), strict=True):

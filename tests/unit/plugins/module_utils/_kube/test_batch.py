@@ -273,12 +273,48 @@ def test_a_namespace_is_unused_when_only_kubernetes_own_things_are_in_it() -> No
     ]
 
 
+def test_an_address_that_nobody_answers_for_is_told() -> None:
+    def service(name: str, whose: str = "trustmesh.spiffe", **spec: Any) -> dict[str, Any]:
+        given = made("Service", name)
+        given["metadata"]["labels"] = {"app.kubernetes.io/managed-by": whose}
+        given["spec"] = {"type": "LoadBalancer", **spec}
+        given["status"] = {"loadBalancer": {"ingress": [{"ip": "192.0.2.8"}]}}
+        return given
+
+    def slice_of(name: str, **conditions: bool) -> dict[str, Any]:
+        given = made("EndpointSlice", f"{name}-1")
+        given["metadata"]["labels"] = {"kubernetes.io/service-name": name}
+        given["endpoints"] = [{"addresses": ["192.0.2.9"], "conditions": conditions}]
+        return given
+
+    def announced(name: str) -> dict[str, Any]:
+        given = made("ServiceL2Status", f"l2-{name}")
+        given["metadata"]["labels"] = {"metallb.io/service-name": name, "metallb.io/service-namespace": "demo"}
+        return given
+
+    waiting = service("waiting")
+    waiting["status"] = {"loadBalancer": {}}
+    items = [
+        *(service(name) for name in ("silent", "heard", "starting", "alone")),
+        *(waiting, service("inner", type="ClusterIP"), service("foreign", "somebody")),
+        *(slice_of(name, ready=True) for name in ("silent", "heard", "waiting", "inner", "foreign")),
+        slice_of("starting", ready=False),
+    ]
+    listed = json.dumps({"items": items})
+    assert batch.unannounced_services(listed, [announced("heard")]) == [{"name": "silent", "namespace": "demo"}]
+    assert batch.unannounced_services("", []) == []
+
+
 def test_unwanted_is_what_an_earlier_run_made_and_nobody_wants() -> None:
     child = made("ConfigMap", "child")
     child["metadata"]["ownerReferences"] = [{"kind": "Something"}]
     found = json.dumps({"items": [made("ConfigMap", "a", data={"x": "1"}), made("ConfigMap", "old"), child]})
     assert kinds(batch.unwanted(found, ["ConfigMap demo/a"])) == ["ConfigMap old"]
     assert batch.unwanted(found, ["ConfigMap demo/a", "ConfigMap demo/old"]) == ""
+
+
+def test_nothing_is_unwanted_where_kubectl_found_nothing() -> None:
+    assert batch.unwanted("", ["ConfigMap demo/a"]) == ""
 
 
 # What the answer tells

@@ -9,7 +9,8 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.page import day_and_time, html
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.frame import day_and_time
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.page import html
 from sites import EVIL, check, place, report, site
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.testing import patch_module_args
 from certificates import issue
+from module_args import patch_module_args
 
 MODULE = "ansible_collections.trustmesh.spiffe.plugins.modules.istio_remote_secret"
 CA = issue(ca=True)

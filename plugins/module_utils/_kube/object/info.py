@@ -1,0 +1,63 @@
+# Copyright (c) 2026, the trustmesh.spiffe authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Private to this collection: it may change in any release.
+"""Many objects of a cluster at once, as kubectl prints them: read only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec, kubectl_spec
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.client import Kubectl
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kubectl import access_of
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
+
+_KIND = re.compile(r"[a-z]+(\.[a-z0-9.-]+)?")
+_VALUE = re.compile(r"[A-Za-z0-9._/=,! ()-]+")
+
+
+def spec() -> ArgumentSpec:
+    """Return the options of kubernetes_object_info."""
+    own = ArgumentSpec(
+        options={
+            "definition": {"type": "str"},
+            "kinds": {"type": "list", "elements": "str"},
+            "namespace": {"type": "str"},
+            "selector": {"type": "str"},
+            "names": {"type": "bool", "default": False},
+            "timeout": {"type": "int", "default": 60},
+        },
+        mutually_exclusive=[("definition", "kinds"), ("definition", "namespace"), ("definition", "selector")],
+        required_one_of=[("definition", "kinds")],
+        free=["definition"],
+    )
+    return kubectl_spec().merge(own)
+
+
+def run(params: Mapping[str, Any], _check_mode: bool) -> Outcome:
+    """Read them. What is named and not there is passed over."""
+    if params["timeout"] < 1:
+        raise InputError(f"timeout: {params['timeout']} is not a positive number of seconds.")
+    words = arguments(params)
+    kubectl = Kubectl(access_of(params), timeout=params["timeout"])
+    return Outcome(result={"stdout": kubectl.run(words, params["definition"], "Reading objects")})
+
+
+def arguments(params: Mapping[str, Any]) -> list[str]:
+    """Return what kubectl is asked."""
+    words = ["get", "--ignore-not-found", "--output", "name" if params["names"] else "json"]
+    if params["definition"] is not None:
+        return [*words, "--filename", "-"]
+    for kind in params["kinds"]:
+        if not _KIND.fullmatch(kind):
+            raise InputError(f"kinds: {kind!r} is no kind. Give plurals with their group, such as deployments.apps.")
+    for name in ("namespace", "selector"):
+        if params[name] is not None and (not _VALUE.fullmatch(params[name]) or params[name].startswith("-")):
+            raise InputError(f"{name}: {params[name]!r} is none.")
+    words += ["--namespace", params["namespace"]] if params["namespace"] else ["--all-namespaces"]
+    words += ["--selector", params["selector"]] if params["selector"] else []
+    return [*words, ",".join(params["kinds"])]
