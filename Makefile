@@ -38,6 +38,9 @@ SUDO := $(if $(ROOT),$(ROOT) env "PATH=$(BIN):$(ROOT_PATH)" "HOME=$$HOME" "ANSIB
 hash = $(shell { cat $(1) 2>/dev/null; $(PYTHON) -V 2>&1; } | sha256sum | cut -c1-16)
 READY := $(VENV)/.ready-$(call hash,requirements.txt)
 READY_DEV := $(VENV)/.ready-dev-$(call hash,requirements.txt requirements-dev.txt)
+# Documentation is made in an environment of its own: it needs much that nothing else needs.
+DOCS := build/docs/venv
+READY_DOCS := $(DOCS)/.ready-$(call hash,requirements-docs.txt)
 # What runs as root is what was looked at: every package by its digest, and none that runs a program to build itself.
 PINNED := --quiet --disable-pip-version-check --require-hashes --only-binary :all:
 # It is there while pip works: an environment that was left half made is thrown away.
@@ -53,9 +56,9 @@ CHOSEN := $(or $(SCENARIO),blue_green)
 
 ROTATED := $(or $(SCENARIO),mithril)
 
-SUITES := lint unit sanity integration pages molecule
+SUITES := lint unit sanity integration pages molecule thorough
 
-.PHONY: help setup setup-dev link $(SCENARIOS) down verify show forward clean test $(SUITES) lock build bench bench_entries bench_tasks bench_gateways bench_proxies drill drill_rotation
+.PHONY: help docs breadth changelog setup setup-dev link $(SCENARIOS) down verify show forward clean test $(SUITES) lock build bench bench_entries bench_tasks bench_gateways bench_proxies bench_certificate drill drill_rotation ee
 
 help: ## List the targets
 	@for name in $(SCENARIOS); do printf '  make %-14s %s\n' $$name "Scenario: from nothing to its proof; needs root or sudo"; done
@@ -94,7 +97,7 @@ clean: ## Tear down all that is up, and remove all caches: build/, .venv, .ansib
 	$(ROOT) rm -rf $(VENV) .ansible .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	$(ROOT) find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-test: setup-dev ## All tests: lint, unit, sanity, integration, pages, molecule
+test: setup-dev ## All tests: lint, unit, sanity, docs, integration, pages, molecule
 	@python tests/run.py
 
 lint: setup-dev ## ansible-lint, yamllint, ruff, mypy
@@ -103,12 +106,28 @@ sanity: setup-dev ## ansible-test sanity on a copy of the tracked files
 integration: setup-dev ## Tests with real spire-server and spire-agent processes
 pages: setup-dev ## What the pages and examples say, done on two clusters that exist
 molecule: setup-dev ## The scenarios on clusters of their own: twice, healed after harm, torn down
+thorough: setup-dev ## integration, pages and scenarios whole: also what takes minutes, which make test leaves out
 $(SUITES):
 	@python tests/run.py $@$(if $(SCENARIO),$(if $(filter molecule,$@),:$(SCENARIO)))
+
+docs: setup $(READY_DOCS) ## The documentation as static pages with a search: build/docs/html/index.html
+	@$(DOCS)/bin/python docs/docsite/build.py
+
+changelog: setup-dev ## CHANGELOG.rst out of all fragments, as long as its release is not published
+	@python changelogs/refresh.py
+
+# It is in no suite: an environment for each takes long to make.
+breadth: setup-dev ## Unit and integration tests, and sanity, with each ansible-core that is supported
+	$(SUDO) ansible-playbook playbooks/toolchain.yml
+	@python tests/breadth.py
 
 build: setup ## The collection's artifact, for ansible-galaxy collection install
 	mkdir -p build
 	ansible-galaxy collection build --force --output-path build
+
+ee: setup ## The image of an execution environment, out of packages: localhost/trustmesh/ee
+	$(SUDO) ansible-playbook playbooks/toolchain.yml
+	$(SUDO) sh ee/build.sh podman python build/bin "$$(sed -n 's/^version: //p' galaxy.yml)"
 
 bench: setup ## From no clusters to the first answer: a scenario's playbook against a plain parallel shell script
 	$(SUDO) python bench/from_nothing.py $(CHOSEN) --pairs $(PAIRS)
@@ -118,6 +137,9 @@ bench_gateways: setup ## Requests across the gateways of federation against the 
 
 bench_proxies: setup ## Requests through the proxies of front_proxy against plain HTTP, with their processor time
 	$(SUDO) python bench/through_proxies.py
+
+bench_certificate: setup ## From an entry to the certificate in a sidecar, against when its agent hears of the entry
+	$(SUDO) python bench/entry_to_certificate.py
 
 bench_entries: setup ## Registration entries at scale: tasks against the bare command
 	$(SUDO) ansible-playbook playbooks/toolchain.yml
@@ -162,12 +184,20 @@ $(READY_DEV): $(READY)
 	@$(BIN)/pip install $(PINNED) -r requirements-dev.txt
 	@rm -f $(UNFINISHED) $(VENV)/.ready-dev-* && touch $@
 
+$(READY_DOCS):
+	@echo "Making $(DOCS) from requirements-docs.txt"
+	@rm -rf $(DOCS) && mkdir -p $(dir $(DOCS)) && $(PYTHON) -m venv $(DOCS)
+	@$(DOCS)/bin/pip install $(PINNED) -r requirements-docs.txt
+	@touch $@
+
 # Its own environment: it decides what comes into the other one.
 lock: ## All requirements*.txt from their .in, those of programs too: all packages below them, with their digests
 	@mkdir -p build && rm -rf build/lock && $(PYTHON) -m venv build/lock
 	@build/lock/bin/pip install --quiet --disable-pip-version-check uv==0.13.9
 	@build/lock/bin/uv pip compile $(LOCKED) --output-file requirements.txt requirements.in
 	@build/lock/bin/uv pip compile $(LOCKED) --constraints requirements.txt --output-file requirements-dev.txt requirements-dev.in
+	@build/lock/bin/uv pip compile $(LOCKED) --constraints requirements.txt --output-file requirements-docs.txt requirements-docs.in
+	@build/lock/bin/uv pip compile $(LOCKED) --constraints requirements.txt --output-file ee/requirements.txt ee/requirements.in
 	@for folder in $(dir $(wildcard roles/images/files/programs/*/requirements.in)); do build/lock/bin/uv pip compile $(LOCKED) \
 		--constraints requirements-dev.txt --output-file $${folder}requirements.txt $${folder}requirements.in; done
 	@rm -rf build/lock
