@@ -37,5 +37,5 @@ def play(plays: list[dict[str, Any]], folder: Path, *words: str, **env: str) -> 
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=900,
     )

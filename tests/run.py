@@ -7,12 +7,16 @@
 suite: ``molecule:blue_green`` is one, ``molecule`` all of them. A suite that fails does not stop the next ones. The
 last line is always ``N passed, N failed``, and the exit code is 0 only when nothing failed.
 
-Some suites need the tools and images, which take long to build on a new machine. Building begins first and goes on
-beside the suites that do not need them.
+Tests and plays that are marked ``thorough`` are left out, but for ``thorough``, which has all of integration, pages and
+scenarios.
+
+Some suites need the tools, or the images too, which take long to build on a new machine. Building begins first and goes
+on beside the suites that do not need them.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -23,7 +27,7 @@ import sys
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,6 +40,8 @@ QUIET_LIMIT = 60.0
 """After so many seconds without output a line says that the step is still running."""
 
 
+MOLECULE, THOROUGH = "molecule", "thorough"
+"""What the names of several suites begin with."""
 ROOT_PATH = f"{BIN}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/snap/bin"
 """Where a step behind sudo looks for programs, as in the Makefile."""
 KEPT = (
@@ -161,11 +167,15 @@ class Step:
 
 @dataclass(frozen=True)
 class Suite:
-    """Steps in their order. ``built`` says that they need the tools and images. ``report`` is what is counted of."""
+    """Steps in their order. ``built`` is what they need of BUILDING. ``report`` is what is counted of.
+
+    One with ``beside`` has one step, which goes on beside the suites after it. It gives way to them.
+    """
 
     steps: tuple[Step, ...]
-    built: bool = False
+    built: str = ""
     report: Path | None = None
+    beside: bool = False
 
 
 def tool(name: str, *words: str, count: Count = whole, root: bool = False) -> Step:
@@ -173,22 +183,38 @@ def tool(name: str, *words: str, count: Count = whole, root: bool = False) -> St
     return Step((str(BIN / name), *words), count, root)
 
 
-def pytest(name: str, root: bool = False, at_once: int = 0) -> Step:
-    """Return a step that runs the tests below tests/<name>, ``at_once`` files of them side by side."""
+def pytest(name: str, root: bool = False, at_once: int = 0, thorough: bool = False) -> Step:
+    """Return a step that runs the tests below tests/<name>, ``at_once`` files of them side by side.
+
+    It leaves out those that are marked as thorough, unless it is to be.
+    """
+    title = f"{THOROUGH}_{name}" if thorough else name
+    which = () if thorough else ("-m", f"not {THOROUGH}")
     # Tests that hang are worse than tests that fail: after ten minutes the stacks are printed.
-    argv = ("-rs", "-o", "faulthandler_timeout=600", "-p", "no:cacheprovider", f"--junitxml={report(name)}")
-    beside = ("-n", str(at_once), "--dist", "loadfile") if at_once else ()
-    return tool("pytest", f"tests/{name}", *argv, *beside, count=junit(name), root=root)
+    argv = ("-rs", "-o", "faulthandler_timeout=600", "-p", "no:cacheprovider", f"--junitxml={report(title)}")
+    # In the order of their conftest.py, and not by how many tests they have: that says little of their time.
+    beside = ("-n", str(at_once), "--dist", "loadfile", "--no-loadscope-reorder") if at_once else ()
+    return tool("pytest", f"tests/{name}", *which, *argv, *beside, count=junit(title), root=root)
 
 
-def scenario(name: str) -> Suite:
-    """Return the suite of a Molecule scenario."""
+def has_more(name: str) -> bool:
+    """Whether a scenario has plays that take minutes."""
+    return f"tags: [{THOROUGH}]" in (ROOT / "molecule" / name / ".playbooks" / "verify.yml").read_text()
+
+
+def scenario(name: str, thorough: bool = False) -> Suite:
+    """Return the suite of a Molecule scenario. It leaves out plays with the tag ``thorough``, unless it is to be."""
     step = tool("molecule", "test", "--scenario-name", name, count=molecule(name), root=True)
-    return Suite((step,), built=True, report=wire_report(name))
+    if thorough:
+        step = replace(step, argv=("env", "MOLECULE_SKIP_TAGS=none", *step.argv))
+    return Suite((step,), built=IMAGES, report=wire_report(name))
 
 
-MOLECULE = "molecule"
+TOOLS, IMAGES = "tools", "images"
 SUITES: dict[str, Suite] = {
+    # One processor is enough for each of these two.
+    "sanity": Suite((tool("python", "tests/sanity/run.py", count=sanity),), beside=True),
+    "docs": Suite((Step(("make", "docs")),), beside=True),
     "lint": Suite(
         (
             tool("yamllint", "--strict", "."),
@@ -199,15 +225,23 @@ SUITES: dict[str, Suite] = {
         )
     ),
     "unit": Suite((pytest("unit"),), report=report("unit")),
-    "sanity": Suite((tool("python", "tests/sanity/run.py", count=sanity),)),
-    # Most of their time they wait for servers.
-    "integration": Suite((pytest("integration", at_once=2),), built=True, report=report("integration")),
-    "pages": Suite((pytest("pages", root=True),), built=True, report=report("pages")),
+    # Clusters leave a third of the processor idle: enough for what needs none of them.
+    "integration": Suite((pytest("integration", at_once=2),), built=TOOLS, report=report("integration"), beside=True),
+    "pages": Suite((pytest("pages", root=True),), built=IMAGES, report=report("pages")),
     **{f"{MOLECULE}:{name}": scenario(name) for name in SCENARIOS},
+    f"{THOROUGH}:integration": Suite(
+        (pytest("integration", at_once=2, thorough=True),), built=TOOLS, report=report(f"{THOROUGH}_integration")
+    ),
+    f"{THOROUGH}:pages": Suite(
+        (pytest("pages", root=True, thorough=True),), built=IMAGES, report=report(f"{THOROUGH}_pages")
+    ),
+    **{f"{THOROUGH}:{name}": scenario(name, thorough=True) for name in SCENARIOS if has_more(name)},
 }
-# Beside tests it takes what they leave over: some of them measure time.
-BUILDING = Step(("nice", str(BIN / "ansible-playbook"), "playbooks/images.yml"), root=True)
-BUILDING_NAME = "tools and images"
+# Beside tests it takes what they leave over: some of them measure time. Each needs what stands before it.
+BUILDING: dict[str, Step] = {
+    name: Step(("nice", str(BIN / "ansible-playbook"), f"playbooks/{playbook}.yml"), root=True)
+    for name, playbook in {TOOLS: "toolchain", IMAGES: "images"}.items()
+}
 
 
 def environment() -> dict[str, str]:
@@ -279,20 +313,32 @@ def stop(group: int) -> None:
 
 
 class Beside:
-    """A step that runs beside others. Its output goes to a file, and is shown when the step is waited for."""
+    """A step that runs beside others and gives way to them.
+
+    Its output goes to a file, and is shown when the step is waited for.
+    """
 
     def __init__(self, step: Step, name: str) -> None:
-        self.step, self.name, self.began = step, name, time.monotonic()
-        self.log = BUILD / "reports" / f"{name.replace(' ', '-')}.log"
+        self.step, self.name, self.began = step, name, time.time()
+        self.log = BUILD / "reports" / f"{name}.log"
         with self.log.open("wb") as output:
             self.process = start(step, output.fileno())
+        # Linux shares the processor between sessions (sched_autogroup) before it looks at how nice a process is. Root's
+        # session is root's to change.
+        with contextlib.suppress(OSError):
+            Path(f"/proc/{self.process.pid}/autogroup").write_text("10")
 
     def progress(self) -> str:
         """Return one line: for how long it has been running, and what it said last."""
         lines = self.log.read_text(errors="replace").split("\n")
         last = next((line.strip() for line in reversed(lines) if line.strip()), "")
         state = "running" if self.process.poll() is None else "through"
-        return f"… {self.name}: {state}, {clock(time.monotonic() - self.began)}. {last}"[:120]
+        return f"… {self.name}: {state}, {clock(time.time() - self.began)}. {last}"[:120]
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been heard of: it may have ended long before it is waited for."""
+        return max(self.log.stat().st_mtime - self.began, 0.0)
 
     def finish(self) -> tuple[int, str]:
         """Wait for it with a line of progress now and then, show its output, and return its exit code and output."""
@@ -319,14 +365,14 @@ def announce(heading: str, step: Step, began: float) -> None:
     print("$ " + " ".join([Path(step.argv[0]).name, *step.argv[1:]]), flush=True)
 
 
-def run_suite(name: str, heading: str, began: float, beside: Beside | None) -> Tally:
+def run_suite(name: str, heading: str, began: float, beside: list[Beside]) -> Tally:
     """Run the steps of a suite and return what they count up to."""
     tally = Tally()
     steps = SUITES[name].steps
     for number, step in enumerate(steps, start=1):
         announce(f"{heading}, step {number} of {len(steps)}", step, began)
-        if beside:
-            print(beside.progress(), flush=True)
+        for other in beside:
+            print(other.progress(), flush=True)
         code, output = run(step, began)
         tally += step.count(code, output)
     return tally
@@ -342,9 +388,10 @@ def forget_reports(names: list[str]) -> None:
 
 
 def chosen(names: list[str]) -> list[str]:
-    """Return the names of the suites that are meant: all of them when none is named."""
-    all_of = {MOLECULE: [name for name in SUITES if name.startswith(f"{MOLECULE}:")]}
-    return [each for name in names or SUITES for each in all_of.get(name, [name])]
+    """Return the names of the suites that are meant: all but the thorough ones when none is named."""
+    all_of = {several: [name for name in SUITES if name.startswith(f"{several}:")] for several in (MOLECULE, THOROUGH)}
+    usual = [name for name in SUITES if name not in all_of[THOROUGH]]
+    return [each for name in names or usual for each in all_of.get(name, [name])]
 
 
 @dataclass(frozen=True)
@@ -356,40 +403,89 @@ class Row:
     seconds: float
 
 
+class Building:
+    """What suites need, built in its order beside them. ``rows`` are those of what is through."""
+
+    def __init__(self, suites: list[Suite], began: float) -> None:
+        needed = [number for number, name in enumerate(BUILDING) if name in {suite.built for suite in suites}]
+        self.to_come = list(BUILDING)[: max(needed) + 1] if needed else []
+        self.began = began
+        self.beside: Beside | None = None
+        self.rows: list[Row] = []
+
+    def begin(self) -> None:
+        """Begin with the next, unless one is at work."""
+        if self.beside is None and self.to_come:
+            self.beside = Beside(BUILDING[self.to_come[0]], self.to_come.pop(0))
+
+    def go_on(self) -> None:
+        """Take what is through, and begin with the next."""
+        if self.beside and self.beside.process.poll() is not None:
+            self._take(self.beside)
+        self.begin()
+
+    def provide(self, name: str) -> bool:
+        """Wait until this one is through, and say whether it is there. The next goes on beside."""
+        while (self.beside or self.to_come) and name not in {row.name for row in self.rows}:
+            self.begin()
+            assert self.beside
+            announce(self.beside.name, self.beside.step, self.began)
+            self._take(self.beside)
+        self.begin()
+        return name in {row.name for row in self.rows if not row.tally.failed}
+
+    def _take(self, through: Beside) -> None:
+        code, _output = through.finish()
+        self.rows.append(Row(through.name, through.step.count(code, ""), through.seconds))
+        self.beside = None
+        if code:
+            # Each needs what stands before it.
+            self.to_come = []
+
+    def stop(self) -> None:
+        """End what is at work."""
+        if self.beside:
+            self.beside.stop()
+
+
 def run_suites(names: list[str], began: float) -> list[Row]:
     """Run suites in their order, and build what they need before or beside them."""
-    rows: list[Row] = []
-    # When the first suite waits for it there is nothing beside, and its output can be shown as it comes.
-    waiting = any(SUITES[name].built for name in names)
-    beside = Beside(BUILDING, BUILDING_NAME) if waiting and not SUITES[names[0]].built else None
-    built = False
+    rows: dict[str, Row] = {}
+    building = Building([SUITES[name] for name in names], began)
+    aside: dict[str, Beside] = {}
     try:
         for number, name in enumerate(names, start=1):
             heading = f"suite {number} of {len(names)}: {name}"
-            if SUITES[name].built and waiting:
-                announce(BUILDING_NAME, BUILDING, began)
-                start_s = beside.began if beside else time.monotonic()
-                code, output = beside.finish() if beside else run(BUILDING, began)
-                rows.append(Row(BUILDING_NAME, BUILDING.count(code, output), time.monotonic() - start_s))
-                built, waiting, beside = code == 0, False, None
-            if SUITES[name].built and not built:
-                print(f"\n=== {heading} is left out: it needs the tools and images")
-                rows.append(Row(name, Tally(0, 1), 0.0))
+            building.go_on()
+            suite = SUITES[name]
+            if suite.built and not building.provide(suite.built):
+                print(f"\n=== {heading} is left out: it needs the {suite.built}")
+                rows[name] = Row(name, Tally(0, 1), 0.0)
+                continue
+            if suite.beside and number < len(names):
+                (step,) = suite.steps
+                announce(f"{heading}, beside the next", step, began)
+                aside[name] = Beside(step, name)
                 continue
             start_s = time.monotonic()
-            tally = run_suite(name, heading, began, beside)
-            rows.append(Row(name, tally, time.monotonic() - start_s))
+            tally = run_suite(name, heading, began, list(filter(None, [*aside.values(), building.beside])))
+            rows[name] = Row(name, tally, time.monotonic() - start_s)
+        for name, beside in aside.items():
+            announce(name, beside.step, began)
+            tally = beside.step.count(*beside.finish())
+            rows[name] = Row(name, tally, beside.seconds)
     finally:
-        if beside:
+        for beside in aside.values():
             beside.stop()
-    return rows
+        building.stop()
+    return [*building.rows, *(rows[name] for name in names)]
 
 
 def main(names: list[str]) -> int:
     names = chosen(names)
     unknown = [name for name in names if name not in SUITES]
     if unknown:
-        known = ", ".join([*SUITES, MOLECULE])
+        known = ", ".join([*SUITES, MOLECULE, THOROUGH])
         print(f"No such suite: {', '.join(unknown)}. There are: {known}.", file=sys.stderr)
         return 2
     forget_reports(names)

@@ -30,6 +30,16 @@ from playbook import ROOT, play
 
 MODULES = ROOT / "plugins" / "modules"
 TRUST_DOMAIN = "example.org"
+LONGEST = ["machine_envoy", "istio_install", "machine", "spire_authority_peers", "k8s", "spire_authority"]
+"""The files that take longest. Side by side they are run first: one of them at the end would be waited for alone."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        name = item.path.stem.removeprefix("test_")
+        return LONGEST.index(name) if name in LONGEST else len(LONGEST)
+
+    items.sort(key=place)
 
 
 def binary(name: str) -> str:

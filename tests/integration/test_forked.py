@@ -9,6 +9,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.trustmesh.spiffe.plugins.plugin_utils._forked import KNOWN
+
 from .conftest import Server, run_playbook
 from .entries import clear, entry
 
@@ -31,7 +33,7 @@ def test_either_way_finds_what_the_other_one_made(server: Server, tmp_path: Path
         "-vvv",
         module_defaults=defaults,
     )
-    assert output.count(" in a fork") == len(tasks) / 2
+    assert output.count(" in a fork") == (len(tasks) / 2 if KNOWN else 0)
     found = json.loads((tmp_path / "results").read_text())
     assert [one["changed"] for one in found] == [True, False, False, False, True, False, True, False]
     assert found[0]["entries"] == found[1]["entries"]

@@ -80,6 +80,7 @@ def settings(name: str = "one", **data: str) -> dict[str, Any]:
     }
 
 
+@pytest.mark.thorough
 def test_objects_are_made_changed_left_alone_patched_read_and_removed(api: Api, tmp_path: Path) -> None:
     def to(**options: Any) -> dict[str, Any]:
         return {"k8s": {"kubeconfig": api.kubeconfig, **options}}
@@ -138,6 +139,7 @@ def test_what_goes_wrong_is_told_with_the_same_words(api: Api, tmp_path: Path) -
     assert "/not/here" in none[0]["msg"]
 
 
+@pytest.mark.thorough
 def test_templates_lookups_loops_and_secrets_are_what_they_are(api: Api, tmp_path: Path) -> None:
     (tmp_path / "templates").mkdir()
     (tmp_path / "templates" / "one.yml").write_text(yaml.safe_dump(settings("{{ item }}", a="{{ 1 + 1 }}")))
@@ -154,6 +156,7 @@ def test_templates_lookups_loops_and_secrets_are_what_they_are(api: Api, tmp_pat
     assert [result["failed"] for result in results[1:]] == [False, False]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("whose", ["group/kubernetes.core.k8s", "kubernetes.core.k8s", "kubernetes.core.k8s_info"])
 def test_defaults_of_users_hold(api: Api, tmp_path: Path, whose: str) -> None:
     tasks = [
@@ -190,6 +193,7 @@ def test_no_file_stays_behind(api: Api, tmp_path: Path) -> None:
         assert [path.name for path in Path(temporary).iterdir() if not path.name.startswith("k8srcp-")] == []
 
 
+@pytest.mark.thorough
 def test_their_module_runs_by_itself_where_a_fork_would_differ(api: Api, tmp_path: Path) -> None:
     read = {"k8s_info": {"kubeconfig": api.kubeconfig, "kind": "Namespace"}}
     look = (

@@ -357,6 +357,7 @@ STEPS = (
 )
 
 
+@pytest.mark.thorough
 def test_a_rotation_that_is_stopped_at_each_step_goes_on(estate: Estate) -> None:
     old = estate.current()
     ids = set()
@@ -374,6 +375,7 @@ def test_a_rotation_that_is_stopped_at_each_step_goes_on(estate: Estate) -> None
     finished(estate, old)
 
 
+@pytest.mark.thorough
 def test_a_site_run_in_the_middle_brings_the_new_ca(estate: Estate) -> None:
     old = estate.current()
     estate.clusters["foo"].stop_at("!apply --server-side")
@@ -388,6 +390,7 @@ def test_a_site_run_in_the_middle_brings_the_new_ca(estate: Estate) -> None:
     finished(estate, old)
 
 
+@pytest.mark.thorough
 def test_a_server_that_lost_the_old_slot_is_led_back_and_forth(estate: Estate) -> None:
     old = estate.current()
     estate.clusters["bar"].stop_at("!upstreamauthority taint")
@@ -400,6 +403,7 @@ def test_a_server_that_lost_the_old_slot_is_led_back_and_forth(estate: Estate) -
     finished(estate, old)
 
 
+@pytest.mark.thorough
 def test_the_servers_of_own_files_are_rotated_and_nothing_is_copied(estate: Estate, tmp_path: Path) -> None:
     old = estate.current()
     run(path=str(tmp_path / "other"))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -24,6 +25,8 @@ from playbook import ROOT, play
 
 CLUSTERS = ("eu", "us")
 INSTANCE = "tm-test"
+RUN = "# run\n"
+"""What a block of a page begins with whose command is run as it stands."""
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -158,9 +161,55 @@ class Estate:
         self.ansible(*words, trustmesh_instance=INSTANCE, trustmesh_artifacts="packages", kubernetes_cluster_adopt=True)
 
 
+@dataclass
+class Guide:
+    """A page that somebody follows, from the folder of an estate."""
+
+    estate: Estate
+    page: Path
+    variables: dict[str, Any] = field(default_factory=dict)
+    """What belongs to this test beside what the page says."""
+
+    def write_files(self) -> None:
+        """Write the files that the page shows: those whose first line is a comment with their path."""
+        for block in [*blocks(self.page, "ini"), *blocks(self.page, "yaml")]:
+            name = re.match(r"# (\S+\.(?:ini|yml))\n", block)
+            if name:
+                path = self.estate.folder / name[1]
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(self.estate.text(block))
+
+    def follow(self, words: str, *more: str) -> str:
+        """Do what the page says to run: the last of its commands that has these words and the options ``more``."""
+        found = [
+            line.removeprefix(RUN)
+            for line in blocks(self.page, "shell")
+            if line.startswith(RUN) and words in line and all(word in line.split() for word in more)
+        ]
+        assert found, f"{self.page.name} has no command with {words} {more}"
+        argv = shlex.split(self.estate.text(min(found, key=len)))
+        if argv[0] == "ansible-playbook":
+            variables = {"trustmesh_build_dir": str(self.estate.build), **self.variables}
+            argv += ["--extra-vars", json.dumps(variables)]
+        return self.estate.run(*argv, kubeconfig=self.estate.kubeconfig("config"))
+
+
 @pytest.fixture(scope="session")
 def estate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Estate]:
     found = Estate(tmp_path_factory.mktemp("pages"))
     found.make_clusters()
     yield found
     found.remove_clusters()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def volumes(estate: Estate) -> None:
+    """Give back, empty, what servers of earlier pages have left: there are four volumes, and nobody makes more."""
+    back = json.dumps([{"op": "remove", "path": "/spec/claimRef"}])
+    for cluster in CLUSTERS:
+        for one in json.loads(estate.kubectl(cluster, "get", "persistentvolumes", "-o", "json"))["items"]:
+            if one["status"]["phase"] == "Released":
+                path = one["spec"]["local"]["path"]
+                node = f"{INSTANCE}-{cluster}-control-plane"
+                estate.run("podman", "exec", node, "find", path, "-mindepth", "1", "-delete")
+                estate.kubectl(cluster, "patch", "pv", one["metadata"]["name"], "--type", "json", "-p", back)

@@ -52,6 +52,7 @@ SEEN = {
 }
 ELSEWHERE = {"verify": "test_your_own.py, where there is somebody to ask", "own_inventory": "a part of playbooks"}
 ELSEWHERE |= {"machine": "integration/roles/test_machine.py, beside a server of this host"}
+ELSEWHERE |= {"awx": "integration/awx, with a controller", "join_token": "integration/awx/test_join_token.py"}
 ELSEWHERE |= {"drill": "molecule/istio_spire, where something can break"}
 QUIET = ("toolchain", "images", "kubernetes_cluster", "trustmesh", "spire_federation")
 """They change nothing in a cluster."""

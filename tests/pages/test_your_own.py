@@ -11,15 +11,13 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import shutil
 
 import pytest
 import yaml
 
-from .conftest import ROOT, Estate, blocks, changed
+from .conftest import ROOT, RUN, Estate, Guide, blocks, changed
 
 PAGE = ROOT / "docs" / "your_own.md"
-RUN = "# run\n"
 SHARED = "mine/group_vars/all.yml"
 
 
@@ -97,13 +95,6 @@ def test_shop_calls_billing(own: Estate) -> None:
     )
 
 
-def test_the_example_is_what_the_page_says(own: Estate) -> None:
-    for path in (ROOT / "examples" / "own").rglob("*"):
-        if path.is_file():
-            here = own.folder / "mine" / path.relative_to(ROOT / "examples" / "own")
-            assert own.text(path.read_text()).removeprefix("---\n") == here.read_text(), path
-
-
 def of_cart_and_web(own: Estate, text: str) -> str:
     """A page that tells of cart and web, told of billing and shop."""
     port = own.kubectl(
@@ -123,14 +114,12 @@ def test_the_page_of_the_role_verify(own: Estate) -> None:
     }
 
 
-def test_the_example_of_the_proof_alone(own: Estate) -> None:
-    there = own.folder / "proof"
-    shutil.copytree(ROOT / "examples" / "proof", there)
-    path = there / "group_vars" / "all.yml"
+def test_the_page_of_the_proof_alone(own: Estate) -> None:
+    proof = Guide(own, ROOT / "docs" / "proof.md")
+    proof.write_files()
+    path = own.folder / "proof" / "group_vars" / "all.yml"
     path.write_text(of_cart_and_web(own, path.read_text()))
-    words = ("ansible-playbook", "trustmesh.spiffe.verify", "-i", str(there))
-    extra = json.dumps({"trustmesh_build_dir": str(own.build)})
-    own.run(*words, "--extra-vars", extra, kubeconfig=own.kubeconfig("config"))
+    assert changed(proof.follow("spiffe.verify")) == 0
     assert len(proven(own, "proof")) == 3
 
 

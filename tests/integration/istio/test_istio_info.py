@@ -14,7 +14,7 @@ import pytest
 from playbook import ROOT
 
 from ..conftest import binary, run_module
-from ..kubernetes_api import Api
+from ..kubernetes_api import Api, running_api
 from .test_istio_install import OVERLAY, install, remove
 from .test_istio_revision_tag import NEW, OF_NEW, label, tag
 
@@ -54,6 +54,13 @@ def proxy(api: Api, name: str, revision: str) -> None:
         "spec": {"containers": [{"name": "istio-proxy", "image": "registry.test/proxyv2:1"}]},
     }
     api.kubectl("apply", "-f", "-", stdin=json.dumps(pod))
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[Api]:
+    """Return one that no other file has put an Istio into."""
+    with running_api() as one:
+        yield one
 
 
 @pytest.fixture

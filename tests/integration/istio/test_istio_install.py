@@ -133,21 +133,20 @@ def test_a_setting_taken_out_of_the_overlay_leaves_the_cluster(installed: Api) -
     assert not install(installed, less)["changed"]
 
 
-@pytest.mark.parametrize(
-    "victim",
-    [
+def test_objects_deleted_by_hand_come_back(installed: Api) -> None:
+    victims: list[tuple[str, ...]] = [
         ("service", "istiod", "-n", "istio-system"),
         ("clusterrole", "istiod-clusterrole-istio-system"),
         ("customresourcedefinition", "sidecars.networking.istio.io"),
         ("configmap", "istio-sidecar-injector", "-n", "istio-system"),
         HOOK,
-    ],
-)
-def test_an_object_deleted_by_hand_comes_back(installed: Api, victim: tuple[str, ...]) -> None:
-    installed.kubectl("delete", *victim)
+    ]
+    for victim in victims:
+        installed.kubectl("delete", *victim)
     done = install(installed)
-    assert [action["verb"] for action in done["actions"]] == ["created"]
-    assert victim[1] in done["actions"][0]["object"]
+    assert [action["verb"] for action in done["actions"]] == ["created"] * len(victims)
+    created = sorted(action["object"].rpartition("/")[2].rpartition(" ")[2] for action in done["actions"])
+    assert created == sorted(victim[1] for victim in victims)
     assert not install(installed)["changed"]
 
 
@@ -177,6 +176,7 @@ def hooks(api: Api, what: tuple[str, str], **values: Any) -> None:
     api.patch(*what, body=body, kind="json")
 
 
+@pytest.mark.thorough
 def test_what_istiod_writes_stays_even_when_the_webhook_is_updated(installed: Api) -> None:
     hooks(installed, HOOK, clientConfig__caBundle="QUJD")
     hooks(installed, VALIDATOR, clientConfig__caBundle="QUJD", failurePolicy="Fail")
@@ -205,6 +205,7 @@ def test_a_wait_that_ends_in_vain_says_what_was_last_seen(installed: Api) -> Non
     assert "MutatingWebhookConfiguration istio-sidecar-injector: istiod has not written its CA bundle" in failed["msg"]
 
 
+@pytest.mark.thorough
 def test_a_wait_ends_when_all_is_ready(bare: Api) -> None:
     results: list[dict[str, Any]] = []
     run = threading.Thread(target=lambda: results.append(install(bare, wait=True, wait_timeout=60)))
@@ -218,6 +219,7 @@ def test_a_wait_ends_when_all_is_ready(bare: Api) -> None:
     assert not again["changed"]
 
 
+@pytest.mark.thorough
 def test_a_cached_rendering_gives_the_same_and_a_broken_one_is_made_anew(installed: Api, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     first = install(installed, cache_dir=str(cache))
@@ -423,6 +425,7 @@ def test_a_mesh_that_cannot_be_analysed_is_installed_all_the_same(bare: Api, tmp
     assert "The mesh was not analysed" in json.dumps(result["warnings"])
 
 
+@pytest.mark.thorough
 def test_a_second_revision_lives_beside_the_first_and_each_can_go(bare: Api) -> None:
     canary = {"spec": {**OVERLAY["spec"], "revision": "canary"}}
     named = {"metadata": {"name": "istio"}, "spec": {"revision": "canary"}}
@@ -448,6 +451,7 @@ def test_a_second_revision_lives_beside_the_first_and_each_can_go(bare: Api) -> 
         bare.kubectl("label", "namespace", "default", "istio.io/rev-")
 
 
+@pytest.mark.thorough
 def test_the_default_validator_goes_to_the_revision_that_asks_for_it(bare: Api) -> None:
     install(bare)
     default = changed(revision="canary", values={"defaultRevision": "canary"})
@@ -552,6 +556,7 @@ def controllers(api: Api, done: threading.Event) -> None:
                 hooks(api, ("mutatingwebhookconfiguration", hook["metadata"]["name"]), clientConfig__caBundle="QUJD")
 
 
+@pytest.mark.thorough
 def test_the_role_moves_namespaces_to_another_revision_and_leaves_the_old_one(bare: Api, tmp_path: Path) -> None:
     ready = threading.Event()
     helper = threading.Thread(target=controllers, args=(bare, ready))
@@ -617,7 +622,12 @@ POLICY = {
 @pytest.mark.parametrize(
     ("delivery", "volume"),
     [
-        ("host_path", {"hostPath": {"path": "/run/spire/agent-sockets", "type": "Directory"}}),
+        # So have all scenarios that run on clusters here.
+        pytest.param(
+            "host_path",
+            {"hostPath": {"path": "/run/spire/agent-sockets", "type": "Directory"}},
+            marks=pytest.mark.thorough,
+        ),
         ("csi", {"csi": {"driver": "csi.spiffe.io", "readOnly": True}}),
     ],
 )
@@ -657,6 +667,7 @@ def test_every_proxy_gets_the_socket_of_spire_and_cannot_do_without(
         assert sockets == [{"name": "workload-socket", **volume}]
 
 
+@pytest.mark.thorough
 def test_the_role_twice_and_then_without_a_policy(bare: Api, tmp_path: Path) -> None:
     first = role(bare, tmp_path, istio_authorization_policies=[POLICY])
     assert first.returncode == 0, first.stdout

@@ -103,6 +103,7 @@ def test_neither_a_tag_nor_its_revision_goes_while_somebody_asks_for_it(mesh: Ap
     assert not tag(mesh, state="absent")["changed"]
 
 
+@pytest.mark.thorough
 def test_a_tag_of_istioctl_is_taken_over_and_that_of_an_overlay_is_not(mesh: Api) -> None:
     mesh.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(rendered(mesh, "prod", "new")))
     assert tag(mesh, revision="new")["tag"]["before"] == "new"

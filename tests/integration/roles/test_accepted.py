@@ -7,18 +7,27 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import networks
 import pytest
 import yaml
-from rendering import CASES, Rendered, render
+from rendering import CASES, Case, Rendered, render
 
 from ..conftest import binary
+from ..kubernetes_api import Api, running_api
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
     return render(tmp_path_factory.mktemp("rendered"), CASES)
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[Api]:
+    with running_api() as one:
+        yield one
 
 
 def of(role: str) -> list[str]:
@@ -78,3 +87,38 @@ def test_istioctl_closes_the_plain_port_of_istiod_whatever_a_user_adds(
     places = [word for word in template["spec"]["containers"][0]["args"] if word.startswith("--grpcAddr")]
     assert places[-1] == "--grpcAddr="
     assert (template["metadata"]["annotations"].get("mine") == "yes") == ("istio_overlay" in CASES[case].variables)
+
+
+def taken(api: Api, rendered: Rendered, cases: Mapping[str, Case]) -> int:
+    """Have the API server take all NetworkPolicies of some cases, and return how many of these have any."""
+    there, seen = set(api.kubectl("get", "namespaces", "-o", "jsonpath={.items[*].metadata.name}").split()), 0
+    for name, case in cases.items():
+        items = []
+        if {"spire_server", "envoy", "istio", "demo_app"} & set(case.roles):
+            items = [item for item in rendered.applied(name) if item["kind"] == "NetworkPolicy"]
+        if not items:
+            continue
+        seen += 1
+        spaces = {item["metadata"]["namespace"] for item in items} - there
+        there |= spaces
+        made = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": space}} for space in sorted(spaces)]
+        text = yaml.safe_dump_all([*made, *items])
+        api.kubectl("apply", "--validate=strict", "-f", "-", stdin=text)
+        again = api.kubectl("apply", "-f", "-", stdin=text).splitlines()
+        assert [line for line in again if not line.endswith(" unchanged")] == [], name
+        found = json.loads(api.kubectl("get", "networkpolicies", "--all-namespaces", "-o", "json"))["items"]
+        kept = {(one["metadata"]["namespace"], one["metadata"]["name"]): one["spec"] for one in found}
+        for item in items:
+            of_it = kept[item["metadata"]["namespace"], item["metadata"]["name"]]
+            assert of_it == item["spec"], "what the server fills in would be a difference"
+    return seen
+
+
+def test_the_api_server_takes_all_network_policies_and_keeps_them_as_they_are(rendered: Rendered, api: Api) -> None:
+    assert taken(api, rendered, CASES) > 5
+
+
+@pytest.mark.thorough
+def test_and_those_of_each_place_in_a_network(api: Api, tmp_path: Path) -> None:
+    cases = {**CASES, **networks.cases()}
+    assert taken(api, render(tmp_path, cases), cases) > len(networks.HOSTS)

@@ -35,6 +35,7 @@ class Machine:
     folder: Path
     server: Server
     given: dict[str, Any] = field(default_factory=dict)
+    told: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def dir(self) -> Path:
@@ -84,8 +85,12 @@ class Machine:
         return said
 
     def facts(self, **variables: Any) -> list[dict[str, Any]]:
+        """What the role tells of the machine before anything is done: asked for once, unless it is told more."""
+        if self.told and not variables:
+            return self.told
         self.run(tasks="names", **variables)
         found: list[dict[str, Any]] = json.loads((self.folder / "facts.json").read_text())
+        self.told = self.told if variables else found
         return found
 
     def remove(self) -> str:
@@ -131,6 +136,7 @@ def private(path: Path) -> bool:
     return stat.S_IMODE(path.stat().st_mode) == 0o600 and path.stat().st_uid == os.getuid()
 
 
+@pytest.mark.thorough
 def test_by_a_ca_of_our_own(folder: Path) -> None:  # noqa: PLR0915 - one machine's life
     # The server has to know the CA before it starts, so its certificate is made first.
     early = Machine(folder, Server(folder, 1))
@@ -144,7 +150,7 @@ def test_by_a_ca_of_our_own(folder: Path) -> None:  # noqa: PLR0915 - one machin
     assert Path(data["ca_bundle_path"]).read_text() == ca["certificate"]
     plugin = f'NodeAttestor "x509pop" {{ plugin_data {{ ca_bundle_path = "{data["ca_bundle_path"]}" }} }}'
     with running_server(plugins=plugin) as server:
-        machine = Machine(folder, server)
+        machine = Machine(folder, server, told=early.told)
         before = sorted(folder.rglob("*"))
         assert changed(machine.run("--check")) > 0
         after = [path for path in sorted(folder.rglob("*")) if path not in before and "cache" not in path.parts]
@@ -212,6 +218,7 @@ def test_by_a_ca_of_our_own(folder: Path) -> None:  # noqa: PLR0915 - one machin
         assert changed(machine.remove()) == 0
 
 
+@pytest.mark.thorough
 def test_by_a_certificate_of_the_server(folder: Path) -> None:
     plugin = 'NodeAttestor "x509pop" { plugin_data { mode = "spiffe" } }'
     with running_server(plugins=plugin) as server:
@@ -238,6 +245,7 @@ def test_by_a_certificate_of_the_server(folder: Path) -> None:
         assert changed(machine.run()) == 0
 
 
+@pytest.mark.thorough
 def test_by_join_token(folder: Path, server: Server) -> None:
     machine = Machine(folder, server, {"machine_attestor": "join_token"})
     assert changed(machine.run("--check")) > 0
@@ -276,6 +284,7 @@ def keygen(*words: str) -> None:
     subprocess.run(["ssh-keygen", "-q", *words], check=True)  # noqa: S607 - it is where PATH says
 
 
+@pytest.mark.thorough
 def test_by_an_ssh_certificate_of_the_host(folder: Path) -> None:
     keys = folder / "ssh"
     keys.mkdir()
@@ -292,10 +301,11 @@ def test_by_an_ssh_certificate_of_the_host(folder: Path) -> None:
             "host_cert_path": str(keys / "host-cert.pub"),
         },
     }
-    data = Machine(folder, Server(folder, 1), given).facts()[1]["plugins"]["NodeAttestor"]["sshpop"]["plugin_data"]
+    early = Machine(folder, Server(folder, 1), given)
+    data = early.facts()[1]["plugins"]["NodeAttestor"]["sshpop"]["plugin_data"]
     settings = " ".join(f"{key} = {json.dumps(value)}" for key, value in data.items())
     with running_server(plugins=f'NodeAttestor "sshpop" {{ plugin_data {{ {settings} }} }}') as server:
-        machine = Machine(folder, server, given)
+        machine = Machine(folder, server, given, early.told)
         machine.run()
         machine.register()
         wait_until("the workload gets its SVID", machine.workload_gets, 40)
@@ -304,18 +314,18 @@ def test_by_an_ssh_certificate_of_the_host(folder: Path) -> None:
         machine.remove()
 
 
+@pytest.mark.thorough
 def test_by_an_http_challenge(folder: Path) -> None:
     # A name of this host that is not «localhost», which the plugin refuses.
     given = {
         "machine_attestor": "http_challenge",
         "machine_attestor_data": {"hostname": "127.0.0.1", "port": 80},
     }
-    data = Machine(folder, Server(folder, 1), given).facts()[1]["plugins"]["NodeAttestor"]["http_challenge"][
-        "plugin_data"
-    ]
+    early = Machine(folder, Server(folder, 1), given)
+    data = early.facts()[1]["plugins"]["NodeAttestor"]["http_challenge"]["plugin_data"]
     settings = " ".join(f"{key} = {json.dumps(value)}" for key, value in data.items())
     with running_server(plugins=f'NodeAttestor "http_challenge" {{ plugin_data {{ {settings} }} }}') as server:
-        machine = Machine(folder, server, given)
+        machine = Machine(folder, server, given, early.told)
         machine.run()
         machine.register()
         wait_until("the workload gets its SVID", machine.workload_gets, 40)
@@ -326,8 +336,8 @@ def test_by_an_http_challenge(folder: Path) -> None:
     ("attestor", "data"),
     [
         ("aws_iid", {"ec2_metadata_endpoint": "http://192.0.2.1"}),
-        ("gcp_iit", {"service_account": "agent"}),
-        ("azure_imds", {"tenant_domain": "corp.example"}),
+        pytest.param("gcp_iit", {"service_account": "agent"}, marks=pytest.mark.thorough),
+        pytest.param("azure_imds", {"tenant_domain": "corp.example"}, marks=pytest.mark.thorough),
     ],
 )
 def test_spire_accepts_the_attestors_of_clouds(folder: Path, attestor: str, data: dict[str, Any]) -> None:
@@ -441,6 +451,7 @@ def test_a_folder_of_somebody_else_is_left_alone(folder: Path) -> None:
     assert (machine.dir / "precious").exists()
 
 
+@pytest.mark.thorough
 def test_a_server_that_does_not_answer_is_told(folder: Path, server: Server) -> None:
     given = {"machine_attestor": "x509pop", "machine_timeout": 4}
     said = Machine(folder, server, given).run(good=False)

@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 import pytest
 from playbook import play
 
+from ..kubernetes_api import running_api
 from .conftest import BLUE, GREEN, TRUST_DOMAIN, Site
 
 LET_IN = {"name": "Blue is let in", "type": "accepted_handshake", "to": "green", "client_spiffe_id": BLUE}
@@ -38,9 +39,15 @@ FROM_POD = {**STRANGER, "name": "from a pod", "client": "none", "from": "sleep"}
 
 
 def verify(
-    site: Site, folder: Path, checks: list[dict[str, Any]], *more: str, green: str | None = None
+    site: Site,
+    folder: Path,
+    checks: list[dict[str, Any]],
+    *more: str,
+    green: str | None = None,
+    env: dict[str, str] | None = None,
+    **other: Any,
 ) -> subprocess.CompletedProcess[str]:
-    variables = {
+    variables: dict[str, Any] = {
         "verify_scenario": "site",
         "verify_clusters": [{"name": "blue", "kubectl": site.kubectl}],
         "verify_servers": [
@@ -68,8 +75,10 @@ def verify(
                 "title": "Green's Envoy",
             },
         ],
+        **other,
     }
-    return play([{"hosts": "localhost", "vars": variables, "roles": ["trustmesh.spiffe.verify"]}], folder, *more)
+    plays = [{"hosts": "localhost", "vars": variables, "roles": ["trustmesh.spiffe.verify"]}]
+    return play(plays, folder, *more, **env or {})
 
 
 def remove(folder: Path) -> subprocess.CompletedProcess[str]:
@@ -181,3 +190,39 @@ def test_it_needs_no_other_role_and_no_variable_of_one(tmp_path: Path) -> None:
         "it answers (positive): expected HTTP 200; observed connection refused: nothing listens there. " in done.stdout
     )
     assert (tmp_path / "build" / "reports" / "mine.xml").is_file()
+
+
+STATS = {"ANSIBLE_SHOW_CUSTOM_STATS": "1", "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"}
+
+
+def outcome(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """What the run leaves to whoever comes after it, as AWX keeps it."""
+    told = done.stdout[done.stdout.index("RUN: ") + 5 :]
+    left: dict[str, Any] = json.JSONDecoder().raw_decode(told)[0]["trustmesh_outcome"]
+    return left
+
+
+def test_the_outcome_is_left_to_whoever_comes_after(site: Site, tmp_path: Path) -> None:
+    done = verify(site, tmp_path, [LET_IN, STRANGER], env=STATS)
+    summary = {"passed": 2, "failed": 0, "refuted": 0, "not_judged": 0}
+    assert outcome(done) == {"scenario": "site", "summary": summary, "failures": []}
+    done = verify(site, tmp_path, [LET_IN, STRANGER], green=site.open, env=STATS)
+    assert done.returncode != 0
+    assert outcome(done)["summary"]["refuted"] == 1
+    assert "was let in by Green's Envoy" in outcome(done)["failures"][0]
+
+
+def test_the_report_is_kept_where_it_outlives_the_run(site: Site, tmp_path: Path) -> None:
+    with running_api() as api:
+        api.kubectl("create", "namespace", "reports")
+        clusters = [{"name": "kept", "kubeconfig": api.kubeconfig}, {"name": "blue", "kubectl": site.kubectl}]
+        for _twice in range(2):
+            done = verify(site, tmp_path, [LET_IN], verify_clusters=clusters, verify_config_map_namespace="reports")
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert "changed=0" in done.stdout
+        kept = api.get("configmap", "trustmesh-report-site", "-n", "reports")
+    assert kept["data"].keys() == {"report.json", "report.html", "report.xml"}
+    for name, text in kept["data"].items():
+        written = tmp_path / "reports" / f"site.{name.rpartition('.')[2]}"
+        assert text.strip() == written.read_text().strip()
+    assert "annotations" not in kept["metadata"]
