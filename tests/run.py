@@ -40,6 +40,8 @@ QUIET_LIMIT = 60.0
 """After so many seconds without output a line says that the step is still running."""
 
 
+NAME_LIMIT = 160
+"""How much of a message the list of what failed shows."""
 MOLECULE, THOROUGH = "molecule", "thorough"
 """What the names of several suites begin with."""
 ROOT_PATH = f"{BIN}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/snap/bin"
@@ -69,6 +71,16 @@ class Tally:
     def __add__(self, other: Tally) -> Tally:
         return Tally(self.passed + other.passed, self.failed + other.failed, self.names + other.names)
 
+
+TASKS = re.compile(
+    r"^(?:TASK|RUNNING HANDLER) \[(.*)\] \*"
+    r"|^fatal: \[([^]]+)\]: \w+!"
+    r"|^ +msg: (?:[|>][-+]?\n +)?(.*)"
+    r"|^\.\.\.(ignoring)"
+    r"|^\* +(\[.+\] => .*)",
+    re.MULTILINE,
+)
+"""In Molecule's output: a task's title, the host it failed on, its message, «ignored», and what changed again."""
 
 Count = Callable[[int, str], Tally]
 """Takes the exit code and the output of a step."""
@@ -109,7 +121,7 @@ def failed_cases(suite: ET.Element) -> tuple[str, ...]:
     for case in suite.iter("testcase"):
         for way in ("failure", "error", "skipped"):
             for said in case.iter(way):
-                first = (said.get("message") or "").strip().partition("\n")[0][:160]
+                first = (said.get("message") or "").strip().partition("\n")[0][:NAME_LIMIT]
                 found.append(f"{case.get('classname')}::{case.get('name')}: {first}")
     return tuple(found)
 
@@ -128,15 +140,37 @@ def molecule(scenario: str) -> Count:
     """Count a scenario's steps, and the checks on the wire that its verify role reports."""
 
     def count(code: int, output: str) -> Tally:
-        words = re.findall(r"^\w+ +\[[^]]+\] (?:\x1b\[\d+m)*Executed: (\w+)", output, re.MULTILINE)
-        tally = Tally(sum(word == "Successful" for word in words), sum(word == "Failed" for word in words))
+        steps = re.findall(r"^\w+ +\[[^]]+ > (\w+)\] (?:\x1b\[\d+m)*Executed: (\w+)", output, re.MULTILINE)
+        bad = tuple(name for name, word in steps if word == "Failed")
+        tally = Tally(sum(word == "Successful" for _name, word in steps), len(bad), bad)
         path = wire_report(scenario)
         if path.is_file():
-            summary = json.loads(path.read_text())["summary"]
-            tally += Tally(int(summary["passed"]), int(summary["failed"]))
-        return at_least_one_failure(code, tally)
+            found = json.loads(path.read_text())
+            refuted = [check for check in found["checks"] if check["verdict"] != "proven"]
+            names = tuple(f"{check['name']}: {check['observed']}"[:NAME_LIMIT] for check in refuted)
+            tally += Tally(int(found["summary"]["passed"]), int(found["summary"]["failed"]), names)
+        return at_least_one_failure(code, tally + Tally(names=failed_tasks(output) if code else ()))
 
     return count
+
+
+def failed_tasks(output: str) -> tuple[str, ...]:
+    """The tasks that failed, each with its host and the first line of its message, and those that changed once more."""
+    found, task, silent = [], "", False
+    for title, host, message, ignored, again in TASKS.findall(output):
+        if title:
+            task, silent = title, False
+        elif host:
+            found.append(f"{task} [{host}]")
+            silent = True
+        elif message and silent:
+            found[-1] = f"{found[-1]}: {message}"[:NAME_LIMIT]
+            silent = False
+        elif ignored:
+            found.pop()
+        elif again:
+            found.append(f"{again} changed in a run that was to change nothing")
+    return tuple(found)
 
 
 def wire_report(scenario: str) -> Path:

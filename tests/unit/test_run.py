@@ -20,6 +20,32 @@ REPORT = """<testsuites><testsuite tests="5" failures="1" errors="0" skipped="1"
 <testcase classname="tests.unit.a" name="c"><skipped message="no reason"/></testcase>
 <testcase classname="tests.unit.a" name="d"/>
 </testsuite></testsuites>"""
+PLAYBOOK = """
+TASK [Look whether it is there] ************************************************
+fatal: [localhost]: FAILED! =>\x20
+    changed: false
+    msg: It is not there.
+...ignoring
+
+TASK [istio : Wait for istiod] *************************************************
+ok: [bar-cluster] =>\x20
+    msg: It is ready.
+fatal: [foo-cluster]: FAILED! =>\x20
+    changed: false
+    msg: |-
+        It did not become ready.
+
+        Look at its log.
+
+TASK [Call] ********************************************************************
+fatal: [localhost]: FAILED! =>\x20
+    cmd:
+    - 'false'
+    msg: non-zero return code
+    stderr: ''
+CRITICAL Idempotence test failed because of the following tasks:
+*  [bar-cluster] => Make a token
+"""
 FAILED = ("tests.unit.a::b: one", "tests.unit.a::c: no reason")
 
 
@@ -89,11 +115,23 @@ def test_a_suite_that_does_not_exist_is_refused(capsys: pytest.CaptureFixture[st
 def test_a_scenario_counts_its_steps_and_its_checks_on_the_wire(build: Path) -> None:
     path = build / "tm-test" / "reports" / "far.json"
     path.parent.mkdir(parents=True)
-    path.write_text(json.dumps({"summary": {"passed": 17, "failed": 1}}))
+    checks = [
+        {"name": "A may call B", "verdict": "refuted", "observed": "connection refused"},
+        {"name": "C may not call B", "verdict": "proven", "observed": "refused"},
+    ]
+    path.write_text(json.dumps({"summary": {"passed": 17, "failed": 1}, "checks": checks}))
     output = "INFO     [far > converge] Executed: Successful\nERROR    [far > verify] Executed: Failed\n"
-    assert runner.molecule("far")(1, output) == Tally(18, 2)
+    assert runner.molecule("far")(1, output) == Tally(18, 2, ("verify", "A may call B: connection refused"))
     path.unlink()
     assert runner.molecule("far")(1, "") == Tally(0, 1)
+
+
+def test_tasks_of_a_scenario_that_failed_are_named_with_what_they_said() -> None:
+    assert runner.failed_tasks(PLAYBOOK) == (
+        "istio : Wait for istiod [foo-cluster]: It did not become ready.",
+        "Call [localhost]: non-zero return code",
+        "[bar-cluster] => Make a token changed in a run that was to change nothing",
+    )
 
 
 def test_what_failed_is_named_at_the_end(
