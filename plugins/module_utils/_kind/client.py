@@ -143,9 +143,12 @@ class KindClient:
 
     def delete(self, name: str) -> None:
         """Delete the cluster with its volumes."""
-        self.process.run(
-            [self.kind, "delete", "cluster", "--name", name, "--kubeconfig", os.devnull], timeout=180
-        ).check(f"deleting the kind cluster {name}")
+        # A file of its own that is not there: kind locks it, and another cluster may go at the same time.
+        with tempfile.TemporaryDirectory() as work:
+            self.process.run(
+                [self.kind, "delete", "cluster", "--name", name, "--kubeconfig", str(Path(work) / "kubeconfig")],
+                timeout=180,
+            ).check(f"deleting the kind cluster {name}")
         self._intent(name).unlink(missing_ok=True)
 
     def remove_network_if_unused(self) -> bool:

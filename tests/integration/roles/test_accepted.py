@@ -13,6 +13,7 @@ from pathlib import Path
 import networks
 import pytest
 import yaml
+from playbook import play
 from rendering import CASES, Case, Rendered, render
 
 from ..conftest import binary
@@ -87,6 +88,29 @@ def test_istioctl_closes_the_plain_port_of_istiod_whatever_a_user_adds(
     places = [word for word in template["spec"]["containers"][0]["args"] if word.startswith("--grpcAddr")]
     assert places[-1] == "--grpcAddr="
     assert (template["metadata"]["annotations"].get("mine") == "yes") == ("istio_overlay" in CASES[case].variables)
+
+
+def test_what_a_program_that_is_not_here_would_check_is_left_alone(tmp_path: Path) -> None:
+    accept = {
+        "what": "nobody",
+        "program": str(tmp_path / "absent"),
+        # More than a pipe holds: nobody may go before it is read.
+        "text": "x" * 300_000,
+        "command": "false",
+    }
+    tasks = [
+        {
+            "ansible.builtin.include_role": {
+                "name": "trustmesh.spiffe.trustmesh",
+                "tasks_from": "accept",
+                "rolespec_validate": False,
+            },
+            "vars": {"trustmesh_accept": accept, "trustmesh_cache_dir": str(tmp_path)},
+        }
+    ]
+    done = play([{"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": tasks}], tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not list(tmp_path.glob("accepted/*")), "it would not be asked when it is here"
 
 
 def taken(api: Api, rendered: Rendered, cases: Mapping[str, Case]) -> int:

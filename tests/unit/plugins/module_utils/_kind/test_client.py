@@ -59,6 +59,27 @@ def test_the_note_of_a_cluster_under_way_is_not_written_through_a_link(tmp_path:
     assert made._intent("blue").read_text() == wanted.fingerprint
 
 
+class Kind:
+    """A kind that locks the kubeconfig that it is told to tidy, as the real one does (loader.go of client-go)."""
+
+    def __init__(self) -> None:
+        self.locked: list[Path] = []
+
+    def run(self, argv: Sequence[str], stdin: str | None = None, timeout: float | None = None) -> Completed:
+        del stdin, timeout
+        lock = Path(f"{argv[argv.index('--kubeconfig') + 1]}.lock")
+        assert lock.parent.is_dir()
+        self.locked.append(lock)
+        return Completed(tuple(argv), 1 if lock in self.locked[:-1] else 0, "", "failed to lock config file")
+
+
+def test_clusters_can_be_deleted_at_the_same_time(tmp_path: Path) -> None:
+    kind = Kind()
+    for name in ("blue", "green"):
+        client(kind, tmp_path).delete(name)  # type: ignore[arg-type]
+    assert len(kind.locked) == 2
+
+
 def test_the_mark_in_the_first_node_says_whose_it_is(tmp_path: Path) -> None:
     found = client(Engine(0, '{"owner": "/here"}'), tmp_path).read("blue")
     assert found.mark == {"owner": "/here"}
