@@ -32,7 +32,8 @@ machine() {
 }
 agent() {
   local server
-  server=$(k --namespace "$SPIRE_NAMESPACE" get service spire-server --output 'jsonpath={.status.loadBalancer.ingress[0].ip}')
+  until server=$(k --namespace "$SPIRE_NAMESPACE" get service spire-server --output 'jsonpath={.status.loadBalancer.ingress[0].ip}') &&
+    [ -n "$server" ]; do sleep 0.2; done
   server bundle show | on_machine sh -c 'cat > /opt/spire-agent/bundle.crt'
   on_machine sh -c 'cat > /opt/spire-agent/agent.conf' << EOF
 agent {
