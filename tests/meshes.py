@@ -74,12 +74,19 @@ def of_inventory(
 
 
 def _facts(planned: model.Mesh, host: model.Host, number: int) -> Data:
+    if model.MACHINES in host.duties:
+        agent = {"address": f"192.0.2.{number}", "command": ["podman", "exec", host.name]}
+        paths = {"binary": "/opt/spire-agent/spire-agent", "socket_path": "/run/spire/agent-sockets/spire-agent.sock"}
+        return {"machine_agent": {**agent, **paths, "alias_entry": {}}} if host.istiod_host else {}
     exposed = [f"{item.namespace}/{item.envoy_name}" for item in planned.on(host.name) if planned.is_exposed(item)]
     endpoints = {name: f"192.0.2.{number}:{30000 + port}" for port, name in enumerate([host.server_service, *exposed])}
     # What a balancer gives: an address of its own, and the Service's port.
     balanced = [item for item in planned.on(host.name) if item.is_gateway and planned.is_exposed(item)]
     east_west = planned.east_west_gateway(host.name)
     balanced += [east_west] if east_west else []
+    if east_west:
+        place = f"{east_west.namespace}/{east_west.name}:{derive.ISTIOD_DOOR}"
+        endpoints[place] = f"192.0.2.{100 + number}:{model.ISTIOD_PORT}"
     endpoints |= {f"{item.namespace}/{item.name}": f"192.0.2.{100 + number}:{item.port}" for item in balanced}
     return {
         "kubernetes_cluster": {**node(number), "name": host.cluster, "kubectl": "kubectl", "context": host.name},

@@ -15,7 +15,9 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._input import is_
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.apps import ENVOY, EXISTING, GATEWAY
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.model import (
     BY_TOKEN,
+    CLUSTERS,
     CONTROLLER_MANAGER,
+    ISTIOD_PORT,
     K8S_PSAT,
     MACHINES,
     NETWORK_LABEL,
@@ -38,6 +40,8 @@ KINDS = {
 }
 ENVOY_CONTAINER, ISTIO_PROXY, FILES_CONTAINER = "envoy", "istio-proxy", "svid"
 """What the containers of our Envoys, of Istio's proxies, and of the program that writes certificates are called."""
+ISTIOD_DOOR = "tls-istiod"
+"""The port of an east-west gateway at which machines ask istiod."""
 UPSTREAM_CA_FILES = "spire-upstream-ca"
 """The Secret into which the role upstream_ca puts the CA of a server, unless it is told another name."""
 UNKNOWN = "?"
@@ -96,6 +100,9 @@ def _shown_by(mesh: Mesh, workload: Workload) -> list[list[str]]:
     if not mesh.is_on_machine(workload):
         return [_selectors(workload, container) for container in _containers(workload)]
     own = [list(workload.selectors)] if workload.selectors else []
+    if workload.mesh:
+        # The user alone: whoever is that user could run a program that may. It is for the sidecar and nothing else.
+        return [*own, [f"unix:user:{mesh.hosts[workload.host].sidecar_user}"]]
     return [*own, *([_envoy_selectors(mesh, workload)] if workload.has_envoy else [])]
 
 
@@ -177,9 +184,9 @@ def _cluster_spiffe_id(mesh: Mesh, workload: Workload, container: str, suffix: s
 
 def policies(mesh: Mesh, host: str) -> list[Data]:
     """Who may call the workloads of the mesh on ``host``, as ``istio_authorization_policies``."""
-    found = []
-    for workload in mesh.on(host):
-        if not workload.mesh or workload.name not in mesh.callers:
+    found = _callers_of_istiod(mesh, host)
+    for workload in mesh.asking(host):
+        if workload.name not in mesh.callers:
             continue
         policy: Data = {
             "name": f"callers-of-{workload.name}"[:63].rstrip("-"),
@@ -195,6 +202,22 @@ def policies(mesh: Mesh, host: str) -> list[Data]:
                 policy[key] = list(values)
         found.append(policy)
     return found
+
+
+def _callers_of_istiod(mesh: Mesh, host: str) -> list[Data]:
+    """Machines ask istiod through the gateway, which passes their TLS on: istiod itself says whom it takes."""
+    gateway = mesh.east_west_gateway(host)
+    if gateway is None or not mesh.on_machines_of(host):
+        return []
+    return [
+        {
+            "name": "callers-of-istiod",
+            "namespace": gateway.namespace,
+            "selector": dict(gateway.labels),
+            "anyone": True,
+            "ports": [ISTIOD_PORT],
+        }
+    ]
 
 
 def gateways(mesh: Mesh, host: str) -> list[Data]:
@@ -213,7 +236,14 @@ def _east_west_gateway(mesh: Mesh, gateway: Workload) -> Data:
         "namespace": gateway.namespace,
         "service_account": gateway.service_account,
         "labels": dict(gateway.labels),
-        "ports": [{"name": "tls", "port": gateway.port, "target_port": gateway.listens}],
+        "ports": [
+            {"name": "tls", "port": gateway.port, "target_port": gateway.listens},
+            *(
+                [{"name": ISTIOD_DOOR, "port": ISTIOD_PORT, "target_port": ISTIOD_PORT}]
+                if mesh.on_machines_of(gateway.host)
+                else []
+            ),
+        ],
         "service_type": mesh.hosts[gateway.host].exposed_as,
         # It leads to what is in this network, and not to other gateways.
         "env": [{"name": "ISTIO_META_REQUESTED_NETWORK_VIEW", "value": gateway.labels[NETWORK_LABEL]}],
@@ -243,7 +273,14 @@ def _ingress_gateways(mesh: Mesh, host: str) -> list[Data]:
 
 def ways_in(mesh: Mesh, host: str) -> list[Data]:
     """What the gateways of ``host`` take in, and where that goes, as ``istio_objects``: Gateway and VirtualService."""
-    found: list[Data] = [*_names_of_others(mesh, host), *_way_between_networks(mesh, host)]
+    if CLUSTERS not in mesh.hosts[host].duties:
+        return []
+    found: list[Data] = [
+        *_names_of_others(mesh, host),
+        *_way_between_networks(mesh, host),
+        *_way_to_istiod(mesh, host),
+        *_machines(mesh, host),
+    ]
     for workload in mesh.on(host):
         if not workload.is_gateway or workload.name not in mesh.callers:
             continue
@@ -269,7 +306,7 @@ def ways_in(mesh: Mesh, host: str) -> list[Data]:
 def _way_between_networks(mesh: Mesh, host: str) -> list[Data]:
     """What others may ask for at the east-west gateway: the Services that somebody in their networks calls."""
     gateway = mesh.east_west_gateway(host)
-    if gateway is None:
+    if gateway is None or not mesh.called_across(host):
         return []
     server = {
         "port": {"number": gateway.listens, "name": "tls", "protocol": "TLS"},
@@ -287,13 +324,75 @@ def _way_between_networks(mesh: Mesh, host: str) -> list[Data]:
     ]
 
 
+def _way_to_istiod(mesh: Mesh, host: str) -> list[Data]:
+    """Where the sidecars of machines ask istiod: the gateway passes their TLS on by the name that they ask for."""
+    gateway, istiod = mesh.east_west_gateway(host), mesh.control_plane(host)
+    if gateway is None or istiod is None or not mesh.on_machines_of(host):
+        return []
+    name = istiod.dns_names[0]
+    server = {
+        "port": {"number": ISTIOD_PORT, "name": ISTIOD_DOOR, "protocol": "TLS"},
+        "tls": {"mode": "PASSTHROUGH"},
+        "hosts": [name],
+    }
+    route = {
+        "match": [{"port": ISTIOD_PORT, "sniHosts": [name]}],
+        "route": [{"destination": {"host": f"{name}.cluster.local", "port": {"number": ISTIOD_PORT}}}],
+    }
+    meta = {"name": "istiod-for-machines", "namespace": gateway.namespace}
+    return [
+        {
+            "apiVersion": "networking.istio.io/v1",
+            "kind": "Gateway",
+            "metadata": meta,
+            "spec": {"selector": dict(gateway.labels), "servers": [server]},
+        },
+        {
+            "apiVersion": "networking.istio.io/v1",
+            "kind": "VirtualService",
+            "metadata": meta,
+            "spec": {"hosts": [name], "gateways": [meta["name"]], "tls": [route]},
+        },
+    ]
+
+
+def _machines(mesh: Mesh, host: str) -> list[Data]:
+    """As what istiod registers the machines that ask it, and how a sidecar there hands on what it lets in."""
+    found: list[Data] = []
+    for workload in mesh.on_machines_of(host):
+        meta = {"name": workload.name, "namespace": workload.namespace}
+        group = {
+            "metadata": {"labels": dict(workload.labels)},
+            "template": {
+                "serviceAccount": workload.service_account,
+                "network": mesh.hosts[workload.host].network,
+            },
+        }
+        found.append({"apiVersion": "networking.istio.io/v1", "kind": "WorkloadGroup", "metadata": meta, "spec": group})
+        if workload.listens is None:
+            continue
+        # Its program listens on loopback, so that nothing leads around its sidecar, and nothing in while that is away.
+        ingress = {
+            "port": {"number": workload.listens, "name": "http", "protocol": "HTTP"},
+            "defaultEndpoint": f"127.0.0.1:{workload.listens}",
+        }
+        spec = {"workloadSelector": {"labels": dict(workload.labels)}, "ingress": [ingress]}
+        found.append({"apiVersion": "networking.istio.io/v1", "kind": "Sidecar", "metadata": meta, "spec": spec})
+    return found
+
+
 def _names_of_others(mesh: Mesh, host: str) -> list[Data]:
-    """A Service without pods for each that is called from here and is elsewhere only, because DNS asks for one here."""
+    """A Service for each that is called from here, or is on a machine of this mesh, because DNS asks for one here."""
     here = {(one.namespace, one.service) for one in mesh.on(host) if one.mesh and one.port is not None}
     namespaces = {one.namespace for one in mesh.on(host)}
     found: dict[tuple[str, str], Data] = {}
     spaces: dict[str, Data] = {}
-    for callee in (callee for caller in mesh.on(host) for callee in mesh.callees_of(caller)):
+    machines = mesh.on_machines_of(host)
+    for one in machines:
+        if one.namespace not in namespaces:
+            spaces[one.namespace] = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": one.namespace}}
+    callees = [callee for caller in [*mesh.on(host), *machines] for callee in mesh.callees_of(caller)]
+    for callee in [*callees, *(one for one in machines if mesh.callers.get(one.name))]:
         key = (callee.namespace, callee.service)
         if callee.host == host or callee.guard != "mesh" or key in here:
             continue
@@ -327,8 +426,47 @@ def remote_clusters(mesh: Mesh, host: str) -> list[Data]:
     return [
         {"host": other.name, "cluster": other.cluster, "server": other.api_server}
         for other in mesh.mesh_of(host)
-        if other.name != host
+        if other.name != host and CLUSTERS in other.duties & mesh.hosts[host].duties
     ]
+
+
+def sidecar(mesh: Mesh, host: str) -> Data:
+    """What the sidecar of a machine is of, as ``sidecar_workload``. Empty for a host without one."""
+    if MACHINES not in mesh.hosts[host].duties:
+        return {}
+    return next(
+        (
+            {
+                "name": workload.name,
+                "namespace": workload.namespace,
+                "service_account": workload.service_account,
+                "service": workload.service,
+                "labels": dict(workload.labels),
+                "ports": [workload.listens] if workload.listens and mesh.callers.get(workload.name) else [],
+            }
+            for workload in mesh.on(host)
+            if workload.mesh
+        ),
+        {},
+    )
+
+
+def sidecar_variables(mesh: Mesh, host: str) -> Data:
+    """The variables of the role ``sidecar``: of what it is, and where the istiod is that it asks."""
+    workload, istiod = sidecar(mesh, host), mesh.istiod_of(host)
+    plane, gateway = mesh.control_plane(istiod.name), mesh.east_west_gateway(istiod.name)
+    if not workload or plane is None or gateway is None:
+        workload, plane, gateway = {}, None, None
+    place = f"{gateway.namespace}/{gateway.name}:{ISTIOD_DOOR}" if gateway else ""
+    return {
+        "sidecar_workload": workload,
+        "sidecar_istiod_host": istiod.name if workload else "",
+        "sidecar_cluster": istiod.cluster if workload else "",
+        "sidecar_mesh_id": (istiod.mesh_id or "") if workload else "",
+        "sidecar_network": mesh.hosts[host].network if workload else "",
+        "sidecar_istiod_name": plane.dns_names[0] if plane else "",
+        "sidecar_istiod_address": istiod.endpoints.get(place, "") if workload else "",
+    }
 
 
 def agent_sds(mesh: Mesh, host: str) -> Data:
@@ -659,6 +797,7 @@ def role_variables(mesh: Mesh, host: str) -> Data:
         "istio_trusted_domains": trusted_domains(mesh, host),
         "istio_remote_clusters": remote_clusters(mesh, host),
         "envoy_instances": envoys(mesh, host),
+        **sidecar_variables(mesh, host),
         "demo_app_workloads": demo_apps(mesh, host),
     }
 

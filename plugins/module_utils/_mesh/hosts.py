@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._envoy.config import is_loopback
@@ -41,7 +42,14 @@ def read_hosts(
     duties = {duty: list(groups.get(duty) or ()) for duty in DUTIES}
     names = [*duties[CLUSTERS], *duties[MACHINES]]
     domains = {name: str(hostvars[name].get("trustmesh_trust_domain") or trust_domain) for name in names}
-    return {name: _host(name, hostvars[name], duties, domains, instance) for name in dict.fromkeys(names)}
+    found = {name: _host(name, hostvars[name], duties, domains, instance) for name in dict.fromkeys(names)}
+    return {name: _in_a_network(host, found) for name, host in found.items()}
+
+
+def _in_a_network(host: Host, hosts: Mapping[str, Host]) -> Host:
+    """A machine in a mesh reaches pods by a gateway, and so it and its cluster are two networks, unless it is said."""
+    has_machines = any(other.istiod_host == host.name for other in hosts.values() if other is not host)
+    return replace(host, network=host.name) if has_machines and not host.network else host
 
 
 def _host(
@@ -52,6 +60,7 @@ def _host(
     instance: str,
 ) -> Host:
     own = frozenset(duty for duty, members in duties.items() if name in members)
+    has_sidecar = {MACHINES, MESH} <= own
     cluster: Mapping[str, Any] = variables.get("kubernetes_cluster") or {}
     connection: Mapping[str, Any] = variables.get("spire_server_connection") or {}
     machine: Mapping[str, Any] = variables.get("machine_agent") or {}
@@ -76,18 +85,21 @@ def _host(
         api_server=str(variables.get("kubernetes_cluster_api_server") or cluster.get("api_server") or ""),
         mesh_id=variables.get("istio_mesh_id"),
         # Clusters of one mesh rarely share a network. Where they do, that is said.
-        network=str(variables.get("istio_network") or (name if variables.get("istio_mesh_id") else "")),
+        network=str(variables.get("istio_network") or (name if variables.get("istio_mesh_id") or has_sidecar else "")),
         access={key: cluster[key] for key in ACCESS if cluster.get(key)},
         server_options={key: connection[key] for key in SERVER_OPTIONS if connection.get(key)},
         server_service=f"{namespace}/spire-server",
         istio_namespace=str(variables.get("istio_namespace") or "istio-system"),
         istio_revision=_revision(variables),
-        istiod_by_spire=MESH in own and variables.get("istio_control_plane_identity") == "spire",
+        istiod_by_spire=MESH in own and not has_sidecar and variables.get("istio_control_plane_identity") == "spire",
+        istiod_host=_istiod_host(name, variables, duties, domains, server) if MESH in own else None,
         node_alias=str(variables.get("machine_spiffe_id") or f"spiffe://{domains[name]}/host/{name}"),
         alias_entry=dict(machine.get("alias_entry") or {}),
         command=tuple(str(word) for word in machine.get("command") or ()),
         agent={"agent": machine["binary"], "socket": machine["socket_path"]} if machine.get("command") else {},
         envoys_dir=str(variables.get("envoy_machine_dir") or "/opt"),
+        sidecar_dir=str(variables.get("sidecar_dir") or "/opt/istio-proxy"),
+        sidecar_user=str(variables.get("sidecar_user") or "istio-proxy"),
         exposed_as=str(variables.get("kubernetes_cluster_exposes_by") or "LoadBalancer"),
     )
 
@@ -116,6 +128,23 @@ def _server(name: str, own: frozenset[str], duties: Mapping[str, list[str]], dom
     if SPIRE_SERVER in own:
         return name
     return next((host for host in duties[SPIRE_SERVER] if domains.get(host) == domains[name]), None)
+
+
+def _istiod_host(
+    name: str,
+    variables: Mapping[str, Any],
+    duties: Mapping[str, list[str]],
+    domains: Mapping[str, str],
+    server: str | None,
+) -> str | None:
+    """Whose istiod the proxies of a host ask: its own, or for a machine that of its server's cluster, or another."""
+    if name in duties[CLUSTERS]:
+        return name
+    said = variables.get("sidecar_istiod_host")
+    if said:
+        return str(said)
+    meshes = [host for host in duties[MESH] if host in duties[CLUSTERS] and domains[host] == domains[name]]
+    return server if server in meshes else next(iter(meshes), None)
 
 
 def _revision(variables: Mapping[str, Any]) -> str:

@@ -45,7 +45,7 @@ DUTIES: Mapping[str, str] = {
     UPSTREAM_CA: "those whose server stands under the CA that the control node keeps",
     CONTROLLER_MANAGER: "those whose server has the controller manager beside it",
     SPIRE_AGENT: "clusters and machines whose workloads get identities",
-    MESH: "clusters with an Istio mesh",
+    MESH: "clusters with an Istio mesh, and machines in one",
     CERT_MANAGER: "clusters whose certificates cert-manager makes, such as the CA of an istiod",
 }
 """The groups that mean something here. An inventory may hold any others."""
@@ -57,6 +57,8 @@ OWN_CONTAINERS = {ENVOY: "envoy", GATEWAY: "istio-proxy"}
 """What the container is called of those that are a proxy and nothing else."""
 EAST_WEST_GATEWAY, EAST_WEST_PORT = "istio-eastwestgateway", 15443
 """Istio's names for where requests of another network come in, mutual TLS and all."""
+ISTIOD_PORT = 15012
+"""Where istiod takes proxies, in its cluster and at the east-west gateway for those of machines."""
 NETWORK_LABEL = "topology.istio.io/network"
 MAX_USER = 32
 """How long the name of a user can be (useradd, LOGIN_NAME_MAX)."""
@@ -99,7 +101,7 @@ class Host:
     mesh_id: str | None = None
     """What several clusters of one Istio mesh have in common."""
     network: str = ""
-    """What Istio calls the network of its pods. Between two networks requests go by east-west gateways."""
+    """What Istio calls the network of its pods, or of a machine. Requests into that of a cluster go by its gateway."""
     access: Mapping[str, str] = field(default_factory=dict)
     """How kubectl reaches it."""
     server_options: Mapping[str, Any] = field(default_factory=dict)
@@ -110,6 +112,8 @@ class Host:
     istio_revision: str = ""
     istiod_by_spire: bool = False
     """Whether its istiod has its own certificate from SPIRE, and issues none."""
+    istiod_host: str | None = None
+    """The cluster whose istiod its proxies ask: itself, or for a machine the one that it is in the mesh of."""
     node_alias: str = ""
     """The SPIFFE ID of a machine, below which its workloads' entries hang."""
     alias_entry: Mapping[str, Any] = field(default_factory=dict)
@@ -120,6 +124,10 @@ class Host:
     """The agent's program on a machine (``agent``), and its ``socket``."""
     envoys_dir: str = "/opt"
     """The folder in which each Envoy of a machine has one of its own."""
+    sidecar_dir: str = "/opt/istio-proxy"
+    """The folder of Istio's sidecar on a machine."""
+    sidecar_user: str = "istio-proxy"
+    """The user that it runs as there."""
     exposed_as: str = "LoadBalancer"
     """The type of a Service that others reach: ``LoadBalancer``, or ``NodePort`` where nothing balances."""
 
@@ -239,6 +247,22 @@ class Mesh:
         """The workloads of a host, in the order in which the inventory names them."""
         return [workload for workload in self.workloads.values() if workload.host == host]
 
+    def asking(self, host: str) -> list[Workload]:
+        """The workloads whose proxies ask the istiod of a cluster: its own, and those of machines in its mesh."""
+        return [
+            workload
+            for workload in self.workloads.values()
+            if workload.mesh and self.istiod_of(workload.host).name == host
+        ]
+
+    def on_machines_of(self, host: str) -> list[Workload]:
+        """Those of them that are on machines."""
+        return [workload for workload in self.asking(host) if self.is_on_machine(workload)]
+
+    def istiod_of(self, host: str) -> Host:
+        """The host whose istiod the proxies of a host ask: itself, but for a machine in a mesh."""
+        return self.hosts.get(self.hosts[host].istiod_host or host, self.hosts[host])
+
     def callers_of(self, workload: Workload) -> list[Workload]:
         """Who may call it, as far as they are workloads."""
         return [self.workloads[name] for name in self.callers.get(workload.name, ()) if name != ANYONE]
@@ -265,9 +289,17 @@ class Mesh:
         return ANYONE in self.callers.get(workload.name, ())
 
     def sharing(self, workload: Workload) -> list[Workload]:
-        """Those that its Service leads to: itself, and others of the mesh in its namespace that name the same one."""
+        """Those that its Service leads to: itself, and others of the mesh in its namespace that name the same one.
+
+        A Service is one of a cluster, and of the machines in the mesh of it.
+        """
         others = self.behind_the_same_name(workload)
-        return [other for other in self.on(workload.host) if other is workload or other in others]
+        here = self.istiod_of(workload.host)
+        return [
+            other
+            for other in self.workloads.values()
+            if other is workload or (other in others and self.istiod_of(other.host) is here)
+        ]
 
     def behind_the_same_name(self, workload: Workload) -> list[Workload]:
         """The others, in all clusters of its mesh, that a request to the name of its Service may be answered by."""
@@ -328,13 +360,14 @@ class Mesh:
         return _fill(name, given, this, APPS[EXISTING], EXISTING)
 
     def mesh_of(self, host: str) -> list[Host]:
-        """The hosts whose control planes make one mesh with that of ``host``: itself, and those of its mesh ID."""
-        this = self.hosts[host]
-        return [
-            other
-            for other in self.hosts.values()
-            if other is this or (MESH in other.duties & this.duties and this.mesh_id and other.mesh_id == this.mesh_id)
-        ]
+        """The hosts of one mesh with ``host``: itself, the clusters of its mesh ID, and the machines of all of them."""
+        this = self.istiod_of(host)
+
+        def is_of_it(istiod: Host) -> bool:
+            both = MESH in istiod.duties & this.duties
+            return istiod is this or bool(both and this.mesh_id and istiod.mesh_id == this.mesh_id)
+
+        return [other for other in self.hosts.values() if is_of_it(self.istiod_of(other.name))]
 
     def called_across(self, host: str) -> list[Workload]:
         """The workloads of the mesh on ``host`` that somebody calls from another network of the same mesh."""
@@ -351,7 +384,7 @@ class Mesh:
 
     def leads_to(self, host: str, callee: Workload) -> bool:
         """Whether a sidecar on ``host`` finds a workload of its mesh: by a Service there, and through a gateway."""
-        if host == callee.host:
+        if host in (callee.host, self.istiod_of(callee.host).name):
             return True
         near = self.hosts[host].network == self.hosts[callee.host].network
         named = any(
@@ -361,8 +394,13 @@ class Mesh:
         return named and (near or callee in self.called_across(callee.host))
 
     def east_west_gateway(self, host: str) -> Workload | None:
-        """Where others of its mesh come in that are in another network. It is in no table of the inventory."""
-        if not self.called_across(host):
+        """Where others of its mesh come in that are in another network. It is in no table of the inventory.
+
+        The sidecars of machines ask istiod by it, too. A machine has none: whoever calls it does so at its own address.
+        """
+        if CLUSTERS not in self.hosts[host].duties:
+            return None
+        if not self.called_across(host) and not self.on_machines_of(host):
             return None
         this = self.hosts[host]
         labels = {"app": EAST_WEST_GATEWAY, "istio": "eastwestgateway", NETWORK_LABEL: this.network}
@@ -637,7 +675,8 @@ def _fill(name: str, given: Mapping[str, Any], host: Host, traits: App, app: str
         port = given.get("port", ENVOY_PORT)
         # No Service stands before a machine.
         listens = given.get("listens", port if MACHINES in host.duties else ENVOY_PORT)
-    own = app != EXISTING
+    # Labels of pods are their owner's matter; a machine has those by which its mesh is to know it.
+    own = app != EXISTING or (mesh and MACHINES in host.duties)
     return Workload(
         name=name,
         host=host.name,
@@ -723,8 +762,11 @@ def _judge(mesh: Mesh, faults: Faults) -> None:
 
 def _judge_host(mesh: Mesh, host: Host, faults: Faults) -> None:
     for duty in (SPIRE_SERVER, MESH):
-        if duty in host.duties and CLUSTERS not in host.duties:
+        on_machine = duty == MESH and MACHINES in host.duties
+        if duty in host.duties and CLUSTERS not in host.duties and not on_machine:
             faults.add(f"inventory: {host.name} is in {duty} and not in {CLUSTERS}. Put it into {CLUSTERS} as well.")
+    if {MESH, MACHINES} <= host.duties:
+        _judge_machine_in_mesh(mesh, host, faults)
     if CONTROLLER_MANAGER in host.duties and SPIRE_SERVER not in host.duties:
         faults.add(
             f"inventory: {host.name} is in {CONTROLLER_MANAGER} and not in {SPIRE_SERVER}. The controller manager runs"
@@ -753,6 +795,51 @@ def _judge_host(mesh: Mesh, host: Host, faults: Faults) -> None:
         faults.add(
             f"spire_agent_server_host of {host.name}: the server of {host.server} is of"
             f" {mesh.hosts[host.server].trust_domain}, and {host.name} is of {host.trust_domain}."
+        )
+
+
+def _judge_machine_in_mesh(mesh: Mesh, host: Host, faults: Faults) -> None:
+    """A machine whose workload has a sidecar of Istio."""
+    istiod = mesh.hosts.get(host.istiod_host or "")
+    if istiod is None or not {MESH, CLUSTERS} <= istiod.duties:
+        if host.istiod_host:
+            faults.add(
+                f"sidecar_istiod_host of {host.name}: {_shown(host.istiod_host)} is no cluster in {MESH}, whose istiod"
+                " its sidecar could ask."
+            )
+        else:
+            faults.add(
+                f"inventory: {host.name} is a machine in {MESH}, and no cluster of {host.trust_domain} is there whose"
+                f" istiod its sidecar could ask. Put one into {MESH}, or name one in sidecar_istiod_host."
+            )
+        return
+    if istiod.trust_domain != host.trust_domain:
+        faults.add(
+            f"sidecar_istiod_host of {host.name}: the mesh of {istiod.name} is of {istiod.trust_domain}, and"
+            f" {host.name} of {host.trust_domain}."
+        )
+    if not istiod.istiod_by_spire:
+        faults.add(
+            f"inventory: {host.name} is a machine in the mesh of {istiod.name}, whose istiod has a CA of its own and"
+            " would take a token of Kubernetes only, which is to lie on no machine. Say istio_control_plane_identity:"
+            f" spire for {istiod.name}."
+        )
+    sidecars = [workload.name for workload in mesh.on(host.name) if workload.mesh]
+    if mesh.workloads and not sidecars:
+        faults.add(
+            f"inventory: {host.name} is a machine in {MESH}, and no workload of the mesh is on it. Name one in"
+            f" trustmesh_workloads, or take {host.name} out of {MESH}."
+        )
+    if len(sidecars) > 1:
+        faults.add(
+            f"trustmesh_workloads: {' and '.join(sidecars)} are in the mesh on {host.name}, and the sidecar of a"
+            " machine has one identity. Say mesh: false for all but one of them, or give each a machine."
+        )
+    envoys = [workload.name for workload in mesh.on(host.name) if workload.has_envoy]
+    if sidecars and envoys:
+        faults.add(
+            f"trustmesh_workloads: {envoys[0]} has an Envoy on {host.name}, whose connections the sidecar of"
+            f" {sidecars[0]} would take over. Give one of them another machine."
         )
 
 
@@ -847,7 +934,7 @@ def _judge_workload(mesh: Mesh, workload: Workload, faults: Faults) -> None:
             "files is true, and it has no identity to put into them. Take one of them out.",
         ),
         (
-            on_machine and workload.identity and not workload.selectors and not workload.has_envoy,
+            on_machine and workload.identity and not (workload.selectors or workload.has_envoy or workload.mesh),
             "on a machine selectors tell who it is. Give some, such as unix:uid:1000.",
         ),
         (
@@ -891,9 +978,9 @@ def _on_a_machine(workload: Workload, host: Host) -> tuple[tuple[bool, str], ...
     """What a workload outside of Kubernetes cannot be, and what to do about it."""
     return (
         (
-            workload.mesh,
-            f"mesh is true, and {host.name} is a machine, where no mesh has sidecars. Take it out; envoy: true puts an"
-            " Envoy before it.",
+            workload.mesh and MESH not in host.duties,
+            f"mesh is true, and {host.name} is a machine that is not in {MESH}. Put it there, for a sidecar of Istio on"
+            " it, or take mesh out; envoy: true puts an Envoy before it.",
         ),
         (
             workload.app not in (EXISTING, ENVOY),
@@ -969,7 +1056,7 @@ def _judge_pair(mesh: Mesh, caller: Workload, callee: Workload, faults: Faults) 
             f" {callee.service}, so some of its requests would be refused. Let it call both, or give one of them a"
             " service of its own."
         )
-    on_machine = MACHINES in mesh.hosts[caller.host].duties
+    on_machine = MACHINES in mesh.hosts[caller.host].duties and not caller.mesh
     if callee.guard == "envoy" and not caller.has_envoy and not on_machine:
         _judge_without_envoy(mesh, caller, callee, faults)
     if caller.is_envoy and len(mesh.callees_of(caller)) > 1 and callee.service in _shared_services(mesh, caller):

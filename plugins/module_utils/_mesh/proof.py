@@ -100,12 +100,14 @@ def proof(mesh: Mesh) -> Proof:
         for host in mesh.servers()
     ]
     made.meshes = [
-        {"cluster": host.name, "namespace": host.istio_namespace} for host in mesh.hosts.values() if MESH in host.duties
+        {"cluster": host.name, "namespace": host.istio_namespace}
+        for host in mesh.hosts.values()
+        if {MESH, CLUSTERS} <= host.duties
     ]
     made.istio_roots = [
         {"cluster": host.name, "namespace": host.istio_namespace}
         for host in mesh.hosts.values()
-        if MESH in host.duties and not host.istiod_by_spire
+        if {MESH, CLUSTERS} <= host.duties and not host.istiod_by_spire
     ]
     made.endpoints = [_endpoint(mesh, workload) for workload in mesh.workloads.values()]
     for workload in mesh.workloads.values():
@@ -202,6 +204,9 @@ HOP_BY_HOP = {"connection": f"{CLIENT_ID}, x-forwarded-client-cert"}
 """What makes careless proxies drop the headers that they have just set (RFC 9110, 7.6.1)."""
 
 
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
 def _has(mesh: Mesh, workload: Workload, program: str) -> bool:
     """Whether something can be tried from its container, or its machine, by this program."""
     return program in workload.tools and (not mesh.is_on_machine(workload) or bool(mesh.hosts[workload.host].command))
@@ -210,7 +215,11 @@ def _has(mesh: Mesh, workload: Workload, program: str) -> bool:
 def _words(mesh: Mesh, workload: Workload) -> list[str] | None:
     """How the control node runs a program on a machine, as the user by which SPIRE's agent knows the workload."""
     users = [text.rpartition(":")[2] for text in workload.selectors if text.startswith("unix:uid:")]
-    words = [word.replace("{uid}", users[0] if users else "0") for word in mesh.hosts[workload.host].command]
+    host = mesh.hosts[workload.host]
+    words = [word.replace("{uid}", users[0] if users else "0") for word in host.command]
+    if words and workload.mesh:
+        # pilot-agent, which tells what the sidecar holds, is not where a shell looks.
+        words += ["env", f"PATH={host.sidecar_dir}:{PATH}"]
     return words or None
 
 
@@ -272,6 +281,13 @@ def _once(made: Proof, name: str, kind: str, **fields: Any) -> str:
 
 def _sidecar(mesh: Mesh, workload: Workload, made: Proof, request: str | None = None) -> None:
     """What a sidecar holds, and where one can see it, that this is what it shows."""
+    if mesh.is_on_machine(workload) and not mesh.hosts[workload.host].command:
+        text = (
+            f"what {workload.name}'s sidecar holds: nothing says how a program is run on {workload.host}"
+            " (machine_command)"
+        )
+        made.untried += [text] if text not in made.untried else []
+        return
     seen = None
     if request is not None:
         asked = next(check for check in made.checks if check["name"] == request)
@@ -416,7 +432,7 @@ def _doubt_other_names(mesh: Mesh, caller: Workload, callee: Workload, made: Pro
 
 def _forged(mesh: Mesh, callee: Workload) -> list[tuple[str, str]]:
     """The clients of ``FORGED``, and what they show: an istiod that SPIRE certifies has nothing to sign with."""
-    by_spire = mesh.hosts[callee.host].istiod_by_spire
+    by_spire = mesh.istiod_of(callee.host).istiod_by_spire
     return [
         (client, "from a CA named as istiod's would be" if by_spire and client == "istiod" else words)
         for client, words in FORGED
@@ -581,14 +597,12 @@ def _prove_across(mesh: Mesh, callee: Workload, made: Proof) -> None:
 
     A request through the Service may be answered by others, and a proxy that is refused tries the next one.
     """
-    gateway = mesh.east_west_gateway(callee.host)
-    if gateway is None:
-        return
-    if not _is_met_alone(mesh, callee, made):
+    address = _door_of_network(mesh, callee, made)
+    if address is None or not _is_met_alone(mesh, callee, made):
         return
     way: Data = {
         "to": callee.name,
-        "address": gateway_address(mesh, gateway),
+        "address": address,
         # What sidecars ask for (Istio's SNI of a port of a Service), and the protocol by which they know each other.
         "server_name": f"outbound_.{callee.port}_._.{callee.dns}",
         "alpn": ["istio"],
@@ -645,9 +659,26 @@ def _prove_across(mesh: Mesh, callee: Workload, made: Proof) -> None:
             made.untried.append(f"{name}: nobody is let in to show that it answers")
 
 
+def _door_of_network(mesh: Mesh, callee: Workload, made: Proof) -> str | None:
+    """Where those of other networks reach a workload of a mesh: by the gateway of its cluster, or on its machine."""
+    if not mesh.is_on_machine(callee):
+        gateway = mesh.east_west_gateway(callee.host)
+        return gateway_address(mesh, gateway) if gateway else None
+    address = mesh.hosts[callee.host].address
+    if address == "":
+        made.untried.append(
+            f"who may call {callee.name}, by handshakes: nobody knows at which address. Give machine_address of"
+            f" {callee.host}."
+        )
+        return None
+    return f"{address or UNKNOWN}:{callee.listens}"
+
+
 def _is_met_alone(mesh: Mesh, callee: Workload, made: Proof) -> bool:
     """Whether no other answers a handshake in its place, under another SPIFFE ID. Else that is said."""
-    others = [other.name for other in mesh.sharing(callee) if mesh.spiffe_id(other) != mesh.spiffe_id(callee)]
+    # A machine is asked at its own address.
+    shared = [] if mesh.is_on_machine(callee) else mesh.sharing(callee)
+    others = [other.name for other in shared if mesh.spiffe_id(other) != mesh.spiffe_id(callee)]
     if others:
         text = f"handshakes with {callee.name} alone: the Service {callee.service} also leads to {' and '.join(others)}"
         made.untried += [text] if text not in made.untried else []
@@ -666,6 +697,15 @@ def _prove_no_way_around(mesh: Mesh, callee: Workload, made: Proof, control: str
     if mesh.is_open(callee) or (callee.is_envoy and not callee.mesh):
         return
     guard = _proxy(callee) if callee.mesh else "Envoy"
+    if mesh.is_on_machine(callee) and callee.mesh:
+        if address := _door_of_network(mesh, callee, made):
+            made.add(
+                f"nobody gets an answer around {callee.name}'s {guard}, in plain text",
+                "refused_request",
+                **{"to": callee.name, "url": f"http://{address}/", "path": callee.probe_path, "control": control},
+                refusal=["reset"],
+            )
+        return
     if mesh.is_on_machine(callee):
         made.untried.append(
             f"whether a way leads around {callee.name}'s {guard}: who else reaches port {callee.listens} of"
@@ -695,6 +735,9 @@ def _prove_no_way_around(mesh: Mesh, callee: Workload, made: Proof, control: str
 def _refuse_outside(mesh: Mesh, other: Workload, callee: Workload, made: Proof, refused: Data) -> None:
     """A pod outside of the mesh gets in neither in plain text nor by TLS."""
     name = f"{other.name} may not call {callee.name}"
+    if mesh.is_on_machine(callee):
+        _refuse_at_machine(mesh, other, callee, made, refused)
+        return
     if other.host != callee.host:
         made.untried.append(f"{name}: it is reached from inside {callee.host} only")
         return
@@ -708,6 +751,19 @@ def _refuse_outside(mesh: Mesh, other: Workload, callee: Workload, made: Proof, 
         )
     if not (_has(mesh, other, "curl") or _has(mesh, other, "python3")):
         made.untried.append(f"{name}: nothing in its container can try it")
+
+
+def _refuse_at_machine(mesh: Mesh, other: Workload, callee: Workload, made: Proof, refused: Data) -> None:
+    """One outside of the mesh that asks a machine's sidecar, at its own address."""
+    name = f"{other.name} may not call {callee.name}"
+    address = _door_of_network(mesh, callee, made)
+    if address is None:
+        return
+    if not _has(mesh, other, "curl"):
+        made.untried.append(f"{name}: nothing in its container can try it")
+        return
+    plain = {"from": other.name, "url": f"http://{address}/", "refusal": ["reset"]}
+    made.add(f"{name} in plain text", "refused_request", **{**refused, **plain})
 
 
 def _not_allowed(mesh: Mesh, callee: Workload) -> Iterator[Workload]:

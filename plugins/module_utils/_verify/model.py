@@ -148,7 +148,7 @@ TYPES: dict[str, CheckType] = {
         POSITIVE,
         ("to",),
         {**_CERTIFICATE, **_HEADER, **_PROXY, "request": None},
-        {"to": "pod"},
+        {"to": "place"},
     ),
     "same_authorities": CheckType(POSITIVE, ("servers",), {"from": None, "to": None}),
     "federated_bundle": CheckType(POSITIVE, ("to", "trust_domain"), {"from": None}),
@@ -160,7 +160,7 @@ TYPES: dict[str, CheckType] = {
     ),
     "webhook_authorities": CheckType(POSITIVE, ("to", "service"), {}, {"to": "pod"}),
     "proxy_authorities": CheckType(
-        POSITIVE, ("to", "servers"), {"container": "istio-proxy", "root_secret": "ROOTCA"}, {"to": "pod"}
+        POSITIVE, ("to", "servers"), {"container": "istio-proxy", "root_secret": "ROOTCA"}, {"to": "place"}
     ),
     "accepted_handshake": CheckType(
         POSITIVE,

@@ -187,7 +187,7 @@ def _judge_headers(where: str, headers: Mapping[Any, Any]) -> None:
 def _need(need: str, key: str, fields: Mapping[str, Any]) -> str:
     """What the endpoint must have: not what the check itself says, and a pod where something is read in it."""
     if key == "to" and fields.get("secret") and need == "address":
-        return "pod"
+        return "place"
     return "" if key == "to" and fields.get(need) else need
 
 

@@ -431,7 +431,8 @@ def test_a_port_too_high_for_a_local_one() -> None:
         (
             {"clusters": ["one"], "machines": ["vm"], "mesh": ["vm"]},
             {},
-            "inventory: vm is in mesh and not in clusters. Put it into clusters as well.",
+            "inventory: vm is a machine in mesh, and no cluster of example.org is there whose istiod its sidecar could"
+            " ask. Put one into mesh, or name one in sidecar_istiod_host.",
         ),
         (
             {"clusters": ["one"], "upstream_ca": ["one"]},
@@ -573,8 +574,8 @@ W = "trustmesh_workloads:"
         (
             {"job": {**ON_VM, "mesh": True}},
             {"job": ["shop"]},
-            f"{W} job: mesh is true, and vm is a machine, where no mesh has sidecars. Take it out; envoy: true puts an"
-            " Envoy before it.",
+            f"{W} job: mesh is true, and vm is a machine that is not in mesh. Put it there, for a sidecar of Istio on"
+            " it, or take mesh out; envoy: true puts an Envoy before it.",
         ),
         (
             {"job": {"host": "vm", "app": "quote", "selectors": ["unix:uid:7"]}},
