@@ -519,9 +519,11 @@ def steps() -> Iterator[tuple[str, dict[str, Any]]]:
 
 def providers(duty: str) -> list[str]:
     """By whom a cluster, or a machine, can be there."""
-    if duty == "machines":
-        return list(options_of("machine")["machine_provider"]["choices"])
-    return list(options_of("kubernetes_cluster")["kubernetes_cluster_provider"]["choices"])
+    of_machines = list(options_of("machine")["machine_provider"]["choices"])
+    of_clusters = list(options_of("kubernetes_cluster")["kubernetes_cluster_provider"]["choices"])
+    if duty == "mesh":
+        return [*of_machines, *of_clusters]
+    return of_machines if duty == "machines" else of_clusters
 
 
 def test_steps_name_tasks_and_duties_that_exist() -> None:

@@ -158,7 +158,16 @@ def test_another_date_renews_what_holds_debian_packages_and_nothing_else(rendere
     )
     assert before == same, "nothing is renewed by itself"
     renewed = {name for name in before if before[name] != after[name]}
-    assert renewed == {"rootfs-libc", "rootfs-net", "rootfs-tools", "rootfs-node", "images", "node-seed", "node"}
+    assert renewed == {
+        "rootfs-libc",
+        "rootfs-net",
+        "rootfs-tools",
+        "rootfs-node",
+        "images",
+        "node-seed",
+        "node",
+        "machine",
+    }
 
 
 @pytest.mark.parametrize(
