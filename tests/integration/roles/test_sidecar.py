@@ -186,6 +186,11 @@ def test_the_certificate_for_istiod_is_kept_in_files(folder: Path, server: Serve
 
         wait_until("the agent renews it, and so do the files", renewed, 40)
         assert [path.name for path in kept.iterdir() if path.name.startswith(".new")] == []
+
+        # One whose keeper was killed makes room for the next.
+        before, keeper = keeper, subprocess.Popen([str(folder / "keep")])
+        wait_until("the one before ends", lambda: before.poll() is not None)
+        wait_until("one watches", lambda: len(watching(machine.socket)) == 1)
     finally:
         keeper.terminate()
         keeper.wait(20)
