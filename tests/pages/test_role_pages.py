@@ -54,6 +54,7 @@ ELSEWHERE = {"verify": "test_your_own.py, where there is somebody to ask", "own_
 ELSEWHERE |= {"machine": "integration/roles/test_machine.py, beside a server of this host"}
 ELSEWHERE |= {"awx": "integration/awx, with a controller", "join_token": "integration/awx/test_join_token.py"}
 ELSEWHERE |= {"drill": "molecule/istio_spire, where something can break"}
+ELSEWHERE |= {"sidecar": "integration/roles/test_sidecar.py, and molecule/istio_vm with a mesh to be in"}
 QUIET = ("toolchain", "images", "kubernetes_cluster", "trustmesh", "spire_federation")
 """They change nothing in a cluster."""
 
