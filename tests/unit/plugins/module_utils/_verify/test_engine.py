@@ -76,12 +76,15 @@ def test_a_pod_that_answers_late_is_asked_again_as_long_as_a_positive_check() ->
 
 def test_not_more_attempts_are_made_at_once_than_a_machine_can_take() -> None:
     going, most, lock = 0, 0, threading.Lock()
+    # Each waits for as many others as are let in at once, however slowly they start.
+    others = threading.Barrier(engine.AT_ONCE, timeout=10)
 
     def attempt(_check: Check, _needed: Mapping[str, Verdict], _number: int) -> Attempt:
         nonlocal going, most
         with lock:
             going += 1
             most = max(most, going)
+        others.wait()
         time.sleep(0.02)
         with lock:
             going -= 1
