@@ -7,9 +7,12 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
+import fcntl
 import os
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +50,17 @@ class SecretFile:
         """Leave nothing behind, whether the file was committed or not."""
         os.close(self._descriptor)
         self._temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Wait until nobody else is at a folder by this, and be the only one (flock(2))."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def replace(path: Path, text: str, mode: int = 0o600) -> None:

@@ -12,8 +12,6 @@ import shutil
 import signal
 import stat
 import subprocess
-import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -119,17 +117,6 @@ class Machine:
 
 def changed(said: str) -> int:
     return int(re.findall(r" changed=(\d+) ", said)[-1])
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    # A short path: a socket's path may have 107 bytes at most.
-    made = Path(tempfile.mkdtemp(prefix="tm-m-", dir="/tmp"))
-    yield made
-    service = made / "opt/agent/spire-agent-service"
-    if service.exists():
-        subprocess.run([str(service), "stop"], check=False)
-    shutil.rmtree(made)
 
 
 def private(path: Path) -> bool:

@@ -12,10 +12,8 @@ import contextlib
 import json
 import os
 import pwd
-import shutil
 import stat
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,17 +33,6 @@ WORKLOAD = {
     "labels": {"app": "ledger", "version": "v2"},
     "ports": [9000],
 }
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    # A short path: a socket's path may have 107 bytes at most.
-    made = Path(tempfile.mkdtemp(prefix="tm-s-", dir="/tmp"))
-    yield made
-    service = made / "opt/agent/spire-agent-service"
-    if service.exists():
-        subprocess.run([str(service), "stop"], check=False)
-    shutil.rmtree(made)
 
 
 @pytest.fixture

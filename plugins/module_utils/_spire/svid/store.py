@@ -12,7 +12,6 @@ certificate.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import pwd
 import shutil
@@ -22,6 +21,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ansible_collections.trustmesh.spiffe.plugins.module_utils import _files
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, TrustmeshError
 
 CURRENT = "current"
@@ -117,12 +117,8 @@ class Store:
         elif not self.path.is_dir():
             yield
             return
-        handle = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        with _files.locked(self.path):
             yield
-        finally:
-            os.close(handle)
 
     def put(self, files: Mapping[str, str]) -> None:
         """Make these the files of the folder, all at one moment."""

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import shutil
 import stat
@@ -21,6 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ansible_collections.trustmesh.spiffe.plugins.module_utils import _files
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, ProcessError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.client import Kubectl
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.codec import parse_list, render_list
@@ -74,12 +74,8 @@ class Store:
         elif not self.exists() or not os.access(self.path, os.R_OK):
             yield
             return
-        handle = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        with _files.locked(self.path):
             yield
-        finally:
-            os.close(handle)
 
     def put(self, pair: Pair) -> bool:
         """Make a pair the current one, unless there is one. Return whether it is this one."""
