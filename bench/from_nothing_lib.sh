@@ -26,7 +26,7 @@ address() {
   "$ENGINE" inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$cluster-control-plane"
 }
 create() {
-  kind create cluster --quiet --name "$cluster" --config "$IN/$cluster.kind.yml" --image "$IMAGE" \
+  kind create cluster --name "$cluster" --config "$IN/$cluster.kind.yml" --image "$IMAGE" \
     --kubeconfig "$OUT/$cluster.kubeconfig"
   # The kubelets ask the cluster's CA for their serving certificates.
   local requests

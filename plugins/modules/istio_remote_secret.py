@@ -16,8 +16,8 @@ description:
     run of this module replaces a token that is near its end, so run it often enough; istiod goes over to the new one
     without an interruption.
   - A Secret is left alone while its server, its CA and its account are the wanted ones, its token is far enough from
-    its end, the ServiceAccount is the one that the token was made for, and the other API server still takes it. Else
-    it is written anew, with a new token, and RV(actions) says why.
+    its end, the ServiceAccount is the one that the token was made for, the other API server still takes it, and istiod
+    has read by it what is there (O(trust_domain)). Else it is written anew, with a new token, and RV(actions) says why.
   - The token is in no argument, no result, no diff and no message. It goes from the one kubectl to the other by
     standard input and output.
 notes:
@@ -98,6 +98,27 @@ options:
         that when it is not given.
       - Where the API server gave a shorter life, it is half of that life at most.
     type: int
+  trust_domain:
+    description:
+      - The trust domain of the workloads in the other cluster. With it, each istiod in O(namespace) is asked what it
+        has read there. When it takes workloads for those of another trust domain, it is given a new token, by which it
+        reads all anew.
+      - Give it where the two clusters are of two trust domains. istiod of 1.31 computes an identity when it first sees
+        a pod, and does not wait for the settings that tell the trust domain. What it sees before them stays wrong for
+        as long as the pod lives, and callers refuse it (HTTP 503).
+      - The user of this cluster needs to C(create) the subresource C(exec) of istiod's pods then.
+    type: str
+  wait:
+    description:
+      - Whether to wait until each istiod has read the other cluster, with O(trust_domain). Without waiting it is looked
+        once, and RV(remote_secret.read) tells what was seen. In check mode nothing is waited for.
+    type: bool
+    default: true
+  wait_timeout:
+    description:
+      - How many seconds an istiod may take for it.
+    type: int
+    default: 120
   scenario:
     description:
       - The label C(trustmesh.io/scenario) of the Secret.
@@ -223,6 +244,12 @@ remote_secret:
       type: str
       returned: with O(state=present)
       sample: "2026-12-13T06:00:00Z"
+    read:
+      description:
+        - Whether each istiod is known to have read the other cluster, with every workload of the right trust domain.
+          V(false) without O(trust_domain), and where no istiod is ready.
+      type: bool
+      returned: with O(state=present)
 actions:
   description: What was done, or would be done in check mode. Empty when the Secret was left alone.
   returned: success

@@ -424,7 +424,12 @@ def trusted_domains(mesh: Mesh, host: str) -> list[str]:
 def remote_clusters(mesh: Mesh, host: str) -> list[Data]:
     """The clusters whose API servers the istiod of ``host`` reads, as ``istio_remote_clusters``."""
     return [
-        {"host": other.name, "cluster": other.cluster, "server": other.api_server}
+        {
+            "host": other.name,
+            "cluster": other.cluster,
+            "server": other.api_server,
+            "trust_domain": other.trust_domain,
+        }
         for other in mesh.mesh_of(host)
         if other.name != host and CLUSTERS in other.duties & mesh.hosts[host].duties
     ]

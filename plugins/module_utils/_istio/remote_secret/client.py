@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import ProcessError, TrustmeshError
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.remote_secret import codec
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.remote_secret import codec, reading
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.remote_secret.model import (
     Account,
     Authority,
@@ -112,6 +112,25 @@ class Keeper(_Cluster):
         arguments = ["delete", "secret", name, "--namespace", self.namespace, "--ignore-not-found"]
         self.answer(self.run(arguments), f"Deleting the Secret {self.namespace}/{name}")
 
+    def istiods(self) -> list[str]:
+        """Return the pods of istiod that answer, of every revision: each reads the Secret."""
+        doing = f"Reading the pods of istiod in {self.namespace}"
+        found = self.get(f"/api/v1/namespaces/{self.namespace}/pods?labelSelector=app%3Distiod", doing) or {}
+        return sorted(pod["metadata"]["name"] for pod in found.get("items") or () if _is_ready(pod))
+
+    def has_read(self, istiod: str, cluster: str) -> bool:
+        """Whether a pod of istiod has read another cluster to the end."""
+        return reading.has_read(self._told(istiod, reading.CLUSTERS), cluster)
+
+    def strangers(self, istiod: str, cluster: str, trust_domain: str) -> list[str]:
+        """Return the workloads of another cluster that a pod of istiod takes for others than they are."""
+        return reading.strangers(self._told(istiod, reading.ENDPOINTS), cluster, trust_domain)
+
+    def _told(self, istiod: str, path: str) -> str:
+        request = ["exec", istiod, "--namespace", self.namespace, "--container", "discovery", "--"]
+        completed = self.run([*request, "pilot-discovery", "request", "GET", path])
+        return self.answer(completed, f"Asking the istiod {self.namespace}/{istiod} what it has read")
+
 
 @dataclass(frozen=True)
 class Giver(_Cluster):
@@ -157,6 +176,12 @@ class Giver(_Cluster):
         path = f"/apis/{codec.TOKENS}/tokenreviews"
         completed = self.run(["create", "--raw", path, "-f", "-"], codec.token_review(token))
         return completed.rc != 0 or codec.is_believed(completed.stdout)
+
+
+def _is_ready(pod: KubeObject) -> bool:
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    ending = "deletionTimestamp" in pod["metadata"]
+    return not ending and any(one.get("type") == "Ready" and one.get("status") == "True" for one in conditions)
 
 
 def _account_path(namespace: str, name: str) -> str:

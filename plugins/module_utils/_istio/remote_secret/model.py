@@ -132,6 +132,20 @@ class Held:
         return self.labels.get(OURS[0]) == OURS[1] and self.labels.get(ROLE) == ROLE_OF_OURS
 
 
+@dataclass(frozen=True)
+class Sight:
+    """What the istiods of this cluster have read of the other cluster."""
+
+    complete: bool = False
+    """Whether each of them has read it to the end, and there is one."""
+    strangers: tuple[str, ...] = ()
+    """The workloads that one of them takes for others than they are."""
+
+    @property
+    def right(self) -> bool:
+        return self.complete and not self.strangers
+
+
 def secret_name(cluster: str) -> str:
     """Return how the Secret for another cluster is called."""
     return PREFIX + cluster

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +27,9 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.remote_sec
 CREATED, UPDATED, DELETED = "created", "updated", "deleted"
 TAKEN_OVER = "somebody else made it for the same cluster"
 DISBELIEVED = "the other API server does not take its token any more"
+MISREAD = "istiod has read by it, before it knew their trust domain: "
+SHOWN = 3
+"""How many workloads are named."""
 
 
 @dataclass(frozen=True)
@@ -43,16 +47,21 @@ class Plan:
         return bool(self.verb)
 
 
-def plan_present(wanted: Wanted, held: Held | None, now: float, believed: bool = True) -> Plan:
+def plan_present(
+    wanted: Wanted, held: Held | None, now: float, believed: bool = True, strangers: Sequence[str] = ()
+) -> Plan:
     """Plan what becomes of the Secret.
 
-    ``now`` is in seconds since 1970, ``believed`` what the other API server says of the token. Raises InputError for a
+    ``now`` is in seconds since 1970, ``believed`` what the other API server says of the token, ``strangers`` the
+    workloads that an istiod takes for others than they are: it reads all anew by a new token. Raises InputError for a
     Secret that serves something else.
     """
     if held is None:
         return Plan(CREATED, ("there is none",), {}, _after(wanted))
     _refuse_others(wanted, held)
     reasons = _reasons(wanted, held, now) or (() if believed else (DISBELIEVED,))
+    if not reasons and strangers:
+        reasons = (MISREAD + ", ".join(strangers[:SHOWN]) + (" and others" if len(strangers) > SHOWN else ""),)
     return Plan(UPDATED, reasons, shown_of(held), _after(wanted)) if reasons else Plan()
 
 

@@ -2,17 +2,21 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Private to this collection: it may change in any release.
-"""The use case of the module istio_remote_secret: read both clusters, plan, request a token, write the Secret."""
+"""The use case of the module istio_remote_secret: read both clusters, plan, request a token, write the Secret.
+
+Where it is known of which trust domain the other cluster is, it looks at what came of it, too.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec, kubectl_spec
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, WaitTimeout
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.model import DNS_LABEL
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.remote_secret.client import Giver, Keeper
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.remote_secret.codec import (
@@ -23,6 +27,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.remote_sec
     LONGEST,
     NEW,
     SHORTEST,
+    Sight,
     Token,
     Wanted,
     moment,
@@ -31,6 +36,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.remote_sec
     shown,
 )
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.remote_secret.plan import (
+    SHOWN,
     Plan,
     plan_absent,
     plan_present,
@@ -38,10 +44,14 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.remote_sec
 )
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.client import Kubectl
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kubectl import Access, access_of
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._polling import poll
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id import SpiffeIdError, check_trust_domain
 
 PRESENT, ABSENT = "present", "absent"
 _THIRTY_DAYS = 30 * 86400
+_ANEW = 10.0
+"""Seconds in which an istiod has usually read all by a new token."""
 
 
 def spec() -> ArgumentSpec:
@@ -62,6 +72,9 @@ def spec() -> ArgumentSpec:
             "server_ca": {"type": "str"},
             "token_lifetime": {"type": "int", "default": _THIRTY_DAYS, "no_log": False},
             "renew_before": {"type": "int"},
+            "trust_domain": {"type": "str"},
+            "wait": {"type": "bool", "default": True},
+            "wait_timeout": {"type": "int", "default": 120},
             "scenario": {"type": "str", "default": ""},
             "state": {"type": "str", "choices": [PRESENT, ABSENT], "default": PRESENT},
             "timeout": {"type": "int", "default": 30},
@@ -90,16 +103,62 @@ def _present(params: Mapping[str, Any], check_mode: bool, keeper: Keeper, giver:
     now = time.time()
     plan = plan_present(wanted, held, now)
     token = held.token if held else None
+    sight = Sight()
     if token and not plan.changed:
-        plan = plan_present(wanted, held, now, giver.believes(token))
+        believed = giver.believes(token)
+        if believed:
+            sight = _look(params, keeper, wait=params["wait"] and not check_mode)
+        plan = plan_present(wanted, held, now, believed, sight.strangers)
     if held is None:
         keeper.require_namespace()
     if plan.changed:
-        token = None
-        if not check_mode:
-            token = giver.token(wanted.account, wanted.lifetime)
-            keeper.apply(secret_object(wanted, token), token)
-    return _outcome(plan, wanted, token)
+        token, sight = (None, Sight()) if check_mode else _renew(params, wanted, keeper, giver)
+    return _outcome(plan, wanted, token, sight)
+
+
+def _renew(params: Mapping[str, Any], wanted: Wanted, keeper: Keeper, giver: Giver) -> tuple[Token, Sight]:
+    """Write the Secret with a new token; when it is waited, again until every istiod has read all as it is."""
+    deadline = time.monotonic() + params["wait_timeout"]
+    while True:
+        token = giver.token(wanted.account, wanted.lifetime)
+        keeper.apply(secret_object(wanted, token), token)
+        if not (params["wait"] and params["trust_domain"] and keeper.istiods()):
+            return token, Sight()
+        seen = [Sight()]
+
+        def is_right(seen: list[Sight] = seen) -> bool:
+            seen[0] = _look(params, keeper, wait=True)
+            return seen[0].right
+
+        if poll(is_right, min(deadline, time.monotonic() + _ANEW)):
+            return token, seen[0]
+        if time.monotonic() >= deadline:
+            raise WaitTimeout(
+                f"istiod takes workloads of {wanted.cluster} for others than they are, also by new tokens:"
+                f" {', '.join(seen[0].strangers[:SHOWN])}. They are to be of {params['trust_domain']}. Look whether the"
+                f" account {wanted.account} may read the ConfigMaps in Istio's namespace there, and whether the mesh's"
+                " settings among them name this trust domain."
+            )
+
+
+def _look(params: Mapping[str, Any], keeper: Keeper, wait: bool) -> Sight:
+    """Ask each istiod what it has read of the other cluster, and wait for it when wanted."""
+    cluster, trust_domain = params["cluster"], params["trust_domain"]
+    istiods = keeper.istiods() if trust_domain else []
+    deadline = time.monotonic() + (params["wait_timeout"] if wait else 0)
+    found: set[str] = set()
+    complete = bool(istiods)
+    for istiod in istiods:
+        if poll(partial(keeper.has_read, istiod, cluster), deadline):
+            found.update(keeper.strangers(istiod, cluster, trust_domain))
+        elif wait:
+            raise WaitTimeout(
+                f"The istiod {params['namespace']}/{istiod} has not read {cluster} within {params['wait_timeout']} s."
+                " Look at its log, and whether its pod reaches the other API server."
+            )
+        else:
+            complete = False
+    return Sight(complete, tuple(sorted(found)))
 
 
 def _absent(params: Mapping[str, Any], check_mode: bool, keeper: Keeper) -> Outcome:
@@ -160,7 +219,7 @@ def _require_file(option: str, access: Access) -> None:
         raise InputError(f"{option}: {access.kubeconfig} is not a file. Give the kubeconfig of the cluster.")
 
 
-def _outcome(plan: Plan, wanted: Wanted, token: Token | None) -> Outcome:
+def _outcome(plan: Plan, wanted: Wanted, token: Token | None, sight: Sight) -> Outcome:
     told = shown(wanted.server, wanted.authority, wanted.account, moment(token.expires) if token else NEW)
     return Outcome(
         changed=plan.changed,
@@ -174,6 +233,7 @@ def _outcome(plan: Plan, wanted: Wanted, token: Token | None) -> Outcome:
                 **told,
                 "lifetime": token.lifetime if token else wanted.lifetime,
                 "renewed_from": moment(wanted.renewed_from(token)) if token else NEW,
+                "read": sight.right,
             },
             "actions": _actions(plan, f"{wanted.namespace}/{wanted.name}"),
         },
@@ -200,8 +260,14 @@ def _check_input(params: Mapping[str, Any]) -> None:
     account = remote.get("service_account", "default")
     if len(account) > 253 or not all(DNS_LABEL.fullmatch(part) for part in account.split(".")):
         raise InputError(f"remote.service_account: {account!r} is no name of a ServiceAccount.")
-    if params["timeout"] < 1:
-        raise InputError(f"timeout: {params['timeout']} is not a positive number of seconds.")
+    for name in ("timeout", "wait_timeout"):
+        if params[name] < 1:
+            raise InputError(f"{name}: {params[name]} is not a positive number of seconds.")
+    if params["trust_domain"] is not None:
+        try:
+            check_trust_domain(params["trust_domain"])
+        except SpiffeIdError as error:
+            raise InputError(f"trust_domain: {error}.") from error
     if params["state"] == PRESENT:
         _check_server(params)
         _check_times(params)

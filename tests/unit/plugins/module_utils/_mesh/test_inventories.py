@@ -311,7 +311,7 @@ def test_who_is_called_from_elsewhere_has_a_name_in_the_dns_of_its_callers() -> 
 def test_clusters_of_one_mesh_read_each_other() -> None:
     mesh = meshes.of_inventory(FEDERATION)
     (theirs,) = derive.remote_clusters(mesh, "foo-cluster")
-    assert (theirs["host"], theirs["cluster"]) == ("bar-cluster", "bar-cluster")
+    assert (theirs["host"], theirs["cluster"], theirs["trust_domain"]) == ("bar-cluster", "bar-cluster", "bar.example")
 
 
 def test_each_end_is_asked_alone_and_by_each_trust_domain() -> None:

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import ProcessError, TrustmeshError
@@ -106,3 +108,20 @@ def test_who_may_not_look_at_namespaces_may_still_write() -> None:
     keeper(Fake(1, stderr="Error from server (Forbidden)")).require_namespace()
     with pytest.raises(TrustmeshError, match="no namespace istio-system in this cluster"):
         keeper(Fake(1, stderr="Error from server (NotFound)")).require_namespace()
+
+
+def pod(name: str, ready: str, **metadata: str) -> dict[str, Any]:
+    conditions = [{"type": "Initialized", "status": "True"}, {"type": "Ready", "status": ready}]
+    return {"metadata": {"name": name, **metadata}, "status": {"conditions": conditions}}
+
+
+def test_only_istiods_that_answer_are_asked() -> None:
+    pods = [pod("b", "True"), pod("a", "True"), pod("c", "False"), pod("d", "True", deletionTimestamp="now")]
+    answer = {"metadata": {}, "items": [*pods, {"metadata": {"name": "e"}}]}
+    assert keeper(Fake(stdout=json.dumps(answer))).istiods() == ["a", "b"]
+    assert keeper(Fake(stdout='{"metadata": {}, "items": []}')).istiods() == []
+
+
+def test_who_may_not_ask_istiod_is_told_so() -> None:
+    with pytest.raises(ProcessError, match=r"Asking the istiod istio-system/a what it .* failed.*who may do that"):
+        keeper(Fake(1, stderr="Error from server (Forbidden): pods/exec")).has_read("a", "green")

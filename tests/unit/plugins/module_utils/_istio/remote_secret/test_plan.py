@@ -80,6 +80,14 @@ def test_one_that_differs_is_written_anew(held: Held, now: float, words: str) ->
     assert "very-secret" not in repr(plan)
 
 
+def test_one_by_which_istiod_has_misread_is_written_anew() -> None:
+    plan = plan_present(WANTED, HELD, 0, strangers=["a (x)", "b (x)", "c (x)", "d (x)"])
+    assert plan.verb == "updated"
+    assert plan.reasons == ("istiod has read by it, before it knew their trust domain: a (x), b (x), c (x) and others",)
+    assert "their trust domain: a (x)" in plan_present(WANTED, HELD, 0, strangers=["a (x)"]).reasons[0]
+    assert plan_present(WANTED, HELD, 700, strangers=["a (x)"]).reasons == ("its token ends at 1970-01-01T00:16:40Z",)
+
+
 def test_all_differences_are_told() -> None:
     held = replace(HELD, server="https://other", token=replace(TOKEN, expires=600))
     assert len(plan_present(replace(WANTED, lifetime=600), held, 500).reasons) == 2

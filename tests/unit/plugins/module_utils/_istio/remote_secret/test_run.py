@@ -69,6 +69,9 @@ def fail(capsys: pytest.CaptureFixture[str], tmp_path: Path, change: dict[str, A
         ({"renew_before": -1}, "renew_before: -1 is not from 0"),
         ({"token_lifetime": 600, "renew_before": 600}, "renew_before: 600 is not from 0 to less than token_lifetime"),
         ({"timeout": 0}, "timeout: 0 is not a positive number"),
+        ({"wait_timeout": 0}, "wait_timeout: 0 is not a positive number"),
+        ({"trust_domain": "Green.Example"}, "trust_domain: "),
+        ({"trust_domain": "spiffe://green.example"}, "trust_domain: "),
         ({"state": "latest"}, "state"),
     ],
 )
