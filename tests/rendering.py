@@ -541,6 +541,11 @@ CASES = {
     "issuing_for_istio": Case("packages", ("cert_manager",), {"cert_manager_istio_ca_days": 30}),
     "issuing_for_ever": Case("packages", ("cert_manager",), {"cert_manager_istio_ca_days": 900}),
     "under_a_ca": Case("packages", ("spire_server",), {"spire_server_upstream_ca_secret": "spire-upstream-ca"}),
+    "web_endpoint": Case(
+        "packages",
+        ("spire_server",),
+        {"spire_server_bundle_endpoint": True, "spire_server_bundle_endpoint_secret": "bundle-web"},
+    ),
     "inside": Case("packages", ("spire_server",), {"spire_server_service_type": "ClusterIP"}),
     "unaudited": Case("packages", ("kubernetes_cluster",), {"kubernetes_cluster_audit": False}),
     "certified": Case(

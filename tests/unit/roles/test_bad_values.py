@@ -65,6 +65,8 @@ BAD: dict[str, dict[str, Any]] = {
         "spire_server_namespace": LINE,
         "spire_server_image": LINE,
         "spire_server_cluster": LEFT,
+        "spire_server_bundle_endpoint_secret": LINE,
+        "spire_server_bundle_endpoint_name": LEFT,
         "spire_server_agent_namespace": LINE,
         "spire_server_agent_service_account": LINE,
         "spire_server_storage_class": LINE,

@@ -449,6 +449,31 @@ def test_a_server_under_a_ca_reads_it_from_a_secret_and_is_not_started_anew_for_
     assert "PRIVATE KEY" not in told
 
 
+def test_a_bundle_endpoint_has_a_web_certificate_from_a_secret(rendered: Rendered) -> None:
+    endpoint = conf(rendered, "web_endpoint", "spire_server")["server"]["federation"]["bundle_endpoint"]
+    ((files,),) = (web["serving_cert_file"] for profile in endpoint["profile"] for web in profile["https_web"])
+    folder = "/run/spire/bundle-endpoint"
+    assert (files["cert_file_path"], files["key_file_path"]) == (f"{folder}/tls.crt", f"{folder}/tls.key")
+    server = rendered.one("web_endpoint", "spire_server", "StatefulSet")
+    assert volume(server, "bundle-endpoint")["secret"] == {"secretName": "bundle-web", "defaultMode": 0o440}
+    mounts = {item["mountPath"]: item for item in containers(server)["spire-server"]["volumeMounts"]}
+    assert mounts[folder] == {"name": "bundle-endpoint", "mountPath": folder, "readOnly": True}
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"spire_server_bundle_endpoint_name": "bundle.example"}, "there is no certificate with that name"),
+        ({"spire_server_bundle_endpoint_secret": "web"}, "this server shows its bundle to nobody"),
+    ],
+)
+def test_a_web_certificate_for_nothing_is_refused(tmp_path: Path, given: dict[str, Any], words: str) -> None:
+    role = {"name": "trustmesh.spiffe.spire_server", "tasks_from": "preflight", "rolespec_validate": False}
+    always = {**GIVEN, **variables("one", Case("packages", ("spire_server",))), "spire_server_validate": False, **given}
+    done = play([{"hosts": "localhost", "vars": always, "tasks": [{"ansible.builtin.include_role": role}]}], tmp_path)
+    assert words in " ".join(done.stdout.split())
+
+
 def test_two_upstream_authorities_are_refused(tmp_path: Path) -> None:
     vault = {"plugins": {"UpstreamAuthority": {"vault": {"plugin_data": {}}}}}
     given = {"spire_server_upstream_ca_secret": "ca", "spire_server_overlay": vault, "spire_server_validate": False}

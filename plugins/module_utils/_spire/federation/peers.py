@@ -88,8 +88,10 @@ def _faults(where: str, peer: Mapping[str, Any], before: Sequence[Any]) -> list[
 
 def _filled(peer: Mapping[str, Any], hostvars: Mapping[str, Mapping[str, Any]]) -> tuple[Data, Any, str]:
     """The relationship, the bundle if there is to be one, and what is not known."""
-    domain, profile = peer["trust_domain"], peer.get("bundle_endpoint_profile", HTTPS_SPIFFE)
-    told = _told(peer, hostvars)
+    domain, told = peer["trust_domain"], _told(peer, hostvars)
+    # Who gives another way to the endpoint says of which kind it is.
+    known = {} if "bundle_endpoint_url" in peer or "endpoint_spiffe_id" in peer else told
+    profile = peer.get("bundle_endpoint_profile") or known.get("spire_server_bundle_endpoint_profile") or HTTPS_SPIFFE
     url = peer.get("bundle_endpoint_url") or told.get("spire_server_bundle_endpoint_url") or ""
     bundle = peer.get("bundle")
     if bundle is None and profile == HTTPS_SPIFFE:

@@ -60,6 +60,21 @@ def test_a_web_endpoint_needs_no_bundle_and_has_no_spiffe_id() -> None:
     assert found["bundles"] == found["unknown"] == []
 
 
+def test_a_host_tells_of_which_kind_its_endpoint_is() -> None:
+    told = {"bar": {**TOLD["bar"], "spire_server_bundle_endpoint_profile": "https_web"}}
+    found = peers([BAR], told)
+    assert found["relationships"] == [
+        {
+            "trust_domain": "bar.example",
+            "bundle_endpoint_url": "https://192.0.2.2:8443",
+            "bundle_endpoint_profile": "https_web",
+        }
+    ]
+    assert found["bundles"] == []
+    (proxied,) = peers([{**BAR, "bundle_endpoint_url": "https://proxy.example"}], told)["relationships"]
+    assert proxied["bundle_endpoint_profile"] == "https_spiffe"
+
+
 def test_one_that_goes_needs_nothing_but_its_name() -> None:
     found = peers([{"trust_domain": "bar.example", "host": "gone", "state": "absent"}], TOLD)
     assert found["absent"] == found["named"] == [{"trust_domain": "bar.example"}]
