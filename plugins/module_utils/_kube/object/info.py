@@ -16,7 +16,8 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.client impo
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kubectl import access_of
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
 
-_KIND = re.compile(r"[a-z]+(\.[a-z0-9.-]+)?")
+# A label of DNS (RFC 1035), as Kubernetes demands of plurals, and the group.
+_KIND = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9.-]+)?")
 _VALUE = re.compile(r"[A-Za-z0-9._/=,! ()-]+")
 
 

@@ -20,8 +20,8 @@ def test_objects_by_a_text_come_by_standard_input() -> None:
 
 
 def test_kinds_are_read_everywhere_or_in_one_namespace() -> None:
-    kinds = {**NOTHING, "kinds": ["services", "clusterspiffeids.spire.spiffe.io"]}
-    told = "services,clusterspiffeids.spire.spiffe.io"
+    kinds = {**NOTHING, "kinds": ["services", "servicel2statuses.metallb.io"]}
+    told = "services,servicel2statuses.metallb.io"
     assert arguments({**kinds, "selector": "a.io/b=c"}) == [
         *GET,
         "json",
@@ -35,7 +35,15 @@ def test_kinds_are_read_everywhere_or_in_one_namespace() -> None:
 
 @pytest.mark.parametrize(
     "bad",
-    [{"kinds": ["--token"]}, {"kinds": ["a,b"]}, {"namespace": "-x"}, {"namespace": "a;b"}, {"selector": "--all"}],
+    [
+        {"kinds": ["--token"]},
+        {"kinds": ["a,b"]},
+        {"kinds": ["a-"]},
+        {"kinds": ["2a"]},
+        {"namespace": "-x"},
+        {"namespace": "a;b"},
+        {"selector": "--all"},
+    ],
 )
 def test_what_could_be_another_option_is_refused(bad: dict[str, Any]) -> None:
     with pytest.raises(InputError):
