@@ -8,9 +8,9 @@ that the playbook's roles rendered, so the two differ only in who drives. Prints
 the ratios to build/tm-bench/from_nothing_<scenario>.json.
 
 The playbook is timed without its verify role until this program gets an answer through the whole path, and so is the
-script. Then the playbook runs again, with nothing to do. istio_spire begins with a cluster that is ready, which each makes
-out of the same image and configuration, and which is not counted, and ends when every proxy has shown a certificate of
-SPIRE's too.
+script. Then the playbook runs again, with nothing to do. istio_spire begins with a cluster that is ready, which each
+makes out of the same image and configuration, and which is not counted, and ends when every proxy has shown a
+certificate of SPIRE's too.
 """
 
 from __future__ import annotations

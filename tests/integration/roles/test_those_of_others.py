@@ -44,6 +44,16 @@ def definition(plural: str, group: str) -> dict[str, Any]:
     }
 
 
+def test_what_nobody_in_the_cluster_can_certify_is_refused_before_anything_is_touched(api: Api, tmp_path: Path) -> None:
+    given = {
+        "cert_manager_istio_ca_days": 60,
+        "cert_manager_access": {"kubectl": binary("kubectl"), "kubeconfig": api.kubeconfig},
+    }
+    task = {"ansible.builtin.import_role": {"name": "trustmesh.spiffe.cert_manager", "tasks_from": "install"}}
+    done = play([{"hosts": "localhost", "vars": given, "tasks": [task]}], tmp_path, "--check")
+    assert "this cluster has no cert-manager to make that" in " ".join(done.stdout.split())
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_one_of_others_is_left_alone_and_ours_is_not_taken_for_theirs(api: Api, tmp_path: Path, role: str) -> None:
     plural, group, settings = ROLES[role]
