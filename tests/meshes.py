@@ -59,18 +59,23 @@ def inventory(folder: Path) -> tuple[Data, Mapping[str, Data], Mapping[str, list
 
 
 def of_inventory(
-    folder: Path, up: bool = True, federated: bool = True, without: Sequence[str] | None = None
+    folder: Path,
+    up: bool = True,
+    federated: bool = True,
+    without: Sequence[str] | None = None,
+    gateway_api: bool = False,
 ) -> model.Mesh:
     """Read an inventory as a mesh, with what its clusters would tell when they are ``up``."""
     intent, variables, groups = inventory(folder)
     found = hosts.read_hosts(variables, groups, intent["trust_domain"])
     left_out = intent["without"] if without is None else without
-    planned = model.read(intent["workloads"], intent["callers"], found, federated=federated, without=left_out)
+    options: Data = {"federated": federated, "without": left_out, "gateway_api": gateway_api}
+    planned = model.read(intent["workloads"], intent["callers"], found, **options)
     if not up:
         return planned
     told = {name: {**variables[name], **_facts(planned, found[name], number)} for number, name in enumerate(found, 1)}
     again = hosts.read_hosts(told, groups, intent["trust_domain"])
-    return model.read(intent["workloads"], intent["callers"], again, federated=federated, without=left_out)
+    return model.read(intent["workloads"], intent["callers"], again, **options)
 
 
 def _facts(planned: model.Mesh, host: model.Host, number: int) -> Data:
@@ -87,7 +92,14 @@ def _facts(planned: model.Mesh, host: model.Host, number: int) -> Data:
     if east_west:
         place = f"{east_west.namespace}/{east_west.name}:{derive.ISTIOD_DOOR}"
         endpoints[place] = f"192.0.2.{100 + number}:{model.ISTIOD_PORT}"
-    endpoints |= {f"{item.namespace}/{item.name}": f"192.0.2.{100 + number}:{item.port}" for item in balanced}
+    endpoints |= {f"{item.namespace}/{item.envoy_name}": f"192.0.2.{100 + number}:{item.port}" for item in balanced}
+    endpoints |= {
+        f"{item.namespace}/{item.envoy_name}:{'http' if planned.is_open(item) else 'https'}": endpoints[
+            f"{item.namespace}/{item.envoy_name}"
+        ]
+        for item in planned.on(host.name)
+        if item.gateway_api and item in balanced
+    }
     return {
         "kubernetes_cluster": {**node(number), "name": host.cluster, "kubectl": "kubectl", "context": host.name},
         "kubernetes_objects_endpoints": endpoints,

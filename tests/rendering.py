@@ -560,6 +560,45 @@ CASES = {
         },
     ),
     "careless": Case("packages", ("istio",), {"istio_enforce": "namespaces"}),
+    "gateway_api": Case(
+        "packages",
+        ("istio",),
+        {
+            "istio_overlay": {"spec": {"revision": "next"}},
+            "istio_gateway_api_install": False,
+            "istio_gateways": [
+                {
+                    "name": "in",
+                    "namespace": "edge",
+                    "service_account": "door",
+                    "labels": {"app.kubernetes.io/name": "in", "tier": "edge"},
+                    "ports": [{"name": "https", "port": 443, "target_port": 443}, {"name": "http-plain", "port": 80}],
+                    "service_type": "LoadBalancer",
+                    "service_annotations": {"balancer": "mine"},
+                    "replicas": 2,
+                    "env": [{"name": "A", "value": "b"}],
+                    "gateway_api": True,
+                },
+                {"name": "out", "namespace": "edge", "ports": [{"name": "http", "port": 80}], "gateway_api": True},
+            ],
+        },
+    ),
+    "gateway_api_misfits": Case(
+        "packages",
+        ("istio",),
+        {
+            "istio_gateway_api_install": True,
+            "istio_gateway_api_types": "/nonexistent/types.yaml",
+            "istio_gateways": [
+                {
+                    "name": "g" * 58,
+                    "namespace": "edge",
+                    "ports": [{"name": "tls", "port": 443, "target_port": 8443}],
+                    "gateway_api": True,
+                }
+            ],
+        },
+    ),
     "endless": Case("packages", ("istio",), {"istio_connection_max_age": 0, "istio_tcp_connection_max_age": 0}),
 }
 """What the tests look at."""

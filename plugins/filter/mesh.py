@@ -35,7 +35,14 @@ def _read_now(
     found = hosts.read_hosts(hostvars, groups, str(intent.get("trust_domain")), str(intent.get("instance") or ""))
     federated = bool(intent.get("federated", True))
     without = intent.get("without") or []
-    return model.read(intent.get("workloads"), intent.get("callers"), found, federated=federated, without=without)
+    return model.read(
+        intent.get("workloads"),
+        intent.get("callers"),
+        found,
+        federated=federated,
+        without=without,
+        gateway_api=bool(intent.get("gateway_api")),
+    )
 
 
 def mesh_variables(

@@ -13,6 +13,8 @@ description:
   - Waits until Deployments, DaemonSets and StatefulSets run their newest version and all their pods are available, and
     until Services of the type C(LoadBalancer) have an address. There is nothing to wait for with another Service.
   - Of cert-manager it waits until a Certificate, an Issuer or a ClusterIssuer says that its newest version is ready.
+  - Of the Gateway API it waits until a Gateway is programmed, which takes an address and a pod behind it, and until an
+    HTTPRoute is accepted by its gateways and all that it leads to can be used.
   - When O(timeout) passes, it fails with what was waited for and what was last seen, in the pods' own words. It
     tells of a node that is missing, an image that cannot be pulled, a volume that cannot be mounted, the last words of
     a container that crashed.
@@ -30,7 +32,7 @@ options:
       kind:
         description: The kind of the workload.
         type: str
-        choices: [Deployment, DaemonSet, StatefulSet, Service, Certificate, Issuer, ClusterIssuer]
+        choices: [Deployment, DaemonSet, StatefulSet, Service, Certificate, Issuer, ClusterIssuer, Gateway, HTTPRoute]
         required: true
       namespace:
         description: Its namespace. All but a ClusterIssuer need one.

@@ -922,6 +922,7 @@ GO_MODULES = {
     "cert_manager": "github.com/cert-manager/cert-manager",
     "coredns": "github.com/coredns/coredns",
     "etcd": "go.etcd.io/etcd/server/v3",
+    "gateway_api": "sigs.k8s.io/gateway-api",
     "kind": "sigs.k8s.io/kind",
     "kubernetes": "k8s.io/kubernetes",
     "metallb": "go.universe.tf/metallb",
@@ -947,7 +948,10 @@ def test_every_go_mod_is_compared_with_the_table() -> None:
     # Istio's names a commit, since its releases are no Go modules.
     folders = {name.split("/")[4] for name in files("roles/toolchain/files/go/*/go.mod")}
     assert folders == {*GO_MODULES, "istio"}
-    assert re.search(r"istio\.io/istio v0\.0\.0-\d{14}-[0-9a-f]{12}", text("roles/toolchain/files/go/istio/go.mod"))
+    of_istio = text("roles/toolchain/files/go/istio/go.mod")
+    assert re.search(r"istio\.io/istio v0\.0\.0-\d{14}-[0-9a-f]{12}", of_istio)
+    # It knows the types that it is built with.
+    assert f"{GO_MODULES['gateway_api']} {tool_versions()['gateway_api']} " in of_istio
 
 
 # Their tools need much of the same, and what has one version is compiled once. The others are of other releases of

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
@@ -22,6 +23,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.model impor
     AWAITED_VERSIONS,
     CERTIFYING_KINDS,
     ISTIOD_COPIES,
+    ROUTING_KINDS,
     WORKLOAD_KINDS,
     KubeObject,
     Ref,
@@ -85,7 +87,7 @@ def batch(
         "absent": _text(absent),
         "later": [str(ref) for ref in later],
         "namespaces": [ref.name for ref in found if ref.kind == "Namespace"],
-        "names": [str(ref) for ref in found],
+        "names": [_full_name(ref) for ref in found],
         "owners": sorted({item["owner"] for item in pending}),
     }
 
@@ -188,10 +190,10 @@ def _add_labels(namespace: KubeObject, other: KubeObject) -> None:
 def answers(applied: Mapping[str, Any], address: str | None = None) -> dict[str, Any]:
     """Return what the result of an apply tells.
 
-    ``unready``: what is not ready of workloads and of cert-manager's kinds, by the role that wanted it, each with
-    ``kind``, ``name`` and, if it is in one, ``namespace``. ``endpoints``: where Services are reached, see
-    :func:`endpoints`. ``without_address``: Services whose balancer has given none yet. ``renew``: patches for pods
-    whose service account was made anew.
+    ``unready``: what is not ready of workloads, and of cert-manager's kinds and the Gateway API's, by the role that
+    wanted it, each with ``kind``, ``name`` and, if it is in one, ``namespace``. ``endpoints``: where Services are
+    reached, see :func:`endpoints`. ``without_address``: Services whose balancer has given none yet. ``renew``: patches
+    for pods whose service account was made anew.
     """
     result = applied.get("result") or {}
     found = result.get("results") if "results" in result else [{"result": result}]
@@ -199,7 +201,7 @@ def answers(applied: Mapping[str, Any], address: str | None = None) -> dict[str,
     awaited = {
         Ref.of(item): item
         for item in objects
-        if item["kind"] in (*WORKLOAD_KINDS, *CERTIFYING_KINDS)
+        if item["kind"] in (*WORKLOAD_KINDS, *CERTIFYING_KINDS, *ROUTING_KINDS)
         and item.get("apiVersion") == AWAITED_VERSIONS[item["kind"]]
     }
     waiting: dict[str, list[dict[str, str]]] = {}
@@ -207,6 +209,10 @@ def answers(applied: Mapping[str, Any], address: str | None = None) -> dict[str,
         role = (awaited[ref]["metadata"].get("labels") or {}).get(ROLE, "")
         place = {"namespace": ref.namespace} if ref.namespace else {}
         waiting.setdefault(role, []).append({"kind": ref.kind, **place, "name": ref.name})
+        if ref.kind == "Gateway":
+            # Its controller makes it, so that nobody has applied it; its pods say why the gateway is not there.
+            made = f"{ref.name}-{awaited[ref]['spec']['gatewayClassName']}"
+            waiting[role].append({"kind": "Deployment", **place, "name": made})
     services = [item for item in objects if item["kind"] == "Service"]
     return {
         "unready": waiting,
@@ -299,9 +305,16 @@ def unwanted(found: str, wanted: Iterable[str]) -> str:
     kept = set(wanted)
     listed = json.loads(found)["items"] if found.strip() else []
     gone = [
-        stub(item) for item in listed if str(Ref.of(item)) not in kept and not item["metadata"].get("ownerReferences")
+        stub(item)
+        for item in listed
+        if _full_name(Ref.of(item)) not in kept and not item["metadata"].get("ownerReferences")
     ]
     return _text(gone)
+
+
+def _full_name(ref: Ref) -> str:
+    """With the group, by which kinds of one name are told apart: Istio and the Gateway API have a Gateway each."""
+    return str(replace(ref, kind=f"{ref.kind}.{ref.group}" if ref.group else ref.kind))
 
 
 def known_kinds(kinds: Sequence[str], apis: Mapping[str, Any]) -> list[str]:

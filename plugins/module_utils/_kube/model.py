@@ -16,10 +16,13 @@ KubeObject = dict[str, Any]
 WORKLOAD_KINDS = ("Deployment", "DaemonSet", "StatefulSet")
 CERTIFYING_KINDS = ("Certificate", "Issuer", "ClusterIssuer")
 """The kinds of cert-manager that say of themselves whether they are ready."""
+ROUTING_KINDS = ("Gateway", "HTTPRoute")
+"""The kinds of the Gateway API whose controller says whether they are in force."""
 AWAITED_VERSIONS = {
     **dict.fromkeys(WORKLOAD_KINDS, "apps/v1"),
     "Service": "v1",
     **dict.fromkeys(CERTIFYING_KINDS, "cert-manager.io/v1"),
+    **dict.fromkeys(ROUTING_KINDS, "gateway.networking.k8s.io/v1"),
 }
 """The kinds that can be waited for by name, with the version of each."""
 ISTIOD_COPIES = ("istio-ca-root-cert", "istio-ca-crl")

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.model import (
+    AWAITED_VERSIONS,
     CERTIFYING_KINDS,
     Awaited,
     KubeObject,
@@ -90,6 +91,31 @@ def _certifying_problem(live: KubeObject) -> str | None:
     return _words("not ready", ready.get("reason"), ready.get("message"), failed)
 
 
+def _gateway_problem(live: KubeObject) -> str | None:
+    if live.get("apiVersion") != AWAITED_VERSIONS["Gateway"]:
+        return None  # Istio's own kind of that name says nothing of itself
+    return _unmet(live, _condition(live, "Programmed"), "not programmed")
+
+
+def _route_problem(live: KubeObject) -> str | None:
+    parents = (live.get("status") or {}).get("parents") or []
+    if not parents:
+        return "no gateway has taken it"
+    for parent in parents:
+        for name, text in (("Accepted", "not accepted"), ("ResolvedRefs", "leads to what cannot be used")):
+            problem = _unmet(live, _condition({"status": parent}, name), text)
+            if problem:
+                return problem
+    return None
+
+
+def _unmet(live: KubeObject, condition: Mapping[str, Any], text: str) -> str | None:
+    if condition.get("observedGeneration", 0) < live["metadata"].get("generation", 0):
+        return "its controller has not seen the newest version"
+    met = condition.get("status") == "True"
+    return None if met else _words(text, condition.get("reason"), condition.get("message"))
+
+
 def _webhook_problem(live: KubeObject) -> str | None:
     # Until the server behind it has written its CA, the API server cannot call it and refuses what it guards.
     for hook in live.get("webhooks") or []:
@@ -138,6 +164,8 @@ _PROBLEMS: Mapping[str, Callable[[KubeObject], str | None]] = {
     "CustomResourceDefinition": _definition_problem,
     "DaemonSet": _daemon_set_problem,
     "Deployment": _replicas_problem,
+    "Gateway": _gateway_problem,
+    "HTTPRoute": _route_problem,
     "MutatingWebhookConfiguration": _webhook_problem,
     "Service": _service_problem,
     "StatefulSet": _replicas_problem,

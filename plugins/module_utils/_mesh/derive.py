@@ -42,6 +42,8 @@ ENVOY_CONTAINER, ISTIO_PROXY, FILES_CONTAINER = "envoy", "istio-proxy", "svid"
 """What the containers of our Envoys, of Istio's proxies, and of the program that writes certificates are called."""
 ISTIOD_DOOR = "tls-istiod"
 """The port of an east-west gateway at which machines ask istiod."""
+GATEWAY_GROUP = "gateway.networking.k8s.io"
+"""The group of the Gateway API."""
 UPSTREAM_CA_FILES = "spire-upstream-ca"
 """The Secret into which the role upstream_ca puts the CA of a server, unless it is told another name."""
 UNKNOWN = "?"
@@ -259,12 +261,13 @@ def _ingress_gateways(mesh: Mesh, host: str) -> list[Data]:
             "labels": dict(workload.labels),
             "ports": [
                 {
-                    "name": "http" if mesh.is_open(workload) else "https",
+                    "name": _door_name(mesh, workload),
                     "port": workload.port,
                     "target_port": workload.listens,
                 }
             ],
             "service_type": mesh.hosts[host].exposed_as if mesh.is_exposed(workload) else "ClusterIP",
+            **({"gateway_api": True} if workload.gateway_api else {}),
         }
         for workload in mesh.on(host)
         if workload.is_gateway
@@ -272,7 +275,10 @@ def _ingress_gateways(mesh: Mesh, host: str) -> list[Data]:
 
 
 def ways_in(mesh: Mesh, host: str) -> list[Data]:
-    """What the gateways of ``host`` take in, and where that goes, as ``istio_objects``: Gateway and VirtualService."""
+    """What the gateways of ``host`` take in, and where that goes, as ``istio_objects``: Gateway and VirtualService.
+
+    What one of the Gateway API takes in stands in its Gateway, which the role makes; here is where that goes.
+    """
     if CLUSTERS not in mesh.hosts[host].duties:
         return []
     found: list[Data] = [
@@ -283,6 +289,9 @@ def ways_in(mesh: Mesh, host: str) -> list[Data]:
     ]
     for workload in mesh.on(host):
         if not workload.is_gateway or workload.name not in mesh.callers:
+            continue
+        if workload.gateway_api:
+            found += _ways_of_gateway_api(mesh, workload)
             continue
         meta = {"name": workload.name, "namespace": workload.namespace}
         names = list(workload.dns_names) or ["*"]
@@ -517,6 +526,52 @@ def _http_routes(callees: list[Workload]) -> list[Data]:
     return list(routes.values())
 
 
+def _ways_of_gateway_api(mesh: Mesh, gateway: Workload) -> list[Data]:
+    """Where a gateway of the Gateway API leads: an HTTPRoute, and that it may lead into other namespaces."""
+    callees = mesh.callees_of(gateway)
+    meta = {"name": gateway.name, "namespace": gateway.namespace}
+    names = {"hostnames": list(gateway.dns_names)} if gateway.dns_names else {}
+    spec = {"parentRefs": [{"name": gateway.name}], **names, "rules": _route_rules(callees)}
+    found: list[Data] = [{"apiVersion": f"{GATEWAY_GROUP}/v1", "kind": "HTTPRoute", "metadata": meta, "spec": spec}]
+    for namespace in sorted({callee.namespace for callee in callees} - {gateway.namespace}):
+        services = sorted({callee.service for callee in callees if callee.namespace == namespace})
+        found.append(
+            {
+                # Served by all releases since 0.5, and v1 by the latest only.
+                "apiVersion": f"{GATEWAY_GROUP}/v1beta1",
+                "kind": "ReferenceGrant",
+                "metadata": {"name": gateway.name, "namespace": namespace},
+                "spec": {
+                    "from": [{"group": GATEWAY_GROUP, "kind": "HTTPRoute", "namespace": gateway.namespace}],
+                    "to": [{"group": "", "kind": "Service", "name": name} for name in services],
+                },
+            }
+        )
+    return found
+
+
+def _route_rules(callees: list[Workload]) -> list[Data]:
+    """Those with paths of their own first; the one without gets the rest."""
+    rules: dict[tuple[str, str, int | None], Data] = {}
+    for callee in sorted(callees, key=lambda callee: not callee.paths):
+        place = {"name": callee.service, "namespace": callee.namespace, "port": callee.port}
+        rule = rules.setdefault((callee.service, callee.namespace, callee.port), {"backendRefs": [place]})
+        if callee.paths:
+            matches = [{"path": _path_match(path)} for path in callee.paths]
+            rule["matches"] = [
+                *rule.get("matches", []),
+                *(match for match in matches if match not in rule.get("matches", [])),
+            ]
+    return list(rules.values())
+
+
+def _path_match(path: str) -> Data:
+    """A prefix of the Gateway API is one of whole elements: ``/static`` leads on what is below it."""
+    if path.endswith("*"):
+        return {"type": "PathPrefix", "value": path[:-1].rstrip("/") or "/"}
+    return {"type": "Exact", "value": path}
+
+
 def _uri_match(path: str) -> Data:
     return {"prefix": path[:-1]} if path.endswith("*") else {"exact": path}
 
@@ -535,8 +590,15 @@ def gateway_address(mesh: Mesh, callee: Workload) -> str:
     """Where a gateway is reached, as ``host:port``; unknown while its cluster is not up."""
     if mesh.is_on_machine(callee):
         return envoy_address(mesh, None, callee)
-    known = mesh.hosts[callee.host].endpoints
-    return known.get(f"{callee.namespace}/{callee.envoy_name}", f"{UNKNOWN}:{callee.port}")
+    known, place = mesh.hosts[callee.host].endpoints, f"{callee.namespace}/{callee.envoy_name}"
+    # The first port of a Service of the Gateway API is that of the proxy's health.
+    place += f":{_door_name(mesh, callee)}" if callee.gateway_api else ""
+    return known.get(place, f"{UNKNOWN}:{callee.port}")
+
+
+def _door_name(mesh: Mesh, gateway: Workload) -> str:
+    """What the port of a gateway is called: by what it takes in."""
+    return "http" if mesh.is_open(gateway) else "https"
 
 
 def host_aliases(mesh: Mesh, workload: Workload) -> list[Data]:

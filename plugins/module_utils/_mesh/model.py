@@ -60,6 +60,10 @@ EAST_WEST_GATEWAY, EAST_WEST_PORT = "istio-eastwestgateway", 15443
 ISTIOD_PORT = 15012
 """Where istiod takes proxies, in its cluster and at the east-west gateway for those of machines."""
 NETWORK_LABEL = "topology.istio.io/network"
+GATEWAY_CLASS = "istio"
+"""The class of the Gateway API's Gateways that istiod makes a Deployment and a Service for, named after both."""
+PROXY_PORTS = (15020, 15021, 15090)
+"""Where the proxy of such a gateway tells how it is."""
 MAX_USER = 32
 """How long the name of a user can be (useradd, LOGIN_NAME_MAX)."""
 LOCAL_PORTS = 10000
@@ -169,6 +173,8 @@ class Workload:
     on_behalf_of: tuple[str, ...]
     """The clients for whom the proxies in front of it may ask, by names of workloads. Empty: for all of theirs."""
     expose: bool
+    gateway_api: bool
+    """Whether this gateway is one of the Kubernetes Gateway API, and not of Istio's own."""
     probe_path: str
     probe_status: int
 
@@ -195,6 +201,8 @@ class Workload:
     @property
     def envoy_name(self) -> str:
         """The name of the objects of its Envoy, or of its gateway."""
+        if self.gateway_api:
+            return f"{self.name}-{GATEWAY_CLASS}"
         return self.name if self.is_envoy or self.is_gateway else f"{self.name}-envoy"
 
     @property
@@ -521,6 +529,7 @@ FIELDS: Mapping[str, Field] = {
     "files": _FLAG,
     "identity": _FLAG,
     "expose": _FLAG,
+    "gateway_api": _FLAG,
     "service_account": Field("the name of a service account", _is_dns_name),
     "service": _NAME,
     "port": _PORT,
@@ -552,10 +561,12 @@ def read(
     *,
     federated: bool = True,
     without: Any = (),
+    gateway_api: bool = False,
 ) -> Mesh:
     """Read the two tables of an inventory, or raise InputError with everything that is wrong in them.
 
-    Workloads named in ``without`` are as if they were not there.
+    Workloads named in ``without`` are as if they were not there. With ``gateway_api`` gateways that do not say it are
+    of the Gateway API.
     """
     faults = Faults()
     workloads, callers = _left_out(workloads, callers, without, faults)
@@ -567,7 +578,10 @@ def read(
         _judge_places(host, faults)
     found: dict[str, Workload] = {}
     for name, values in _table("trustmesh_workloads", workloads, "names of workloads", faults).items():
-        workload = _read_workload(name, values, hosts, APPS if apps is None else apps, faults)
+        said = values
+        if gateway_api and isinstance(values, Mapping) and values.get("app") == GATEWAY:
+            said = {"gateway_api": True, **values}
+        workload = _read_workload(name, said, hosts, APPS if apps is None else apps, faults)
         if workload is not None:
             found[workload.name] = workload
     known = {str(name) for name in workloads} if isinstance(workloads, Mapping) else set()
@@ -675,6 +689,9 @@ def _fill(name: str, given: Mapping[str, Any], host: Host, traits: App, app: str
         port = given.get("port", ENVOY_PORT)
         # No Service stands before a machine.
         listens = given.get("listens", port if MACHINES in host.duties else ENVOY_PORT)
+    gateway_api = given.get("gateway_api", False)
+    if gateway_api:
+        listens = given.get("listens", port)
     # Labels of pods are their owner's matter; a machine has those by which its mesh is to know it.
     own = app != EXISTING or (mesh and MACHINES in host.duties)
     return Workload(
@@ -694,7 +711,7 @@ def _fill(name: str, given: Mapping[str, Any], host: Host, traits: App, app: str
         local_port=given.get("local_port", port + LOCAL_PORTS if port and port + LOCAL_PORTS < 65536 else None),
         envoy_port=given.get("envoy_port", listens if app == ENVOY else ENVOY_PORT),
         labels={**traits.labels, **given.get("labels", {"app.kubernetes.io/name": name} if own else {})},
-        pod=given.get("pod", f"deployment/{name}"),
+        pod=given.get("pod", f"deployment/{name}-{GATEWAY_CLASS}" if gateway_api else f"deployment/{name}"),
         container=given.get("container", OWN_CONTAINERS.get(app, name)),
         tools=tuple(given.get("tools", traits.tools)),
         spiffe_path=given.get("spiffe_path", f"/ns/{namespace}/sa/{account}"),
@@ -706,6 +723,7 @@ def _fill(name: str, given: Mapping[str, Any], host: Host, traits: App, app: str
         paths=tuple(given.get("paths", ())),
         on_behalf_of=tuple(given.get("on_behalf_of", ())),
         expose=given.get("expose", False),
+        gateway_api=gateway_api,
         probe_path=given.get("probe_path", _probe_path(traits, given.get("paths", ()))),
         probe_status=given.get("probe_status", 200),
     )
@@ -929,6 +947,7 @@ def _judge_workload(mesh: Mesh, workload: Workload, faults: Faults) -> None:
             workload.is_gateway and bool(mesh.callers.get(workload.name)) and not mesh.callees_of(workload),
             "this gateway may call nobody, so it leads nowhere. Name it as a caller in trustmesh_callers.",
         ),
+        *_of_gateway_api(workload),
         (
             workload.files and not workload.identity,
             "files is true, and it has no identity to put into them. Take one of them out.",
@@ -972,6 +991,33 @@ def _judge_workload(mesh: Mesh, workload: Workload, faults: Faults) -> None:
         _judge_clients(mesh, workload, faults)
     if mesh.callers.get(workload.name):
         _judge_callee(mesh, workload, where, faults)
+
+
+def _of_gateway_api(workload: Workload) -> tuple[tuple[bool, str], ...]:
+    """What a gateway of the Gateway API cannot be, and what to do about it."""
+    if not workload.gateway_api:
+        return ()
+    longest = 63 - len(f"-{GATEWAY_CLASS}")
+    return (
+        (
+            not workload.is_gateway,
+            "gateway_api is true, and it is no gateway. Take it out, or say app: gateway.",
+        ),
+        (
+            workload.is_gateway and workload.listens != workload.port,
+            f"port is {workload.port} and listens {workload.listens}, and a gateway of the Gateway API listens at the"
+            " port of its Service. Take listens out.",
+        ),
+        (
+            workload.port in PROXY_PORTS,
+            f"port is {workload.port}, at which the proxy of a gateway tells how it is. Give another one.",
+        ),
+        (
+            len(workload.name) > longest,
+            f"istiod names what it makes for it {workload.envoy_name}, which is longer than 63 characters. Give it a"
+            f" name of at most {longest}.",
+        ),
+    )
 
 
 def _on_a_machine(workload: Workload, host: Host) -> tuple[tuple[bool, str], ...]:
@@ -1124,7 +1170,7 @@ def _judge_names(mesh: Mesh, faults: Faults) -> None:
     """What may be there once only."""
     places: dict[tuple[str, str, str], str] = {}
     for workload in mesh.workloads.values():
-        names = {workload.name, workload.envoy_name} if workload.has_envoy else {workload.name}
+        names = {workload.name, workload.envoy_name} if workload.has_envoy or workload.is_gateway else {workload.name}
         for name in sorted(names):
             key = (workload.host, workload.namespace, name)
             if key in places:

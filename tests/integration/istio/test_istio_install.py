@@ -690,6 +690,67 @@ def test_the_role_twice_and_then_without_a_policy(bare: Api, tmp_path: Path) -> 
     assert bare.get("authorizationpolicy")["items"] == []
 
 
+BY_GATEWAY_API: dict[str, Any] = {
+    "istio_gateways": [
+        {"name": "web", "namespace": "default", "gateway_api": True, "ports": [{"name": "http", "port": 80}]},
+    ],
+    "istio_objects": [
+        {
+            "apiVersion": "gateway.networking.k8s.io/v1",
+            "kind": "HTTPRoute",
+            "metadata": {"name": "web", "namespace": "default"},
+            "spec": {"parentRefs": [{"name": "web"}], "rules": [{"backendRefs": [{"name": "shop", "port": 8080}]}]},
+        }
+    ],
+}
+TYPES = "gateway.networking.k8s.io"
+
+
+@pytest.fixture
+def unrouted(bare: Api) -> Iterator[Api]:
+    """Return one that does not know the Gateway API, and leave it so."""
+    yield bare
+    for kind in ("validatingadmissionpolicybindings", "validatingadmissionpolicies", "crd"):
+        names = [item["metadata"]["name"] for item in bare.get(kind)["items"]]
+        if ours := [name for name in names if name.endswith(TYPES)]:
+            bare.kubectl("delete", kind, *ours)
+
+
+@pytest.mark.thorough
+def test_the_role_brings_the_gateway_api_when_it_is_told_to_and_leaves_that_of_others(
+    unrouted: Api, tmp_path: Path
+) -> None:
+    # The Service comes in a phase of its own.
+    steps = (*STEPS[:2], ("istio", "names"), *STEPS[2:])
+    refused = role(unrouted, tmp_path, steps, **BY_GATEWAY_API)
+    assert refused.returncode != 0
+    words = " ".join(refused.stdout.split())
+    assert (
+        f"does not know gatewayclasses.{TYPES}, gateways.{TYPES}, httproutes.{TYPES}, referencegrants.{TYPES}" in words
+    )
+    assert "istio_gateway_api_install=true" in words
+    assert unrouted.get("deployments", "-A")["items"] == [], "refused before anything was touched"
+
+    types = Path(binary("kubectl")).parent / "gateway-api"
+    brings = {**BY_GATEWAY_API, "istio_gateway_api_install": True, "istio_gateway_api_types": str(types)}
+    first = role(unrouted, tmp_path, steps, **brings)
+    assert first.returncode == 0, first.stdout
+    classes = unrouted.get("configmap", "-n", "istio-system", "-l", "gateway.istio.io/defaults-for-class=istio")
+    assert "workload-socket" in classes["items"][0]["data"]["deployment"]
+    gateway = unrouted.get(f"gateways.{TYPES}", "web")
+    assert [listener["protocol"] for listener in gateway["spec"]["listeners"]] == ["HTTP"]
+    assert unrouted.get(f"httproutes.{TYPES}", "web")["spec"]["parentRefs"][0]["name"] == "web"
+    again = role(unrouted, tmp_path, steps, **brings)
+    assert "changed=0" in again.stdout, again.stdout
+    assert role(unrouted, tmp_path, steps, **BY_GATEWAY_API).returncode == 0, "there they are used"
+
+    unrouted.kubectl("label", "crd", f"gateways.{TYPES}", "app.kubernetes.io/managed-by-")
+    unrouted.kubectl("delete", "crd", f"referencegrants.{TYPES}")
+    others = role(unrouted, tmp_path, steps, **brings)
+    assert others.returncode != 0
+    assert "which somebody else brought" in " ".join(others.stdout.split())
+
+
 @pytest.mark.parametrize(
     ("variables", "words"),
     [

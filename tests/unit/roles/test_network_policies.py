@@ -124,6 +124,11 @@ def test_a_gateway_is_reached_at_the_ports_of_its_service(rendered: Rendered) ->
     assert reached(rendered.applied("namespaces")) == {"edge/in": {8443}}
 
 
+def test_a_gateway_of_the_gateway_api_is_reached_at_its_listeners(rendered: Rendered) -> None:
+    labels = {"gateway.networking.k8s.io/gateway-name": "in"}
+    assert open_ports({"metadata": {"labels": labels}}, "edge", rendered.applied("gateway_api")) == {443, 80}
+
+
 def test_a_bundle_endpoint_is_open_where_there_is_one(rendered: Rendered) -> None:
     assert reached(rendered.applied("overlaid")) == {"spire-server/spire-server": {8081, 8443}}
 

@@ -135,7 +135,7 @@ def test_what_needs_no_root_is_built_without_and_modules_are_compared_first(rend
     assert {step["name"]: step.get("plain", False) for step in build["steps"]} == dict.fromkeys(
         (
             *("kubernetes", "istio", "spire", "spire-controller-manager", "metallb", "cert-manager"),
-            *("coredns", "etcd", "kind", "envoy"),
+            *("gateway-api", "coredns", "etcd", "kind", "envoy"),
         ),
         True,
     )
@@ -947,6 +947,87 @@ def test_a_gateway_is_certified_by_spire(rendered: Rendered) -> None:
     service = rendered.one("namespaces", "istio", "Service")
     assert service["spec"]["ports"] == [{"name": "https", "port": 443, "targetPort": 8443}]
     assert service["spec"]["selector"].items() <= described["labels"].items()
+
+
+@pytest.mark.parametrize(
+    ("mode", "volume"),
+    [
+        ("official", {"csi": {"driver": "csi.spiffe.io", "readOnly": True}}),
+        ("packages", {"hostPath": {"path": "/run/spire/agent-sockets", "type": "Directory"}}),
+    ],
+)
+def test_every_gateway_of_the_gateway_api_gets_the_socket(
+    rendered: Rendered, mode: str, volume: dict[str, Any]
+) -> None:
+    classes = rendered.value(mode, "istio", "overlay")["spec"]["values"]["gatewayClasses"]
+    pod = classes["istio"]["deployment"]["spec"]["template"]["spec"]
+    (proxy,) = pod["containers"]
+    assert proxy["name"] == "istio-proxy"
+    (mount,) = proxy["volumeMounts"]
+    assert mount == {
+        "name": "workload-socket",
+        "mountPath": "/var/run/secrets/workload-spiffe-uds",
+        "readOnly": True,
+    }
+    (given,) = pod["volumes"]
+    assert given == {"name": "workload-socket", "$retainKeys": ["name", *volume], **volume}, "in the place of istiod's"
+
+
+def test_a_gateway_of_the_gateway_api_is_made_by_istiod(rendered: Rendered) -> None:
+    assert rendered.value("gateway_api", "istio", "problems") == []
+    assert not [item for item in rendered.objects("gateway_api", "istio") if item["kind"] == "Deployment"]
+    gateway = rendered.one("gateway_api", "istio", "Gateway", "in")
+    assert gateway["apiVersion"] == "gateway.networking.k8s.io/v1"
+    assert gateway["metadata"]["labels"] == {"istio.io/rev": "next"}
+    assert gateway["metadata"]["annotations"] == {
+        "networking.istio.io/service-type": "LoadBalancer",
+        "gateway.istio.io/service-account": "door",
+    }
+    spec = gateway["spec"]
+    assert spec["gatewayClassName"] == "istio"
+    assert spec["infrastructure"]["labels"] == {"app.kubernetes.io/name": "in", "tier": "edge"}
+    assert spec["listeners"] == [
+        {
+            "name": "https",
+            "port": 443,
+            "protocol": "HTTPS",
+            "tls": {"mode": "Terminate", "options": {"gateway.istio.io/tls-terminate-mode": "ISTIO_MUTUAL"}},
+        },
+        {"name": "http-plain", "port": 80, "protocol": "HTTP"},
+    ]
+    named = spec["infrastructure"]["parametersRef"]
+    assert (named["group"], named["kind"]) == ("", "ConfigMap")
+    changes = yaml.safe_load(rendered.one("gateway_api", "istio", "ConfigMap", named["name"])["data"]["deployment"])
+    assert changes["spec"]["replicas"] == 2
+    assert changes["spec"]["template"]["spec"]["containers"] == [
+        {"name": "istio-proxy", "env": [{"name": "A", "value": "b"}]}
+    ]
+    assert "parametersRef" not in rendered.one("gateway_api", "istio", "Gateway", "out")["spec"]["infrastructure"]
+    assert rendered.one("gateway_api", "istio", "ServiceAccount", "door"), "SPIRE's entry names it"
+
+
+def test_istiod_takes_over_the_service_of_a_gateway_of_the_gateway_api(rendered: Rendered) -> None:
+    service = rendered.one("gateway_api", "istio", "Service", "in-istio")
+    assert service["metadata"]["labels"]["gateway.istio.io/managed"] == "istio.io-gateway-controller"
+    assert service["metadata"]["annotations"] == {"balancer": "mine"}
+    assert service["spec"]["type"] == "LoadBalancer"
+    assert service["spec"]["selector"] == {"gateway.networking.k8s.io/gateway-name": "in"}
+    assert service["spec"]["ports"] == [
+        {"name": "status-port", "port": 15021, "appProtocol": "tcp"},
+        {"name": "https", "port": 443, "appProtocol": "https"},
+        {"name": "http-plain", "port": 80, "appProtocol": "http"},
+    ], "as istiod makes them, or each would change what the other has made"
+
+
+def test_what_does_not_fit_a_gateway_of_the_gateway_api_is_refused(rendered: Rendered) -> None:
+    found = rendered.value("gateway_api_misfits", "istio", "problems")
+    assert len(found) == 4
+    for problem, words in zip(
+        found,
+        ("«tls» cannot name a port", "Take target_port out", "may have 57 characters", "/nonexistent/types.yaml"),
+        strict=True,
+    ):
+        assert words in problem
 
 
 def test_istiod_gets_its_files_from_spire_before_it_begins(rendered: Rendered) -> None:

@@ -313,6 +313,19 @@ def test_unwanted_is_what_an_earlier_run_made_and_nobody_wants() -> None:
     assert batch.unwanted(found, ["ConfigMap demo/a", "ConfigMap demo/old"]) == ""
 
 
+def test_a_kind_of_another_group_is_another_kind_when_it_is_pruned() -> None:
+    of_istio = {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "Gateway",
+        "metadata": {"name": "in", "namespace": "edge"},
+    }
+    of_gateway_api = {**of_istio, "apiVersion": "gateway.networking.k8s.io/v1"}
+    wanted = batch.batch([{"owner": "istio", "objects": [of_gateway_api]}])["names"]
+    found = json.dumps({"items": [of_istio, of_gateway_api]})
+    (gone,) = yaml.safe_load_all(batch.unwanted(found, wanted))
+    assert gone == of_istio
+
+
 def test_nothing_is_unwanted_where_kubectl_found_nothing() -> None:
     assert batch.unwanted("", ["ConfigMap demo/a"]) == ""
 
@@ -458,6 +471,25 @@ def test_certificates_that_are_not_ready_are_told_too() -> None:
         "cert_manager": [
             {"kind": "ClusterIssuer", "name": "root"},
             {"kind": "Certificate", "namespace": "demo", "name": "late"},
+        ]
+    }
+
+
+def test_a_gateway_that_is_not_programmed_is_told_with_the_deployment_that_its_controller_makes() -> None:
+    made_by = {"namespace": "demo", "generation": 1, "labels": {"trustmesh.io/role": "istio"}}
+    gateway = {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "Gateway",
+        "metadata": {"name": "in", **made_by},
+        "spec": {"gatewayClassName": "istio"},
+    }
+    route = {**gateway, "kind": "HTTPRoute", "metadata": {"name": "way", **made_by}}
+    of_istio = {**gateway, "apiVersion": "networking.istio.io/v1"}
+    assert batch.answers(answered(gateway, route, of_istio))["unready"] == {
+        "istio": [
+            {"kind": "Gateway", "namespace": "demo", "name": "in"},
+            {"kind": "Deployment", "namespace": "demo", "name": "in-istio"},
+            {"kind": "HTTPRoute", "namespace": "demo", "name": "way"},
         ]
     }
 

@@ -260,6 +260,50 @@ def test_a_certificate_says_itself_whether_it_is_ready(live: dict[str, Any], wor
     assert unready_workloads([awaited], by_ref([live])) == ({awaited.ref: words} if words else {})
 
 
+def routing(kind: str, status: dict[str, Any], version: str = "gateway.networking.k8s.io/v1") -> dict[str, Any]:
+    metadata = {"name": "in", "namespace": "edge", "generation": 2}
+    return {"apiVersion": version, "kind": kind, "metadata": metadata, "status": status}
+
+
+def says(name: str, status: str = "True", seen: int = 2, **more: str) -> dict[str, Any]:
+    return {"type": name, "status": status, "observedGeneration": seen, **more}
+
+
+UNASSIGNED = {"reason": "AddressNotAssigned", "message": "no pod behind it"}
+NO_GRANT = {"reason": "RefNotPermitted", "message": "no ReferenceGrant"}
+ACCEPTED = says("Accepted")
+
+
+@pytest.mark.parametrize(
+    ("live", "words"),
+    [
+        (routing("Gateway", {"conditions": [says("Programmed")]}), None),
+        (routing("Gateway", {}), "its controller has not seen the newest version"),
+        (
+            routing("Gateway", {"conditions": [says("Programmed", seen=1)]}),
+            "its controller has not seen the newest version",
+        ),
+        (
+            routing("Gateway", {"conditions": [says("Programmed", "False", **UNASSIGNED)]}),
+            "not programmed: AddressNotAssigned: no pod behind it",
+        ),
+        (routing("Gateway", {}, "networking.istio.io/v1"), None),
+        (routing("HTTPRoute", {"parents": [{"conditions": [ACCEPTED, says("ResolvedRefs")]}]}), None),
+        (routing("HTTPRoute", {"parents": []}), "no gateway has taken it"),
+        (
+            routing("HTTPRoute", {"parents": [{"conditions": [says("Accepted", "False", reason="NoMatchingParent")]}]}),
+            "not accepted: NoMatchingParent",
+        ),
+        (
+            routing("HTTPRoute", {"parents": [{"conditions": [ACCEPTED, says("ResolvedRefs", "False", **NO_GRANT)]}]}),
+            "leads to what cannot be used: RefNotPermitted: no ReferenceGrant",
+        ),
+    ],
+)
+def test_what_is_of_the_gateway_api_says_itself_whether_it_is_in_force(live: dict[str, Any], words: str | None) -> None:
+    assert problem(live) == words
+
+
 def test_an_issuer_of_the_cluster_is_in_no_namespace() -> None:
     awaited = Awaited("ClusterIssuer", "", "mesh-root")
     assert awaited.stub()["metadata"] == {"name": "mesh-root"}

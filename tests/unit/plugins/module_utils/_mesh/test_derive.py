@@ -600,6 +600,58 @@ def test_a_gateway_for_anyone_takes_plain_http() -> None:
     assert [policy.get("anyone") for policy in derive.policies(mesh, "one")] == [True, None]
 
 
+def test_a_gateway_of_the_gateway_api_leads_by_a_route_that_other_namespaces_grant() -> None:
+    mesh = with_gateway(gateway_api=True)
+    (gateway,) = derive.gateways(mesh, "one")
+    assert gateway["gateway_api"] is True
+    assert gateway["ports"] == [{"name": "https", "port": 443, "target_port": 443}], "it listens at its Service's port"
+    route, grant = derive.ways_in(mesh, "one")
+    assert (route["kind"], route["metadata"]) == ("HTTPRoute", {"name": "in", "namespace": "edge"})
+    assert route["spec"]["parentRefs"] == [{"name": "in"}]
+    assert route["spec"]["hostnames"] == ["shop.example"]
+    shop, rest = route["spec"]["rules"]
+    assert [match["path"] for match in shop["matches"]] == [
+        {"type": "Exact", "value": "/buy"},
+        {"type": "PathPrefix", "value": "/static"},
+    ]
+    assert shop["backendRefs"] == [{"name": "shop", "namespace": "default", "port": 80}]
+    assert rest == {"backendRefs": [{"name": "blog", "namespace": "default", "port": 80}]}
+    assert (grant["kind"], grant["metadata"]) == ("ReferenceGrant", {"name": "in", "namespace": "default"})
+    assert grant["spec"]["from"] == [
+        {"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "namespace": "edge"},
+    ]
+    assert [to["name"] for to in grant["spec"]["to"]] == ["blog", "shop"]
+
+
+def test_a_gateway_of_the_gateway_api_needs_no_grant_in_its_own_namespace() -> None:
+    workloads = {
+        "in": {**INGRESS, "port": 80, "dns_names": None, "gateway_api": True},
+        "shop": {"host": "one", "app": "quote", "namespace": "edge", "paths": ["/*"]},
+    }
+    (route,) = derive.ways_in(meshes.mesh(workloads, {"in": ["anyone"], "shop": ["in"]}), "one")
+    assert "hostnames" not in route["spec"]
+    assert route["spec"]["rules"][0]["matches"] == [{"path": {"type": "PathPrefix", "value": "/"}}]
+
+
+def test_an_address_of_the_gateway_api_is_that_of_the_listener_and_not_of_the_proxys_health() -> None:
+    told = {"edge/in-istio": "192.0.2.9:15021", "edge/in-istio:https": "192.0.2.9:443"}
+    workloads = {
+        "asker": {"host": "two", "app": "client", "files": True},
+        "in": {**INGRESS, "gateway_api": True},
+        "shop": {"host": "one", "app": "quote"},
+    }
+    facts = {"kubernetes_objects_endpoints": told}
+    mesh = meshes.mesh(workloads, {"in": ["asker"], "shop": ["in"]}, APART, {"one": facts})
+    assert derive.gateway_address(mesh, mesh.workloads["in"]) == "192.0.2.9:443"
+    assert mesh.workloads["in"].pod == "deployment/in-istio", "the one that istiod makes"
+    assert derive.entries(mesh, "one")[1]["selectors"] == [
+        "k8s:ns:edge",
+        "k8s:sa:in",
+        "k8s:pod-label:app.kubernetes.io/name:in",
+        "k8s:container-name:istio-proxy",
+    ]
+
+
 def test_who_calls_a_gateway_is_let_in_by_its_full_principal_and_knows_its_name() -> None:
     mesh = with_gateway()
     assert named(derive.policies(mesh, "one"), "callers-of-in")["principals"] == ["example.org/ns/default/sa/asker"]

@@ -176,6 +176,16 @@ def test_in_istio_spire_every_pair_that_is_not_listed_is_tried() -> None:
     assert all("gateway" in text or "the Service reviews also leads to" in text for text in made.untried)
 
 
+def test_istio_spire_is_proven_alike_whichever_api_its_gateway_is_of() -> None:
+    of_istio = proof(meshes.of_inventory(ISTIO_SPIRE))
+    mesh = meshes.of_inventory(ISTIO_SPIRE, gateway_api=True)
+    made = proof(mesh)
+    assert made.checks == of_istio.checks
+    assert made.untried == of_istio.untried
+    (gateway,) = (place for place in made.endpoints if place["name"] == "istio-ingressgateway")
+    assert (gateway["pod"], gateway["url"]) == ("deployment/istio-ingressgateway-istio", "http://192.0.2.101:80/")
+
+
 def test_details_of_istio_spire_is_known_by_the_user_of_its_proxy_too() -> None:
     mesh = meshes.of_inventory(ISTIO_SPIRE)
     (entry,) = (one for one in derive.entries(mesh, "demo-cluster") if one["spiffe_id"].endswith("/bookinfo-details"))

@@ -79,6 +79,7 @@ BAD: dict[str, list[Any]] = {
     "files": ["yes", {}],
     "identity": ["no"],
     "expose": [1],
+    "gateway_api": ["true", 1],
     "service_account": ["A", "a/b", ""],
     "service": ["a.b", "A"],
     "port": [0, 65536, "80", True, -1],
@@ -340,6 +341,38 @@ TWO_MESHES = {**meshes.TWO, "mesh": ["one", "two"]}
             {},
             None,
             "trustmesh_workloads: g: files is true, and a gateway has its certificate in its proxy. Take it out.",
+        ),
+        (
+            a(gateway_api=True),
+            {},
+            None,
+            "trustmesh_workloads: a: gateway_api is true, and it is no gateway. Take it out, or say app: gateway.",
+        ),
+        (
+            {"g": {**GATEWAY, "gateway_api": True, "port": 443, "listens": 8443}},
+            {},
+            None,
+            "trustmesh_workloads: g: port is 443 and listens 8443, and a gateway of the Gateway API listens at the port"
+            " of its Service. Take listens out.",
+        ),
+        (
+            {"g": {**GATEWAY, "gateway_api": True, "port": 15021}},
+            {},
+            None,
+            "trustmesh_workloads: g: port is 15021, at which the proxy of a gateway tells how it is. Give another one.",
+        ),
+        (
+            {"g" * 58: {**GATEWAY, "gateway_api": True}},
+            {},
+            None,
+            f"trustmesh_workloads: {'g' * 58}: istiod names what it makes for it {'g' * 58}-istio, which is longer than"
+            " 63 characters. Give it a name of at most 57.",
+        ),
+        (
+            {"g": {**GATEWAY, "gateway_api": True}, "g-istio": {**QUOTE, "namespace": "edge"}},
+            {},
+            None,
+            "trustmesh_workloads: g-istio: g has objects named g-istio there too.",
         ),
         (
             a(identity=False, mesh=False, files=True),
