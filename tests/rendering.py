@@ -194,6 +194,7 @@ def variables(name: str, case: Case) -> dict[str, Any]:
         "spire_server_machines": [],
         "spire_server_node_attestors": {},
         "spire_server_upstream_ca_secret": "",
+        "upstream_ca_istio_namespace": "",
         "spire_server_bundle_endpoint": False,
         "spire_server_bundle_service_type": "LoadBalancer",
         "spire_agent_sds": {},

@@ -69,6 +69,12 @@ options:
         afterwards, and pods that start there get no sidecar or are refused.
     type: bool
     default: false
+  any_owner:
+    description:
+      - With O(state=absent), remove the revision also where C(istioctl install) of somebody else has made it, and not
+        this module. What Helm has installed is left to Helm.
+    type: bool
+    default: false
   allow_trust_domain_change:
     description:
       - Take another trust domain than that of the mesh that is there, in this revision or in another one of the

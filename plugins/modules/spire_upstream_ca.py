@@ -116,6 +116,13 @@ options:
         kubelet looks at once and not after a minute. That a pod is not there yet is no fault.
       - Without it nothing is done in a cluster, such as for a server that reads the files of O(path) itself.
     type: str
+  istio_namespace:
+    description:
+      - The namespace of an istiod with a CA of its own. Where there is no CA yet, in O(path) and in the Secret of the
+        server, that one is taken, from the Secret C(cacerts) or C(istio-ca-secret) there. Workloads that istiod has
+        certified and those of the server then have one root, and believe each other.
+      - One whose certificate does not allow a CA below itself (C(pathlen:0)) is refused.
+    type: str
   scenario:
     description:
       - The label C(trustmesh.io/scenario) of the Secret.
@@ -140,6 +147,13 @@ EXAMPLES = r"""
     secret_name: spire-upstream-ca
     kubeconfig: build/clusters/blue.kubeconfig
     pod: statefulset/spire-server
+
+- name: The CA of an istiod, so that its workloads and those of the server believe each other
+  trustmesh.spiffe.spire_upstream_ca:
+    path: /var/lib/trustmesh/upstream_ca
+    trust_domain: cluster.local
+    istio_namespace: istio-system
+    secret_name: spire-upstream-ca
 
 - name: Begin to replace it, and see where the server stands
   trustmesh.spiffe.spire_upstream_ca:

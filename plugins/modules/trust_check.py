@@ -130,7 +130,8 @@ options:
         needs C(to), and takes C(from), C(url), C(path), C(status), C(json_key), C(json_value), C(contains),
         C(certificate), C(address), C(headers) and C(spiffe_id).
       - C(peer_certificate) (positive) judges what C(to) presents in a TLS handshake. It needs C(to), and takes C(from),
-        C(spiffe_id), C(min_remaining), C(client_spiffe_id), C(dns_names), C(address), C(server_name) and C(alpn).
+        C(spiffe_id), C(min_remaining), C(certified_by), C(client_spiffe_id), C(dns_names), C(address), C(server_name)
+        and C(alpn).
       - C(certificate_chain) (positive) judges the same, and the chain as a whole. Each certificate must be signed by
         the one that follows, and the last one be an authority of the trust bundle, or be signed by one. With C(secret)
         it is what the proxy of C(to) holds. It needs C(to), and takes C(from), C(spiffe_id), C(min_remaining),
@@ -140,7 +141,7 @@ options:
         C(min_remaining), C(hops) and C(header_key).
       - C(sidecar_certificate) (positive) judges the certificate that the Istio sidecar of C(to) holds; with C(request)
         the next hop must have seen the same one. It needs C(to), and takes C(spiffe_id), C(min_remaining),
-        C(container), C(secret), C(request) and C(header_key).
+        C(certified_by), C(container), C(secret), C(request) and C(header_key).
       - C(same_authorities) (positive) compares the X.509 authorities that several servers of one trust domain show.
         Their JWT authorities differ by nature. It needs C(servers), and takes C(from) and C(to), the two endpoints
         between which the picture shows it.
@@ -291,6 +292,13 @@ options:
       min_remaining:
         description: Seconds of life that a certificate must have left. The default is V(60).
         type: int
+      certified_by:
+        description:
+          - Who must have signed the certificate. V(spire), which is the default, is a SPIRE server and no istiod of
+            O(istio_roots), also where both stand under one root. V(istiod) is the istiod of the endpoint's cluster,
+            which O(istio_roots) has to name. V(either) is one of them, where both have one root.
+        type: str
+        choices: [spire, istiod, either]
       client:
         description:
           - Who tries to get in. V(none) shows no certificate. V(other_identity) shows a minted identity that is not the

@@ -19,8 +19,8 @@ import pytest
 
 from .conftest import ROOT, Estate, Guide, blocks, changed
 
-ALONE = {"own", "proof"}
-"""Followed in test_your_own.py."""
+ALONE = {"own", "proof", "wire_istio"}
+"""Followed in test_your_own.py, and in test_wire_istio.py."""
 
 
 def guide(estate: Estate, name: str) -> Guide:
@@ -137,12 +137,13 @@ def commands(page: Path) -> list[str]:
     return [line for block in blocks(page, "shell") for line in block.splitlines() if not line.startswith("#")]
 
 
-@pytest.mark.parametrize("name", ["entries", "spire", "istio", "proof"])
+@pytest.mark.parametrize("name", ["entries", "spire", "istio", "proof", "wire_istio"])
 def test_each_command_of_a_guide_is_one_that_a_test_follows(name: str) -> None:
     page = ROOT / "docs" / f"{name}.md"
     places = [block for block in blocks(page, "shell") if not block.startswith("# run\n")]
     assert not places, f"{page.name}: begin the block with «# run», and follow it in a test."
-    followed = "\n".join((Path(__file__).parent / each).read_text() for each in ("test_guides.py", "test_your_own.py"))
+    tests = ("test_guides.py", "test_your_own.py", "test_wire_istio.py")
+    followed = "\n".join((Path(__file__).parent / each).read_text() for each in tests)
     words = re.findall(r'follow\((?:PROOF, )?"([^"]+)"', followed)
     missing = [line for line in commands(page) if not any(each in " ".join(shlex.split(line)) for each in words)]
     assert not missing, f"{page.name}: no test follows {missing}"

@@ -440,6 +440,7 @@ def test_hosts_are_names_in_groups(name: str) -> None:
 # Playbooks that are for any inventory, and for parts of one.
 GENERAL = {"site", "verify", "show", "status", "teardown", "clean", "toolchain", "images", "spire", "istio", "entries"}
 GENERAL |= {"awx", "canary_istio", "drill", "join_token", "rotate_authorities", "rotate_upstream_ca"}
+GENERAL |= {"wire_istio"}
 # A user's own inventories, which need no playbook of ours.
 OWN = "examples/"
 

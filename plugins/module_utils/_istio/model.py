@@ -96,18 +96,24 @@ class Installation:
     namespace: str
     revision: str
     network: str = ""
+    any_owner: bool = False
+    """Whether it is meant whatever its name is: istioctl gives none, or not to all that it makes."""
 
     @property
     def selector(self) -> str:
         """Selects the objects of all revisions of this name: they share the kinds in SHARED_KINDS."""
-        labels = {MANAGED: "Reconcile", OWNER_NAME: self.name, OWNER_NAMESPACE: self.namespace}
+        labels = self._of_owner()
         return ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
 
     def labels_for(self, kind: str, name: str = "") -> dict[str, str]:
-        labels = {MANAGED: "Reconcile", OWNER_NAME: self.name, OWNER_NAMESPACE: self.namespace}
+        labels = self._of_owner()
         if kind not in SHARED_KINDS and (kind, name) != READER:
             labels[REVISION] = self.revision
         return labels
+
+    def _of_owner(self) -> dict[str, str]:
+        name = {} if self.any_owner else {OWNER_NAME: self.name}
+        return {MANAGED: "Reconcile", **name, OWNER_NAMESPACE: self.namespace}
 
     def owns(self, obj: Mapping[str, Any]) -> bool:
         metadata = obj.get("metadata") or {}

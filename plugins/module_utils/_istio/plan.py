@@ -182,7 +182,9 @@ def _refuse_foreign(desired: Sequence[KubeObject], current: dict[Ref, KubeObject
         single = (ref.kind, ref.name) in (READER, DEFAULT_VALIDATOR)
         same = single or revision in (None, installation.revision)
         ours = owner in (None, "unknown", installation.name) and same
-        if FIELD_MANAGER in writers and ours:
+        # The account of readers serves an Istio of another owner as well as before, and does not go with it then.
+        beside = (ref.kind, ref.name) == READER and revision != installation.revision
+        if ours and (FIELD_MANAGER in writers or beside):
             continue  # only some of its labels were lost
         said = [f"written by {', '.join(writers)}"] if writers else []
         if owner not in (None, "unknown"):

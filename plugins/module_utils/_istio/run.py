@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec, kubectl_spec
@@ -49,6 +50,7 @@ def spec() -> ArgumentSpec:
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "purge": {"type": "bool", "default": False},
             "force": {"type": "bool", "default": False},
+            "any_owner": {"type": "bool", "default": False},
             "allow_trust_domain_change": {"type": "bool", "default": False},
             "allow_downgrade": {"type": "bool", "default": False},
             "precheck": {"type": "bool", "default": True},
@@ -70,6 +72,10 @@ def run(params: Mapping[str, Any], check_mode: bool) -> Outcome:
             raise InputError(f"{name} is {params[name]}; give at least 1 second.")
     installation = installation_of(params["overlay"])
     cluster = Cluster(access_of(params), params["timeout"])
+    if params["any_owner"]:
+        if params["state"] != "absent" or params["purge"]:
+            raise InputError("any_owner: it goes with state=absent, and without purge.")
+        installation = replace(installation, any_owner=True)
     if params["state"] == "absent":
         return _absent(params, check_mode, installation, cluster)
     return _present(params, check_mode, installation, cluster)

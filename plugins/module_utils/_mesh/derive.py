@@ -578,7 +578,8 @@ def _uri_match(path: str) -> Data:
 
 def published_bundles(mesh: Mesh, server: str) -> list[Data]:
     """Where proxies read by whom they know istiod, as ``spire_server_published_bundles``."""
-    if not mesh.hosts[server].istiod_by_spire:
+    # An istiod that is a CA writes them by itself.
+    if not mesh.hosts[server].istiod_by_spire or mesh.hosts[server].wiring:
         return []
     return [
         {"namespace": namespace, "configmap_name": "istio-ca-root-cert", "configmap_key": "root-cert.pem"}
@@ -855,6 +856,7 @@ def role_variables(mesh: Mesh, host: str) -> Data:
         "spire_server_published_bundles": published_bundles(mesh, host) if is_server else [],
         "spire_server_node_attestors": node_attestors(mesh, host) if is_server else {},
         "spire_server_machines": machines_of(mesh, host) if is_server else [],
+        "upstream_ca_istio_namespace": this.istio_namespace if this.wiring else "",
         "spire_server_upstream_ca_secret": UPSTREAM_CA_FILES if UPSTREAM_CA in this.duties else "",
         "spire_controller_manager_cluster_spiffe_ids": cluster_spiffe_ids(mesh, host),
         "istio_authorization_policies": policies(mesh, host),

@@ -23,6 +23,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.model impor
     SPIRE_SERVER,
     X509POP,
     Host,
+    Wiring,
 )
 
 SERVER_OPTIONS = ("namespace", "pod", "pod_selector", "container", "binary", "socket_path")
@@ -92,6 +93,8 @@ def _host(
         istio_namespace=str(variables.get("istio_namespace") or "istio-system"),
         istio_revision=_revision(variables),
         istiod_by_spire=MESH in own and not has_sidecar and variables.get("istio_control_plane_identity") == "spire",
+        upstream_is_root=(variables.get("upstream_ca") or {}).get("self_signed", not variables.get("istio_wire_from")),
+        wiring=_wiring(variables) if {MESH, CLUSTERS} <= own else None,
         istiod_host=_istiod_host(name, variables, duties, domains, server) if MESH in own else None,
         node_alias=str(variables.get("machine_spiffe_id") or f"spiffe://{domains[name]}/host/{name}"),
         alias_entry=dict(machine.get("alias_entry") or {}),
@@ -145,6 +148,16 @@ def _istiod_host(
         return str(said)
     meshes = [host for host in duties[MESH] if host in duties[CLUSTERS] and domains[host] == domains[name]]
     return server if server in meshes else next(iter(meshes), None)
+
+
+def _wiring(variables: Mapping[str, Any]) -> Wiring | None:
+    """How far the workloads of an Istio that was there have come over. Nothing is known before it was looked at."""
+    leaving = str(variables.get("istio_wire_from") or "")
+    told: Mapping[str, Any] = variables.get("istio_wiring") or {}
+    if not leaving or told.get("over"):
+        return None
+    spaces = {name: frozenset(told.get(name) or ()) for name in ("moved", "moving")}
+    return Wiring(leaving, begun=bool(told.get("begun")), **spaces)
 
 
 def _revision(variables: Mapping[str, Any]) -> str:

@@ -79,6 +79,20 @@ _SELECTOR = re.compile(r"[a-z0-9_]+:[^\s].*")
 
 
 @dataclass(frozen=True)
+class Wiring:
+    """An Istio that was there, whose workloads come from its istiod's certificates to SPIRE's by namespaces."""
+
+    leaving: str
+    """Its revision."""
+    begun: bool = False
+    """Whether the revision with SPIRE is beside it."""
+    moved: frozenset[str] = frozenset()
+    """The namespaces that have come over."""
+    moving: frozenset[str] = frozenset()
+    """Those that have workloads of both, because a run was stopped in between."""
+
+
+@dataclass(frozen=True)
 class Host:
     """A cluster or a machine, with what is known of it at this moment."""
 
@@ -116,6 +130,10 @@ class Host:
     istio_revision: str = ""
     istiod_by_spire: bool = False
     """Whether its istiod has its own certificate from SPIRE, and issues none."""
+    upstream_is_root: bool = True
+    """Whether the CA above its server is a root. One that comes from an Istio need not be."""
+    wiring: Wiring | None = None
+    """Set while workloads of its mesh have certificates from an istiod that has a CA."""
     istiod_host: str | None = None
     """The cluster whose istiod its proxies ask: itself, or for a machine the one that it is in the mesh of."""
     node_alias: str = ""
@@ -350,6 +368,13 @@ class Mesh:
             # Its Envoy listens at the machine's own address.
             return workload.guard == "envoy" and bool(self.callers.get(workload.name))
         return workload.expose or (workload.guard == "envoy" and self.is_called_from_elsewhere(workload))
+
+    def certified_by(self, workload: Workload) -> str:
+        """Who has signed the certificate of a workload of a mesh: ``spire``, ``istiod``, or ``either`` of them."""
+        wiring = self.hosts[workload.host].wiring
+        if wiring is None or not workload.mesh or workload.namespace in wiring.moved:
+            return "spire"
+        return "either" if workload.namespace in wiring.moving else "istiod"
 
     def control_plane(self, host: str) -> Workload | None:
         """The istiod of a host, where it has an identity from SPIRE. It is in no table of the inventory."""
@@ -801,6 +826,8 @@ def _judge_host(mesh: Mesh, host: Host, faults: Faults) -> None:
             f" its bundle to the proxies, and agents. Put it into {SPIRE_SERVER} and {SPIRE_AGENT}, or leave istiod its"
             " own CA."
         )
+    if host.wiring:
+        _judge_wiring(mesh, host, host.wiring, faults)
     if SPIRE_AGENT in host.duties and host.server is None:
         faults.add(
             f"inventory: {host.name} is in {SPIRE_AGENT}, and there is no SPIRE server of {host.trust_domain} that its"
@@ -813,6 +840,30 @@ def _judge_host(mesh: Mesh, host: Host, faults: Faults) -> None:
         faults.add(
             f"spire_agent_server_host of {host.name}: the server of {host.server} is of"
             f" {mesh.hosts[host.server].trust_domain}, and {host.name} is of {host.trust_domain}."
+        )
+
+
+def _judge_wiring(mesh: Mesh, host: Host, wiring: Wiring, faults: Faults) -> None:
+    """An Istio that comes over to SPIRE: a revision beside it, under one root with it."""
+    what = f"istio_wire_from of {host.name} is {_shown(wiring.leaving)}"
+    wanted = {SPIRE_SERVER, SPIRE_AGENT, UPSTREAM_CA}
+    if missing := sorted(wanted - host.duties):
+        faults.add(
+            f"{what}, and the host is not in {' and '.join(missing)}. Put it there: a SPIRE server under Istio's own CA"
+            " lets those believe each other who have come over and who have not."
+        )
+    if host.istio_revision in ("", wiring.leaving):
+        faults.add(
+            f"{what}, and istio_overlay names no other revision. Give spec.revision in it, such as spire: the one with"
+            " SPIRE is installed beside that one."
+        )
+    if not host.istiod_by_spire:
+        faults.add(f"{what}. Say istio_control_plane_identity: spire, so that no istiod signs anything in the end.")
+    others = [other.name for other in mesh.hosts.values() if other.wiring and other is not host]
+    if others and host.name < min(others):
+        faults.add(
+            f"{what}, and so it is of {' and '.join(others)}. Each has a CA of its own: bring over one at a time, with"
+            " an inventory for it."
         )
 
 

@@ -53,6 +53,7 @@ FILES = {"folder": "/run/files/svid"}
 """Where svid_files writes in the pods that have their certificate in files."""
 OTHER_NAME = "other.invalid"
 """A name that no certificate carries (RFC 2606)."""
+TO_COME = "SPIRE, and with it what holds in the mesh, is still to come"
 PROXY_SECRET = "default"  # noqa: S105 - a name
 """What Istio's proxies call their own certificate."""
 XDS_PORT, WEBHOOK_PORT = 15012, 443
@@ -98,6 +99,7 @@ def proof(mesh: Mesh) -> Proof:
     made.servers = [
         {"name": host.name, "cluster": host.name, "trust_domain": host.trust_domain, **host.server_options}
         for host in mesh.servers()
+        if not _is_to_come(host)
     ]
     made.meshes = [
         {"cluster": host.name, "namespace": host.istio_namespace}
@@ -107,7 +109,7 @@ def proof(mesh: Mesh) -> Proof:
     made.istio_roots = [
         {"cluster": host.name, "namespace": host.istio_namespace}
         for host in mesh.hosts.values()
-        if {MESH, CLUSTERS} <= host.duties and not host.istiod_by_spire
+        if {MESH, CLUSTERS} <= host.duties and (not host.istiod_by_spire or host.wiring)
     ]
     made.endpoints = [_endpoint(mesh, workload) for workload in mesh.workloads.values()]
     for workload in mesh.workloads.values():
@@ -117,7 +119,7 @@ def proof(mesh: Mesh) -> Proof:
         if workload.guard == "mesh" and workload.name in mesh.callers:
             _prove_mesh(mesh, workload, made)
     for workload in mesh.workloads.values():
-        if workload.guard == "envoy" and workload.name in mesh.callers:
+        if workload.guard == "envoy" and workload.name in mesh.callers and not _is_to_come(mesh.hosts[workload.host]):
             _prove_envoy(mesh, workload, made)
     _tell_what_is_left(mesh, made)
     for host in mesh.hosts.values():
@@ -129,11 +131,23 @@ def proof(mesh: Mesh) -> Proof:
     return made
 
 
+def _is_to_come(host: Host) -> bool:
+    """Whether SPIRE is still to come to an Istio that was there, which then says all that there is."""
+    return host.wiring is not None and not host.wiring.begun
+
+
+def _certifier(mesh: Mesh, workload: Workload) -> Data:
+    """The field of a check that says who has signed the certificate of a workload. Without it, it is SPIRE."""
+    by = mesh.certified_by(workload)
+    return {} if by == "spire" else {"certified_by": by}
+
+
 def _endpoint(mesh: Mesh, workload: Workload) -> Data:
+    has_server = workload.identity and not _is_to_come(mesh.hosts[workload.host])
     endpoint: Data = {
         "name": workload.name,
         "cluster": workload.host,
-        "server": mesh.hosts[workload.host].server if workload.identity else None,
+        "server": mesh.hosts[workload.host].server if has_server else None,
         "spiffe_id": mesh.spiffe_id(workload),
     }
     if mesh.is_on_machine(workload):
@@ -293,12 +307,14 @@ def _sidecar(mesh: Mesh, workload: Workload, made: Proof, request: str | None = 
         asked = next(check for check in made.checks if check["name"] == request)
         end = _chain(mesh, workload, mesh.workloads[asked["to"]])[-1].callee
         seen = request if end.shows_callers else None
+    by = {"spire": "SPIRE", "either": "SPIRE or istiod"}.get(mesh.certified_by(workload), "istiod")
     _once(
         made,
-        f"{workload.name}'s {_proxy(workload)} is certified by SPIRE",
+        f"{workload.name}'s {_proxy(workload)} is certified by {by}",
         "sidecar_certificate",
         to=workload.name,
         request=seen,
+        **_certifier(mesh, workload),
     )
 
 
@@ -355,7 +371,7 @@ def _can_show_files(mesh: Mesh, workload: Workload) -> bool:
 def _length(mesh: Mesh, workload: Workload) -> int | None:
     """Leaf, SPIRE's intermediate and the root, where the CA of the control node is above the server."""
     server = mesh.hosts[workload.host].server
-    return 3 if server and UPSTREAM_CA in mesh.hosts[server].duties else None
+    return 3 if server and UPSTREAM_CA in mesh.hosts[server].duties and mesh.hosts[server].upstream_is_root else None
 
 
 def _prove_gateway(mesh: Mesh, gateway: Workload, made: Proof) -> None:
@@ -378,6 +394,9 @@ def _prove_gateway(mesh: Mesh, gateway: Workload, made: Proof) -> None:
             **{"to": gateway.name, "address": gateway_address(mesh, gateway), **answer},
         )
         return
+    if _is_to_come(mesh.hosts[gateway.host]):
+        made.untried.append(f"who may call {gateway.name}, and who may not: {TO_COME}")
+        return
     callers, name = mesh.trusted_callers_of(gateway), gateway.dns_names[0]
     requests = {
         caller.name: made.add(
@@ -390,9 +409,14 @@ def _prove_gateway(mesh: Mesh, gateway: Workload, made: Proof) -> None:
     }
     shown: Data = {"to": gateway.name, "server_name": name}
     names = list(gateway.dns_names)
-    presented = made.add(f"{gateway.name} presents its SPIFFE ID", "peer_certificate", dns_names=names, **shown)
+    # What istiod certifies carries no names of a gateway.
+    by_spire = mesh.certified_by(gateway) == "spire"
+    named = {"dns_names": names} if by_spire else _certifier(mesh, gateway)
+    presented = made.add(f"{gateway.name} presents its SPIFFE ID", "peer_certificate", **named, **shown)
     _refuse_unfederated(mesh, gateway, made, {**shown, "control": presented, "path": answer["path"]})
-    made.add(f"{gateway.name} presents its whole chain", "certificate_chain", length=_length(mesh, gateway), **shown)
+    if by_spire:
+        chain = f"{gateway.name} presents its whole chain"
+        made.add(chain, "certificate_chain", length=_length(mesh, gateway), **shown)
     controls = [
         made.add(
             f"{caller.name} may call {gateway.name}" + (", by its SPIFFE ID" if caller.name in requests else ""),
@@ -432,7 +456,11 @@ def _doubt_other_names(mesh: Mesh, caller: Workload, callee: Workload, made: Pro
 
 def _forged(mesh: Mesh, callee: Workload) -> list[tuple[str, str]]:
     """The clients of ``FORGED``, and what they show: an istiod that SPIRE certifies has nothing to sign with."""
-    by_spire = mesh.istiod_of(callee.host).istiod_by_spire
+    istiod = mesh.istiod_of(callee.host)
+    by_spire = istiod.istiod_by_spire
+    if istiod.wiring:
+        # Until the last one has come over, what istiod signs is believed.
+        return list(FORGED[:1])
     return [
         (client, "from a CA named as istiod's would be" if by_spire and client == "istiod" else words)
         for client, words in FORGED
@@ -539,12 +567,15 @@ def _prove_mesh(mesh: Mesh, callee: Workload, made: Proof) -> None:
         _prove_across(mesh, callee, made)
     control = _request_in_mesh(mesh, callee, made)
     _sidecar(mesh, callee, made)
+    if _is_to_come(mesh.hosts[callee.host]):
+        made.untried.append(f"who may not call {callee.name}: {TO_COME}")
+        return
     watcher = _outsider(mesh, callee, "python3") if _is_met_alone(mesh, callee, made) else None
     if watcher:
         made.add(
             f"{callee.name}'s sidecar presents its SPIFFE ID",
             "peer_certificate",
-            **{"from": watcher.name, "to": callee.name},
+            **{"from": watcher.name, "to": callee.name, **_certifier(mesh, callee)},
         )
     if control is None:
         made.untried.append(
@@ -562,6 +593,11 @@ def _prove_mesh(mesh: Mesh, callee: Workload, made: Proof) -> None:
                 "refused_handshake",
                 **{"from": watcher.name, "client": client, "client_spiffe_id": shown_id, **refused},
             )
+    _refuse_in_mesh(mesh, callee, made, refused)
+
+
+def _refuse_in_mesh(mesh: Mesh, callee: Workload, made: Proof, refused: Data) -> None:
+    """All who may not call a workload of a mesh: by their sidecars, or from outside of it."""
     for other in _not_allowed(mesh, callee):
         name = f"{other.name} may not call {callee.name}"
         if not mesh.share_a_mesh(other, callee):
@@ -809,7 +845,7 @@ def _prove_envoy(mesh: Mesh, callee: Workload, made: Proof) -> None:
         client="other_identity",
         **refused,
     )
-    has_mesh = any(MESH in host.duties for host in mesh.hosts.values())
+    has_mesh = any(MESH in host.duties and not host.wiring for host in mesh.hosts.values())
     for client, words in (*FORGED[: 2 if has_mesh else 1], EXPIRED):
         made.add(
             f"{callers[0].name}'s SPIFFE ID {words} may not call {callee.name}",
@@ -948,7 +984,7 @@ def _asker(mesh: Mesh, host: Host, program: str) -> Workload | None:
 def _prove_control_plane(mesh: Mesh, host: Host, made: Proof) -> None:
     """An istiod that SPIRE certifies: what it shows, that it issues nothing, and whom others believe it to be."""
     istiod = mesh.control_plane(host.name)
-    if istiod is None:
+    if istiod is None or _is_to_come(host):
         return
     name, asked = f"istiod of {host.name}", istiod.dns_names[0]
     place: Data = {
@@ -976,7 +1012,11 @@ def _prove_control_plane(mesh: Mesh, host: Host, made: Proof) -> None:
         made.add(f"{name} presents its whole chain", "certificate_chain", length=_length(mesh, istiod), **shown)
     else:
         made.untried.append(f"what {name} presents: no workload of {host.name} has python3 to ask it")
-    if asker := _asker(mesh, host, "curl"):
+    if host.wiring:
+        made.untried.append(
+            f"that no istiod of {host.name} issues certificates: {host.wiring.leaving} does until it goes"
+        )
+    elif asker := _asker(mesh, host, "curl"):
         made.add(f"{name} issues no certificates", "no_certificate_service", **{"from": asker.name, "to": name})
     else:
         made.untried.append(f"whether {name} issues certificates: no workload of {host.name} has curl to ask it")
@@ -1010,7 +1050,8 @@ def _prove_upstream(mesh: Mesh, made: Proof) -> None:
                 servers=[one.name, server.name],
             )
     for host in mesh.hosts.values():
-        held = next((one for one in mesh.on(host.name) if one.mesh and not one.is_gateway), None)
+        own = [one for one in mesh.on(host.name) if one.mesh and not one.is_gateway]
+        held = next((one for one in own if mesh.certified_by(one) == "spire"), None)
         if held is not None and _length(mesh, held) is not None:
             made.add(
                 f"{held.name}'s sidecar holds its whole chain",

@@ -57,6 +57,10 @@ class Expectation:
     foreign_name: str = "istiod"
     dns_names: Sequence[str] = ()
     """Names that it must carry, beside its SPIFFE ID."""
+    issuers: Sequence[x509.Certificate] | None = None
+    """The CAs of which one must have signed it itself. None: whoever it is, above whom there is an authority."""
+    not_issuers: Sequence[x509.Certificate] = ()
+    """CAs that must not have signed it themselves, though they may be above the one who has: istiod's."""
 
 
 @dataclass(frozen=True)
@@ -153,8 +157,11 @@ def _judge(chain: Sequence[x509.Certificate], expected: Expectation, now: dateti
         )
     ours = {sha256(authority) for authority in expected.authorities}
     others = [root for root in expected.foreign if sha256(root) not in ours]
-    if len(chain) <= MAX_CERTIFICATES and not _no_path(leaf, between, others, at, ""):
+    foreign = len(chain) <= MAX_CERTIFICATES and not _no_path(leaf, between, others, at, "")
+    if foreign or any(_signed_by(leaf, one) for one in expected.not_issuers):
         problems.append(f"it was signed by {expected.foreign_name}")
+    if expected.issuers is not None and not any(_signed_by(leaf, one) for one in expected.issuers):
+        problems.append(f"it was not signed by {expected.foreign_name} itself, its issuer is {_name(leaf.issuer)}")
     return Judgement(
         tuple(problems),
         {

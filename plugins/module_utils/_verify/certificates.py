@@ -14,7 +14,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls import chain
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify import hints, proxies, xfcc
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.engine import Attempt, Verdict
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.handshakes import handshake
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import Check
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import EITHER, ISTIOD, SPIRE, Check
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.replies import json_value
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.requests import request
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.world import World
@@ -163,7 +163,12 @@ def _hops(world: World, check: Check, needed: Mapping[str, Verdict], number: int
 def _wanted(check: Check) -> str:
     names = check.fields.get("dns_names") or ()
     named = f", named {' and '.join(names)}" if names else ""
-    return f"{check['spiffe_id']}{named}, by SPIRE, at least {check['min_remaining']} s left"
+    return f"{check['spiffe_id']}{named}, by {_certifier(check)}, at least {check['min_remaining']} s left"
+
+
+def _certifier(check: Check) -> str:
+    words = {ISTIOD: "istiod", EITHER: "SPIRE or istiod"}
+    return words.get(check.fields.get("certified_by", SPIRE), "SPIRE")
 
 
 def _judged(world: World, check: Check, pem: str, details: Mapping[str, Any]) -> Attempt:
@@ -173,18 +178,14 @@ def _judged(world: World, check: Check, pem: str, details: Mapping[str, Any]) ->
     except ValueError as error:
         return Attempt(False, expected, f"a certificate that cannot be read: {error}", "", details)
     names = tuple(check.fields.get("dns_names") or ())
-    wanted = chain.Expectation(
-        check["spiffe_id"],
-        world.authorities(check),
-        check["min_remaining"],
-        world.foreign_roots(),
-        dns_names=names,
-    )
+    wanted = world.expected_of(check, dns_names=names)
     judgement = chain.judge(certificates, wanted, datetime.datetime.now(datetime.timezone.utc))
     details = {**judgement.details, **details}
     if not judgement.ok:
         hint = hints.of_certificate(judgement.problems)
         return Attempt(False, expected, "; ".join(judgement.problems), hint, details)
     named = f", named {' and '.join(names)}" if names else ""
-    observed = f"{judgement.details['spiffe_id']}{named}, by SPIRE, {judgement.details['remaining_s']} s left"
+    observed = (
+        f"{judgement.details['spiffe_id']}{named}, by {_certifier(check)}, {judgement.details['remaining_s']} s left"
+    )
     return Attempt(True, expected, observed, "", details)

@@ -51,6 +51,10 @@ NO_REFUSAL = "This is no refusal of who the client is."
 
 BY_PROBLEM = (
     (
+        ("not signed by istiod",),
+        "It was to be certified by istiod: is its namespace moved already, or does its proxy find a socket of SPIRE's?",
+    ),
+    (
         ("signed by istiod",),
         "The proxy fell back to istiod's CA: is the SPIRE socket mounted under the name that Istio looks for?",
     ),

@@ -99,6 +99,9 @@ class CheckType:
         return (*self.required, *self.optional)
 
 
+SPIRE, ISTIOD, EITHER = "spire", "istiod", "either"
+CERTIFIERS = (SPIRE, ISTIOD, EITHER)
+"""Who has signed a certificate itself. Where SPIRE's servers stand under istiod's CA, the root does not tell."""
 _CERTIFICATE = {"spiffe_id": None, "min_remaining": 60}
 _FILES = {"certificate": None, "address": None, "spiffe_id": None}
 _PROXY = {"container": "istio-proxy", "secret": "default"}
@@ -124,6 +127,7 @@ TYPES: dict[str, CheckType] = {
             **_CERTIFICATE,
             "client_spiffe_id": None,
             "dns_names": None,
+            "certified_by": SPIRE,
             **_WAY,
         },
         {"from": "place", "to": "address"},
@@ -147,7 +151,7 @@ TYPES: dict[str, CheckType] = {
     "sidecar_certificate": CheckType(
         POSITIVE,
         ("to",),
-        {**_CERTIFICATE, **_HEADER, **_PROXY, "request": None},
+        {**_CERTIFICATE, **_HEADER, **_PROXY, "request": None, "certified_by": SPIRE},
         {"to": "place"},
     ),
     "same_authorities": CheckType(POSITIVE, ("servers",), {"from": None, "to": None}),

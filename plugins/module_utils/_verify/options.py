@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import (
+    CERTIFIERS,
     CLIENTS,
     NEGATIVE,
     POSITIVE,
@@ -70,6 +71,7 @@ CHECK: Options = {
     "contains": _TEXT,
     "spiffe_id": _TEXT,
     "min_remaining": {"type": "int"},
+    "certified_by": {"type": "str", "choices": list(CERTIFIERS)},
     "client": {"type": "str", "choices": list(CLIENTS)},
     "client_spiffe_id": _TEXT,
     "server_name": _TEXT,

@@ -35,6 +35,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model imp
     CLOSED,
     FORGERIES,
     HERE,
+    ISTIOD,
     OTHER_IDENTITY_PATH,
     POSITIVE,
     REFUSALS,
@@ -271,7 +272,8 @@ def _judge_check(where: str, check: Check, checks: Mapping[str, Check], mesh: Me
     if check.type == "refused_handshake":
         _judge_client(where, fields, checks[fields["control"]])
     for key in ("spiffe_id", "client_spiffe_id"):
-        if fields.get(key):
+        # What istiod has certified is judged by istiod's own root.
+        if fields.get(key) and not (key == "spiffe_id" and fields.get("certified_by") == ISTIOD):
             _require_server(where, key, fields[key], mesh)
     stays = fields.get("client_spiffe_id") and fields.get("client") not in WORTHLESS
     if stays and fields.get("from", HERE) != HERE:

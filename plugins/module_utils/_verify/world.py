@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import shlex
 import threading
 import time
@@ -35,7 +36,15 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.foreign i
     as_istiod_would,
     foreign_identity,
 )
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import HERE, Check, Mesh, owner
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.model import (
+    EITHER,
+    HERE,
+    ISTIOD,
+    SPIRE,
+    Check,
+    Mesh,
+    owner,
+)
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.spire import Identity, Server
 
 SVID_TTL = 300
@@ -130,6 +139,21 @@ class RootSource:
         except ValueError as error:
             raise ProcessError(f"{doing} failed: it holds no certificate under root-cert.pem.") from error
 
+    def issuers(self) -> list[Any]:
+        """istiod's CA itself, by which it signs: the root, or one that the root has signed. Its key is not read."""
+        doing = f"Reading istiod's CA certificate from its Secret in the cluster {self.name}"
+        for name, entry in itertools.product(ISTIOD_SECRETS, ("ca-cert.pem", "tls.crt")):
+            path = entry.replace(".", r"\.")
+            words = ["get", "secret", name, "--ignore-not-found", "--output", f"jsonpath={{.data.{path}}}"]
+            done = self.process.run([*self.kubectl, *words], None, EXEC_TIMEOUT).check(doing)
+            if not done.stdout.strip():
+                continue
+            try:
+                return chain.load_pem(base64.b64decode(done.stdout).decode())[:1]
+            except ValueError as error:
+                raise ProcessError(f"{doing} failed: {entry} of {name} holds no certificate.") from error
+        return []
+
     def authority(self) -> Authority | None:
         """istiod's CA with its key, by which istiod itself signs; None where it has none. It stays in this process."""
         doing = f"Reading istiod's CA from its Secret in the cluster {self.name}"
@@ -174,6 +198,30 @@ class World:
         """The authorities by which the certificate that a check looks at is judged: those of its own trust domain."""
         server = self.mesh.judge_of(check["spiffe_id"], self.mesh.endpoints[owner(check)])
         return self._once(f"authorities {server}", BUNDLE_AGE, lambda: chain.load_pem(self.bundle_pem(server)))
+
+    def expected_of(self, check: Check, **more: Any) -> chain.Expectation:
+        """What the certificate must fulfil that a check looks at: whose it is, by whose authorities, and by whom."""
+        by = check.fields.get("certified_by", SPIRE)
+        wanted = {"spiffe_id": check["spiffe_id"], "min_remaining": check["min_remaining"], **more}
+        if by == ISTIOD:
+            cluster = self.mesh.endpoints[owner(check)].cluster
+            sources = [source for source in self.istio_roots if source.name == cluster]
+            roots = [root for source in sources for root in self._root(source)]
+            return chain.Expectation(authorities=roots, issuers=self._issuers(sources), **wanted)
+        authorities = self.authorities(check)
+        if by == EITHER:
+            return chain.Expectation(authorities=authorities, **wanted)
+        foreign = self.foreign_roots()
+        ours = {chain.sha256(one) for one in authorities}
+        # Where SPIRE stands under an istiod's CA, the root is the same: only who has signed the leaf tells them apart.
+        shared = [source for source in self.istio_roots if any(chain.sha256(it) in ours for it in self._root(source))]
+        return chain.Expectation(authorities=authorities, foreign=foreign, not_issuers=self._issuers(shared), **wanted)
+
+    def _root(self, source: RootSource) -> list[Any]:
+        return self._once(f"istio {source.kubectl}", 60, source.read)
+
+    def _issuers(self, sources: Sequence[RootSource]) -> list[Any]:
+        return [one for it in sources for one in self._once(f"istiod's CA {it.kubectl}", 60, it.issuers)]
 
     def trusted(self, server: str) -> list[Any]:
         """The X.509 authorities that a server shows, without those that are tainted."""
@@ -227,7 +275,7 @@ class World:
 
     def foreign_roots(self) -> list[Any]:
         """The roots of every istiod's own CA."""
-        return [root for source in self.istio_roots for root in self._once(f"istio {source.kubectl}", 60, source.read)]
+        return [root for source in self.istio_roots for root in self._root(source)]
 
     def process(self, name: str, container: str | None = None) -> Process:
         """Where commands of the endpoint ``name`` run."""

@@ -41,6 +41,49 @@ OURS = {"app.kubernetes.io/managed-by": "trustmesh.spiffe", "trustmesh.io/role":
 SCENARIO = "trustmesh.io/scenario"
 
 
+ISTIOD_SECRETS = ("cacerts", "istio-ca-secret")
+"""Where istiod finds its CA, in its own order."""
+ROOT_MAP = "istio-ca-root-cert"
+"""The ConfigMap in which istiod publishes its root."""
+_OF_ISTIO = (("ca-cert.pem", "ca-key.pem", "root-cert.pem"), (CERTIFICATE, KEY, BUNDLE))
+"""Certificate, key and root in such a Secret: in Istio's own form, and in that of the type kubernetes.io/tls."""
+
+
+def pair_of_istio(live: Mapping[str, Any]) -> Pair | None:
+    """Return the CA in a Secret of istiod's; nothing where there is no key in it."""
+    data = live.get("data") or {}
+    for certificate, key, root in _OF_ISTIO:
+        if not data.get(key):
+            continue
+        try:
+            texts = {
+                name: base64.b64decode(data.get(name) or "", validate=True).decode()
+                for name in (certificate, key, root, "cert-chain.pem")
+            }
+            chain = load_pem(texts[certificate])
+            above = load_pem(texts["cert-chain.pem"]) if texts["cert-chain.pem"].strip() else []
+            # An istiod that has made its CA by itself is the root.
+            roots = load_pem(texts[root]) if texts[root].strip() else chain[:1]
+        except (ValueError, TypeError):
+            return None
+        # The root is left to the bundle, unless it is the CA itself.
+        known = {sha256(one) for one in (*chain, *roots)}
+        above = [one for one in above if sha256(one) not in known]
+        return Pair(_pem(chain + above), texts[key], _pem(roots))
+    return None
+
+
+def root_ids(text: str) -> set[str]:
+    """The digests of the certificates in a PEM text; none where there is no certificate."""
+    with contextlib.suppress(ValueError):
+        return {sha256(one) for one in load_pem(text)}
+    return set()
+
+
+def _pem(certificates: list[x509.Certificate]) -> str:
+    return "".join(one.public_bytes(Encoding.PEM).decode() for one in certificates)
+
+
 def read_pair(pair: Pair, now: datetime.datetime, names: tuple[str, str, str], ended_too: bool = False) -> Known:
     """Return what a pair is, or raise with the name of the part that is wrong; ``names`` are those of its parts.
 
@@ -55,6 +98,7 @@ def read_pair(pair: Pair, now: datetime.datetime, names: tuple[str, str, str], e
             f"{certificate_name}: it is no CA certificate. It needs basicConstraints CA:TRUE, and keyCertSign if it"
             " says what its key is for."
         )
+    _check_depth(chain, roots, certificate_name)
     _check_key(pair.key, key_name, first, certificate_name)
     left = (first.not_valid_after_utc - now).total_seconds()
     if left <= 0 and not ended_too:
@@ -92,6 +136,25 @@ def _certificates(text: str, name: str) -> list[x509.Certificate]:
         return load_pem(text)
     except ValueError as error:
         raise InputError(f"{name}: it holds no certificate in PEM.") from error
+
+
+def _check_depth(chain: list[x509.Certificate], roots: list[x509.Certificate], name: str) -> None:
+    """Below the CA stands that of a server, which each certificate above has to allow (RFC 5280, 4.2.1.9)."""
+    above, one = 1, chain[0]
+    while True:
+        with contextlib.suppress(x509.ExtensionNotFound):
+            allowed = one.extensions.get_extension_for_class(x509.BasicConstraints).value.path_length
+            if allowed is not None and allowed < above:
+                whose = "it" if above == 1 else f"the CA above it, {one.subject.rfc4514_string() or '(no name)'},"
+                raise InputError(
+                    f"{name}: {whose} allows {allowed} CAs below itself (pathlen:{allowed}), and with that of the SPIRE"
+                    f" server there are {above}. What the server signs would be refused everywhere. Take a CA that its"
+                    " root has signed without this limit."
+                )
+        following = [other for other in (*chain, *roots) if other != one and _signed_by(one, other)]
+        if not following or above > len(chain) + len(roots) or _signed_by(one, one):
+            return
+        above, one = above + 1, following[0]
 
 
 def key_id(certificate: x509.Certificate, name: str) -> str:

@@ -29,7 +29,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.upstream_c
 PRESENT, ROTATING, FINISHED, ABSENT = "present", "rotating", "finished", "absent"
 CURRENT, PREVIOUS = "current", "previous"
 
-RESTORE, MAKE, KEEP, DROP, REMOVE = "restore", "make", "keep", "drop", "remove"
+RESTORE, ADOPT, MAKE, KEEP, DROP, REMOVE = "restore", "adopt", "make", "keep", "drop", "remove"
 APPLY, ANNOTATE, WITHDRAW = "apply", "annotate", "withdraw"
 
 
@@ -55,11 +55,13 @@ class Plan:
         return bool(self.folder)
 
 
-def plan_folder(state: str, folder: Folder, in_cluster: Known | None, purge: bool = False) -> Plan:
+def plan_folder(
+    state: str, folder: Folder, in_cluster: Known | None, purge: bool = False, istio: Known | None = None
+) -> Plan:
     """Plan what becomes of a CA that is made here.
 
     ``in_cluster`` is what the server's Secret holds: a folder that is lost is restored from it, because the server
-    goes on to stand under that CA.
+    goes on to stand under that CA. ``istio`` is the CA of an istiod, which is taken where there is no other one.
     """
     current, previous = folder.current, folder.previous
     if state == ABSENT:
@@ -69,10 +71,12 @@ def plan_folder(state: str, folder: Folder, in_cluster: Known | None, purge: boo
         if previous and not current:
             raise TrustmeshError(f"The CA was put aside and there is no new one yet. Run {ROTATE}.")
         return _with([DROP] if previous else [], "no other CA is needed any more", previous, None)
-    return _plan_current(state == ROTATING, current, previous, in_cluster)
+    return _plan_current(state == ROTATING, current, previous, in_cluster, istio)
 
 
-def _plan_current(rotating: bool, current: Known | None, previous: Known | None, in_cluster: Known | None) -> Plan:
+def _plan_current(
+    rotating: bool, current: Known | None, previous: Known | None, in_cluster: Known | None, istio: Known | None
+) -> Plan:
     if previous is None and current is None:
         if rotating:
             raise InputError(
@@ -81,6 +85,8 @@ def _plan_current(rotating: bool, current: Known | None, previous: Known | None,
             )
         if in_cluster:
             return _with([RESTORE], "the folder is empty, and the server's Secret has the CA", None, in_cluster)
+        if istio:
+            return _with([ADOPT], "there is no CA yet, and istiod has one", None, istio)
         return _with([MAKE], "there is no CA yet", None, NEW)
     if current is None:
         return _with([MAKE], "a rotation has put the CA before it aside", None, NEW)
@@ -89,12 +95,14 @@ def _plan_current(rotating: bool, current: Known | None, previous: Known | None,
     return Plan(reason="a rotation is under way" if previous else "the CA is there")
 
 
-def foreseen(plan: Plan, folder: Folder, in_cluster: Known | None) -> Folder:
+def foreseen(plan: Plan, folder: Folder, in_cluster: Known | None, istio: Known | None = None) -> Folder:
     """What the folder will hold after the plan. A CA that is not made yet is not known."""
     if MAKE in plan.folder:
         return Folder(None, folder.current if KEEP in plan.folder else folder.previous)
     if RESTORE in plan.folder:
         return Folder(in_cluster, folder.previous)
+    if ADOPT in plan.folder:
+        return Folder(istio, folder.previous)
     return Folder(folder.current, None if DROP in plan.folder else folder.previous)
 
 

@@ -41,9 +41,13 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.upstream_c
     read_text,
 )
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.upstream_ca.codec import (
+    ISTIOD_SECRETS,
+    ROOT_MAP,
     is_ours,
     pair_of,
+    pair_of_istio,
     read_pair,
+    root_ids,
     same_secret,
     secret_object,
 )
@@ -55,6 +59,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.upstream_c
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.upstream_ca.model import NEW, Known, Pair
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.upstream_ca.plan import (
     ABSENT,
+    ADOPT,
     CURRENT,
     DROP,
     FINISHED,
@@ -96,6 +101,7 @@ def spec() -> ArgumentSpec:
             "bundle": {"type": "path"},
             "pair": {"type": "str", "choices": [CURRENT, PREVIOUS], "default": CURRENT},
             "secret_name": {"type": "str", "no_log": False},
+            "istio_namespace": {"type": "str"},
             "scenario": {"type": "str", "default": ""},
             "purge": {"type": "bool", "default": False},
         },
@@ -123,23 +129,26 @@ class _Work:
         # Before anything is made: whether the server answers, and where it stands.
         slots = self._authorities() if state == ROTATING else None
         own = self._own_files()
+        self._has_root_of_istio(own)
         cluster = self._cluster()
         live = self._live(cluster) if cluster else None
         store = Store(Path(self.params["path"]))
         # Several servers may be led at the same time: who looks in the middle of a change finds no current pair.
         with store.alone(make=not check_mode and own is None and state in (PRESENT, ROTATING)):
             folder = Folder() if own else self._folder()
+            missing = own is None and state == PRESENT and folder == Folder() and self._in_secret(live) is None
+            istio = self._of_istio() if missing else None
             if own:
                 plan = Plan(reason="the CA is the user's own")
             else:
-                plan = plan_folder(state, folder, self._in_secret(live), self.params["purge"])
+                plan = plan_folder(state, folder, self._in_secret(live), self.params["purge"], istio)
             if state == ABSENT:
                 return self._remove(plan, cluster, live, check_mode)
             if not check_mode:
-                self._change_folder(plan, live)
+                self._change_folder(plan, live, istio)
                 folder = Folder() if own else self._folder()
             elif plan.changed:
-                folder = foreseen(plan, folder, self._in_secret(live))
+                folder = foreseen(plan, folder, self._in_secret(live), istio)
         wanted = own or self._chosen(folder)
         wanted_id = wanted.authority.authority_id if wanted else NEW
         actions = [{"verb": verb, "id": ""} for verb in plan.folder]
@@ -214,6 +223,42 @@ class _Work:
             )
         return live if live is not None and is_ours(live) else None
 
+    def _has_root_of_istio(self, own: Known | None) -> None:
+        """Files of the user's have to lead to the root by which the workloads of an istiod know each other."""
+        namespace = self.params["istio_namespace"]
+        if own is None or not namespace:
+            return
+        kubectl = Kubectl(access_of(self.params), self.params["timeout"])
+        doing = f"Reading istiod's root from the ConfigMap {namespace}/{ROOT_MAP}"
+        asked = ["get", "configmap", ROOT_MAP, "--namespace", namespace, "--ignore-not-found", "--output", "json"]
+        found = kubectl.read(asked, None, doing)
+        roots = root_ids((found[0].get("data") or {}).get("root-cert.pem") or "") if found else set()
+        if not roots & root_ids(own.pair.bundle):
+            told = f"its ConfigMap {ROOT_MAP} names" if roots else f"no ConfigMap {ROOT_MAP} tells"
+            raise InputError(
+                f"certificate: it does not lead to the root of the istiod in {namespace}, which {told}. Workloads of"
+                " both would not believe each other."
+            )
+
+    def _of_istio(self) -> Known | None:
+        """The CA of an istiod, whose workloads then have one root with those of the server."""
+        namespace = self.params["istio_namespace"]
+        if not namespace:
+            return None
+        cluster = Cluster(Kubectl(access_of(self.params), self.params["timeout"]), namespace)
+        for name in ISTIOD_SECRETS:
+            live = cluster.secret(secret_object(name, namespace, ""))
+            pair = pair_of_istio(live) if live is not None else None
+            if pair is not None:
+                where = f"istio_namespace: the Secret {namespace}/{name}"
+                return read_pair(pair, self.now, (f"{where}, certificate", f"{where}, key", f"{where}, root"))
+        raise InputError(
+            f"istio_namespace: {namespace} has no CA of an istiod that can be read: no Secret"
+            f" {' or '.join(ISTIOD_SECRETS)} with a certificate and its key. Where an authority outside of the cluster"
+            " signs for istiod, have it sign a CA for the SPIRE servers, and give that as certificate, private_key and"
+            " bundle."
+        )
+
     def _in_secret(self, live: KubeObject | None) -> Known | None:
         pair = pair_of(live) if live is not None else None
         if pair is None:
@@ -223,13 +268,15 @@ class _Work:
         except InputError:
             return None  # somebody has changed it, or its time is over
 
-    def _change_folder(self, plan: Plan, live: KubeObject | None) -> None:
+    def _change_folder(self, plan: Plan, live: KubeObject | None, istio: Known | None) -> None:
         store = Store(Path(self.params["path"]))
         if self.params["state"] == ROTATING:
             store.make_folder()  # with files of the user's own as well: what is noted on the way stands in it
         for step in plan.folder:
             if step == RESTORE and (found := self._in_secret(live)):
                 store.put(found.pair)
+            elif step == ADOPT and istio:
+                store.put(istio.pair)
             elif step == MAKE:
                 made = make_pair(
                     self.params["trust_domain"], self.params["key_type"], self.params["valid_days"], self.now
@@ -323,6 +370,8 @@ def _check_input(params: Mapping[str, Any]) -> None:
             raise InputError(f"{name}: {params[name]!r} is no absolute path.")
     if params["secret_name"] is not None and not _NAME.match(params["secret_name"]):
         raise InputError(f"secret_name: {params['secret_name']!r} is no name of a Secret in Kubernetes.")
+    if params["istio_namespace"] and not _NAME.match(params["istio_namespace"]):
+        raise InputError(f"istio_namespace: {params['istio_namespace']!r} is no name of a namespace in Kubernetes.")
     if params["purge"] and params["state"] != ABSENT:
         raise InputError("purge: it goes with state=absent only.")
     if params["pair"] == PREVIOUS and (params["certificate"] or params["state"] != PRESENT):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -116,6 +117,19 @@ def test_definitions_that_another_tool_left_behind_are_taken_over() -> None:
     assert did(plan) == ["updated CustomResourceDefinition gateways.networking.istio.io"]
 
 
+def test_the_account_of_readers_is_taken_over_from_an_istio_beside_which_this_one_comes() -> None:
+    beside = Installation("istio", "istio-system", "spire")
+    reader = obj("ServiceAccount", "istio-reader-service-account")
+    theirs = by("istio-operator", *stamped([reader], Installation("unknown", "istio-system", "default")))
+    theirs[0]["metadata"]["labels"]["istio.io/rev"] = "default"
+    wanted = ours(reader, installation=beside)
+    assert did(plan_present(wanted, theirs, beside, True)) == [
+        "updated ServiceAccount istio-system/istio-reader-service-account"
+    ]
+    with pytest.raises(InputError, match="An Istio of another owner is in the way"):
+        plan_present(ours(reader), theirs, ISTIO, True)
+
+
 def test_our_own_object_without_its_labels_heals() -> None:
     assert did(plan_present(ours(ISTIOD), by("trustmesh", ISTIOD), ISTIO, True)) == [
         "updated Deployment istio-system/istiod"
@@ -157,6 +171,27 @@ def test_a_purge_under_another_revision_is_refused() -> None:
     canary = ours(obj("Deployment", "istiod-canary"), installation=Installation("istio", "istio-system", "canary"))
     with pytest.raises(InputError, match="revision canary"):
         plan_absent([*ours(ISTIOD), *canary], ISTIO, purge=True)
+
+
+def test_a_revision_that_istioctl_has_made_goes_without_a_name_and_no_other() -> None:
+    """istioctl writes its name, «unknown», on some of the objects and none on others."""
+    unnamed = {
+        "operator.istio.io/managed": "Reconcile",
+        "install.operator.istio.io/owning-resource-namespace": "istio-system",
+    }
+    labels = {**unnamed, "istio.io/rev": "default"}
+    validator = obj("ValidatingWebhookConfiguration", "istio-validator-istio-system", None)
+    validator["metadata"]["labels"] = labels
+    istiod = stamped([ISTIOD], Installation("unknown", "istio-system", "default"))
+    beside = ours(obj("Deployment", "istiod-spire"), installation=Installation("istio", "istio-system", "spire"))
+    live = [validator, *istiod, *beside]
+    anybodys = replace(ISTIO, any_owner=True)
+    assert did(plan_absent(live, anybodys, False)) == [
+        "deleted ValidatingWebhookConfiguration istio-validator-istio-system",
+        "deleted Deployment istio-system/istiod",
+    ]
+    assert did(plan_absent(live, ISTIO, False)) == []
+    assert "owning-resource=" not in anybodys.selector
 
 
 def test_removing_what_is_not_there_changes_nothing() -> None:

@@ -135,3 +135,23 @@ def test_a_peer_cannot_make_it_work_for_long() -> None:
         assert not judge(issue(ID, by=first), *presented, foreign=[issue(ca=True, name="istiod").certificate]).ok
     # It took hours when every path was tried. No speed is measured: a slow machine needs far less than this.
     assert time.monotonic() - began < 20
+
+
+def test_under_one_root_it_is_told_who_has_signed() -> None:
+    """Where SPIRE stands under istiod's CA, a path to the root says nothing of who has signed."""
+    istiod = issue(ca=True, name="istiod")
+    spire = issue("spiffe://example.org", ca=True, name="SPIRE", by=istiod)
+    leaf = "spiffe://example.org/ns/shop/sa/web"
+    by_spire, by_istiod = issue(leaf, by=spire), issue(leaf, by=istiod)
+    root = [istiod.certificate]
+
+    def problems(*presented: Identity, **who: object) -> str:
+        expected = chain.Expectation(leaf, root, **who)  # type: ignore[arg-type]
+        return "; ".join(chain.judge([one.certificate for one in presented], expected, NOW).problems)
+
+    assert problems(by_spire, spire, not_issuers=root) == ""
+    assert problems(by_istiod, not_issuers=root) == "it was signed by istiod"
+    assert problems(by_istiod, issuers=root) == ""
+    assert problems(by_spire, spire, issuers=root) == "it was not signed by istiod itself, its issuer is CN=SPIRE"
+    assert "was not signed by istiod" in problems(by_istiod, issuers=[]), "nobody knows istiod's CA"
+    assert "does not lead to the trust bundle" in problems(issue(leaf), issuers=root)

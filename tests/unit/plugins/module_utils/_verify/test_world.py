@@ -29,6 +29,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.world imp
     RootSource,
     World,
 )
+from certificates import Identity, issue
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 EAST, WEST = "spiffe://east.td/a", "spiffe://west.td/b"
@@ -264,3 +265,37 @@ def test_an_identity_that_is_to_be_too_old_is_waited_for(world: World, monkeypat
     assert world.expired_svid(EAST) is first
     end = chain.load_pem(first.chain_pem)[0].not_valid_after_utc.timestamp()
     assert waited[0] == pytest.approx(end - time.time() + 0.5, abs=1)
+
+
+@dataclass
+class Istiod:
+    """kubectl in a cluster whose istiod has made its CA by itself, as SPIRE's server has it above its own."""
+
+    ca: Identity
+
+    def run(self, argv: Sequence[str], _stdin: str | None = None, _timeout: float | None = None) -> Completed:
+        text = self.ca.pem if "configmap" in argv else ""
+        if "istio-ca-secret" in argv and argv[-1].endswith(r"ca-cert\.pem}"):
+            text = base64.b64encode(self.ca.pem.encode()).decode()
+        return Completed(tuple(argv), 0, text, "")
+
+
+def test_under_one_root_each_is_certified_by_whom_the_check_says(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    istiod = issue(ca=True, name="istiod")
+    spire = issue("spiffe://east.td", ca=True, name="SPIRE", by=istiod)
+    world.servers["east"].root = istiod.pem  # type: ignore[attr-defined]
+    world.istio_roots = [RootSource("east", ("kubectl",), process=Istiod(istiod))]
+    shown = {"spire": issue(EAST, by=spire).pem + spire.pem, "istiod": issue(EAST, by=istiod).pem}
+
+    def observed(presented: str, by: str) -> str:
+        seen = {"chain": [shown[presented]], "tls_version": "TLSv1.3", "kind": "http", "words": ""}
+        monkeypatch.setattr(certificates, "handshake", lambda *_arguments: seen)
+        wanted = check(world, type="peer_certificate", to="a", certified_by=by)
+        attempt = certificates.peer_certificate(world, wanted, {}, 1)
+        return f"{attempt.ok} {attempt.observed}"
+
+    assert observed("spire", "spire").startswith(f"True {EAST}, by SPIRE,")
+    assert observed("istiod", "istiod").startswith(f"True {EAST}, by istiod,")
+    assert observed("istiod", "either").startswith(f"True {EAST}, by SPIRE or istiod,")
+    assert observed("istiod", "spire") == "False it was signed by istiod"
+    assert observed("spire", "istiod") == "False it was not signed by istiod itself, its issuer is CN=SPIRE"
