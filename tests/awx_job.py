@@ -28,6 +28,7 @@ BIN = Path(sys.executable).parent
 ON_CLUSTERS = {
     "trustmesh blue_green: set up",
     "trustmesh mithril: set up",
+    "trustmesh istio_spire: set up",
     "trustmesh: set up",
     "trustmesh: show what follows",
     "trustmesh: status",
@@ -35,6 +36,7 @@ ON_CLUSTERS = {
     "trustmesh: entries",
     "trustmesh: join token",
     "trustmesh: rotate authorities",
+    "trustmesh: rotate upstream CA",
     "trustmesh: tear down",
 }
 """The templates that tests/pages runs in the execution environment. The others are started without a cluster."""

@@ -196,11 +196,26 @@ def test_mithril_is_set_up_turned_over_and_taken_down(
     shared = tmp_path_factory.mktemp("shared")
     answers = {**EXPOSED, "upstream_ca_dir": "/shared/ca"}
     assert proven(launch("trustmesh mithril: set up", MITHRIL, answers, volumes={str(shared): "/shared"})) > 90
-    answers = {"trustmesh_scenario": "mithril"}
     inventory = f"{INVENTORIES}/mithril/hosts.ini"
+    made = {path: path.read_bytes() for path in shared.rglob("*.crt")}
+    assert made
+    # Nobody's calls are counted here, so nobody is given time to learn of it.
+    turned = {"trustmesh_scenario": "mithril", "upstream_ca_dir": "/shared/ca", "upstream_ca_propagation": 30}
+    launch("trustmesh: rotate upstream CA", MITHRIL, turned, inventory=inventory, volumes={str(shared): "/shared"})
+    assert {path: path.read_bytes() for path in shared.rglob("*.crt")} != made
+    answers = {"trustmesh_scenario": "mithril"}
+    assert proven(launch("trustmesh: proof", MITHRIL, answers, inventory=inventory)) > 90
     launch("trustmesh: tear down", MITHRIL, answers, inventory=inventory)
     for cluster in ("eu", "us"):
         assert f"namespace/{HELD}" not in estate.names(cluster, "namespaces")
+
+
+def test_istio_spire_is_set_up_and_taken_down(launch: Launch, estate: Estate) -> None:
+    assert proven(launch("trustmesh istio_spire: set up", ("demo-cluster",), EXPOSED)) > 60
+    answers = {"trustmesh_scenario": "istio_spire"}
+    inventory = f"{INVENTORIES}/istio_spire/hosts.ini"
+    launch("trustmesh: tear down", ("demo-cluster",), answers, inventory=inventory)
+    assert f"namespace/{HELD}" not in estate.names("eu", "namespaces")
 
 
 def test_no_other_template_is_said_to_run_here(launched: set[str]) -> None:

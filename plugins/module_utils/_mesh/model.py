@@ -828,6 +828,13 @@ def _judge_host(mesh: Mesh, host: Host, faults: Faults) -> None:
         )
     if host.wiring:
         _judge_wiring(mesh, host, host.wiring, faults)
+    across = mesh.called_across(host.name)
+    if across and CLUSTERS in host.duties and host.exposed_as == "NodePort":
+        faults.add(
+            f"kubernetes_cluster_exposes_by of {host.name} is NodePort, and {across[0].name} is called from another"
+            " network of its mesh. istiod finds the gateway of a network by the address of a balancer: give the cluster"
+            " one, and leave this at LoadBalancer."
+        )
     if SPIRE_AGENT in host.duties and host.server is None:
         faults.add(
             f"inventory: {host.name} is in {SPIRE_AGENT}, and there is no SPIRE server of {host.trust_domain} that its"

@@ -177,6 +177,16 @@ def test_who_may_call_one_behind_a_service_may_call_all() -> None:
         meshes.mesh(workloads, {"v1": ["asker"]}, groups, shared)
 
 
+def test_a_network_of_a_mesh_is_entered_at_the_address_of_a_balancer() -> None:
+    workloads = {"quote": {"host": "two", "app": "quote"}, "asker": {"host": "one", "app": "client"}}
+    groups = {duty: ["one", "two"] for duty in ("clusters", "spire_server", "spire_agent", "mesh")}
+    shared = {host: {"istio_mesh_id": "both"} for host in ("one", "two")}
+    shared["two"]["kubernetes_cluster_exposes_by"] = "NodePort"
+    with pytest.raises(InputError, match="of two is NodePort, and quote is called from another network of its mesh"):
+        meshes.mesh(workloads, {"quote": ["asker"]}, groups, shared)
+    assert meshes.mesh(workloads, {}, groups, shared).workloads
+
+
 def test_a_service_stands_for_all_its_workloads() -> None:
     shared = {"host": "one", "app": "quote", "service": "quote"}
     both = {name: {**shared, "labels": {"app": "quote", "version": name}} for name in ("v1", "v2")}
