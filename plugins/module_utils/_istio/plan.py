@@ -136,7 +136,8 @@ def plan_absent(live: Iterable[KubeObject], installation: Installation, purge: b
     """
     kept = () if purge else SHARED_KINDS
     objects = list(live)
-    others = sorted({_revision(obj) for obj in objects} - {"", installation.revision})
+    # The account of readers bears the name of the revision that made it, and serves all.
+    others = sorted({_revision(obj) for obj in objects if not _is_reader(obj)} - {"", installation.revision})
     if purge and others:
         raise InputError(
             f"purge: revision {', '.join(others)} of installation {installation.name} still needs the namespace and "
