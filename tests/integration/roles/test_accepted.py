@@ -13,6 +13,7 @@ from pathlib import Path
 import networks
 import pytest
 import yaml
+from certificates import issue
 from playbook import play
 from rendering import CASES, Case, Rendered, render
 
@@ -47,8 +48,13 @@ def test_spire_server_accepts_its_configuration(
 ) -> None:
     variables = CASES[case].variables
     monkeypatch.setenv("DATABASE_CONNECTION", variables.get("spire_server_database_connection", ""))
+    # The Secret of a bundle endpoint, whose files SPIRE reads when it checks its configuration.
+    web = issue(hosts=["bundle.example"])
+    (tmp_path / "tls.crt").write_text(web.pem)
+    (tmp_path / "tls.key").write_text(web.key_pem)
     conf = tmp_path / "server.json"
-    conf.write_text(rendered.text(case, "spire_server", "conf"))
+    text = rendered.text(case, "spire_server", "conf")
+    conf.write_text(text.replace("/run/spire/bundle-endpoint", str(tmp_path)))
     assert "valid" in run(binary("spire-server"), "validate", "-config", str(conf), "-expandEnv")
 
 
@@ -87,7 +93,9 @@ def test_istioctl_closes_the_plain_port_of_istiod_whatever_a_user_adds(
     # Of a flag that is there twice the last one counts.
     places = [word for word in template["spec"]["containers"][0]["args"] if word.startswith("--grpcAddr")]
     assert places[-1] == "--grpcAddr="
-    assert (template["metadata"]["annotations"].get("mine") == "yes") == ("istio_overlay" in CASES[case].variables)
+    assert (template["metadata"]["annotations"].get("mine") == "yes") == (
+        "mine" in str(CASES[case].variables.get("istio_overlay"))
+    )
 
 
 def test_what_a_program_that_is_not_here_would_check_is_left_alone(tmp_path: Path) -> None:

@@ -124,21 +124,29 @@ def _renew(params: Mapping[str, Any], wanted: Wanted, keeper: Keeper, giver: Giv
         keeper.apply(secret_object(wanted, token), token)
         if not (params["wait"] and params["trust_domain"] and keeper.istiods()):
             return token, Sight()
-        seen = [Sight()]
-
-        def is_right(seen: list[Sight] = seen) -> bool:
-            seen[0] = _look(params, keeper, wait=True)
-            return seen[0].right
-
-        if poll(is_right, min(deadline, time.monotonic() + _ANEW)):
-            return token, seen[0]
+        seen = _await_right(params, keeper, min(deadline, time.monotonic() + _ANEW))
+        if seen.right:
+            return token, seen
         if time.monotonic() >= deadline:
             raise WaitTimeout(
                 f"istiod takes workloads of {wanted.cluster} for others than they are, also by new tokens:"
-                f" {', '.join(seen[0].strangers[:SHOWN])}. They are to be of {params['trust_domain']}. Look whether the"
+                f" {', '.join(seen.strangers[:SHOWN])}. They are to be of {params['trust_domain']}. Look whether the"
                 f" account {wanted.account} may read the ConfigMaps in Istio's namespace there, and whether the mesh's"
                 " settings among them name this trust domain."
             )
+
+
+def _await_right(params: Mapping[str, Any], keeper: Keeper, deadline: float) -> Sight:
+    """Look until every istiod has read all as it is, at most until ``deadline``; return what was seen last."""
+    seen = Sight()
+
+    def is_right() -> bool:
+        nonlocal seen
+        seen = _look(params, keeper, wait=True)
+        return seen.right
+
+    poll(is_right, deadline)
+    return seen
 
 
 def _look(params: Mapping[str, Any], keeper: Keeper, wait: bool) -> Sight:
