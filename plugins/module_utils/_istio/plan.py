@@ -136,8 +136,9 @@ def plan_absent(live: Iterable[KubeObject], installation: Installation, purge: b
     """
     kept = () if purge else SHARED_KINDS
     objects = list(live)
-    # The account of readers bears the name of the revision that made it, and serves all.
-    others = sorted({_revision(obj) for obj in objects if not _is_reader(obj)} - {"", installation.revision})
+    # What serves all revisions may bear the name of the one that made it: the account of readers, definitions.
+    alone = [obj for obj in objects if obj["kind"] not in SHARED_KINDS and not _is_reader(obj)]
+    others = sorted({_revision(obj) for obj in alone} - {"", installation.revision})
     if purge and others:
         raise InputError(
             f"purge: revision {', '.join(others)} of installation {installation.name} still needs the namespace and "

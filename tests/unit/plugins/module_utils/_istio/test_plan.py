@@ -173,14 +173,17 @@ def test_a_purge_under_another_revision_is_refused() -> None:
         plan_absent([*ours(ISTIOD), *canary], ISTIO, purge=True)
 
 
-def test_the_account_of_readers_goes_with_the_last_revision_whichever_has_made_it() -> None:
+def test_what_serves_all_goes_with_the_last_revision_whichever_has_made_it() -> None:
     beside = Installation("istio", "istio-system", "spire")
     reader = ours(obj("ServiceAccount", "istio-reader-service-account"), installation=beside)
     reader[0]["metadata"]["labels"]["istio.io/rev"] = "default"
     istiod = ours(obj("Deployment", "istiod-spire"), installation=beside)
-    assert did(plan_absent([*reader, *istiod], beside, purge=True)) == [
+    (definition,) = ours(CRD, installation=beside)
+    definition["metadata"]["labels"]["istio.io/rev"] = "default"
+    assert did(plan_absent([*reader, *istiod, definition], beside, purge=True)) == [
         "deleted Deployment istio-system/istiod-spire",
         "deleted ServiceAccount istio-system/istio-reader-service-account",
+        "deleted CustomResourceDefinition gateways.networking.istio.io",
     ]
     assert did(plan_absent([*reader, *ours(ISTIOD), *istiod], beside, purge=False)) == [
         "deleted Deployment istio-system/istiod-spire"
