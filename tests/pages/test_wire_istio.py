@@ -139,6 +139,15 @@ class Traffic:
         print(f"{self.asked} requests, {self.lost} without an answer")
 
 
+def comes_over_under_traffic(page: Guide, command: str, call: tuple[str, ...]) -> None:
+    """Follow a command of the page that brings workloads over, while somebody asks all the time."""
+    with Traffic(page.estate, *call) as traffic:
+        assert changed(page.follow(command)) > 0
+    assert traffic.asked > 50
+    # A pod is replaced, and is asked for a moment longer.
+    assert traffic.lost <= traffic.asked / 20
+
+
 def verdicts(estate: Estate) -> dict[str, str]:
     report = json.loads((estate.build / "reports" / f"{SCENARIO}.json").read_text())
     return {check["name"]: check["verdict"] for check in report["checks"]}
@@ -183,11 +192,7 @@ def test_check_mode_says_what_would_come(page: Guide) -> None:
 
 def test_one_namespace_comes_over_and_the_others_call_it(page: Guide) -> None:
     estate = page.estate
-    with Traffic(estate, *CALLS[0]) as traffic:
-        assert changed(page.follow("istio_canary_namespaces")) > 0
-    assert traffic.asked > 50
-    # The one pod is replaced, and is asked for a moment longer.
-    assert traffic.lost <= traffic.asked / 20
+    comes_over_under_traffic(page, "istio_canary_namespaces", CALLS[0])
     assert certified(estate) == {"web": "istiod", "cart": "SPIRE", "bank": "istiod"}
     assert set(verdicts(estate).values()) == {"proven"}
     refused = [name for name in verdicts(estate) if "may not call" in name or "around" in name]
@@ -224,10 +229,7 @@ def test_a_namespace_in_which_a_run_was_stopped_is_taken_as_it_is(page: Guide) -
 
 def test_the_rest_comes_over_and_the_old_one_goes(page: Guide) -> None:
     estate = page.estate
-    with Traffic(estate, *CALLS[1]) as traffic:
-        assert changed(page.follow("spiffe.wire_istio")) > 0
-    assert traffic.asked > 50
-    assert traffic.lost <= traffic.asked / 20
+    comes_over_under_traffic(page, "spiffe.wire_istio", CALLS[1])
     assert certified(estate) == {"web": "SPIRE", "cart": "SPIRE", "bank": "SPIRE"}
     assert verdicts(estate)["istiod of eu issues no certificates"] == "proven"
     assert set(verdicts(estate).values()) == {"proven"}
