@@ -136,14 +136,16 @@ class Held:
 class Sight:
     """What the istiods of this cluster have read of the other cluster."""
 
-    complete: bool = False
-    """Whether each of them has read it to the end, and there is one."""
+    asked: bool = False
+    """Whether there is an istiod that could be asked."""
+    unread: tuple[str, ...] = ()
+    """The pods of those that have not read it to the end."""
     strangers: tuple[str, ...] = ()
     """The workloads that one of them takes for others than they are."""
 
     @property
     def right(self) -> bool:
-        return self.complete and not self.strangers
+        return self.asked and not self.unread and not self.strangers
 
 
 def secret_name(cluster: str) -> str:

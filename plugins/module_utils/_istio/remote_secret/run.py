@@ -10,8 +10,7 @@ Where it is known of which trust domain the other cluster is, it looks at what c
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +106,7 @@ def _present(params: Mapping[str, Any], check_mode: bool, keeper: Keeper, giver:
     if token and not plan.changed:
         believed = giver.believes(token)
         if believed:
-            sight = _look(params, keeper, wait=params["wait"] and not check_mode)
+            sight = _seen(params, keeper, check_mode)
         plan = plan_present(wanted, held, now, believed, sight.strangers)
     if held is None:
         keeper.require_namespace()
@@ -122,51 +121,68 @@ def _renew(params: Mapping[str, Any], wanted: Wanted, keeper: Keeper, giver: Giv
     while True:
         token = giver.token(wanted.account, wanted.lifetime)
         keeper.apply(secret_object(wanted, token), token)
-        if not (params["wait"] and params["trust_domain"] and keeper.istiods()):
+        if not params["wait"]:
             return token, Sight()
-        seen = _await_right(params, keeper, min(deadline, time.monotonic() + _ANEW))
-        if seen.right:
-            return token, seen
+        # One who still reads is waited for; a new token would only have it begin anew.
+        sight = _watch(params, keeper, lambda sight: not sight.unread, deadline)
+        if not sight.unread:
+            limit = min(deadline, time.monotonic() + _ANEW)
+            sight = _watch(params, keeper, lambda sight: not (sight.unread or sight.strangers), limit)
+        if not (sight.unread or sight.strangers):
+            return token, sight
         if time.monotonic() >= deadline:
+            _require_read(params, sight)
             raise WaitTimeout(
                 f"istiod takes workloads of {wanted.cluster} for others than they are, also by new tokens:"
-                f" {', '.join(seen.strangers[:SHOWN])}. They are to be of {params['trust_domain']}. Look whether the"
+                f" {', '.join(sight.strangers[:SHOWN])}. They are to be of {params['trust_domain']}. Look whether the"
                 f" account {wanted.account} may read the ConfigMaps in Istio's namespace there, and whether the mesh's"
                 " settings among them name this trust domain."
             )
 
 
-def _await_right(params: Mapping[str, Any], keeper: Keeper, deadline: float) -> Sight:
-    """Look until every istiod has read all as it is, at most until ``deadline``; return what was seen last."""
+def _seen(params: Mapping[str, Any], keeper: Keeper, check_mode: bool) -> Sight:
+    """Return what the istiods have read, once all have when it is waited for that."""
+    if check_mode or not params["wait"]:
+        return _look(params, keeper)
+    deadline = time.monotonic() + params["wait_timeout"]
+    sight = _watch(params, keeper, lambda sight: not sight.unread, deadline)
+    _require_read(params, sight)
+    return sight
+
+
+def _watch(params: Mapping[str, Any], keeper: Keeper, enough: Callable[[Sight], bool], deadline: float) -> Sight:
+    """Look until it is ``enough``, at most until ``deadline``; return what was seen last."""
     seen = Sight()
 
-    def is_right() -> bool:
+    def look() -> bool:
         nonlocal seen
-        seen = _look(params, keeper, wait=True)
-        return seen.right
+        seen = _look(params, keeper)
+        return enough(seen)
 
-    poll(is_right, deadline)
+    poll(look, deadline)
     return seen
 
 
-def _look(params: Mapping[str, Any], keeper: Keeper, wait: bool) -> Sight:
-    """Ask each istiod what it has read of the other cluster, and wait for it when wanted."""
+def _look(params: Mapping[str, Any], keeper: Keeper) -> Sight:
+    """Ask each istiod once what it has read of the other cluster."""
     cluster, trust_domain = params["cluster"], params["trust_domain"]
     istiods = keeper.istiods() if trust_domain else []
-    deadline = time.monotonic() + (params["wait_timeout"] if wait else 0)
-    found: set[str] = set()
-    complete = bool(istiods)
-    for istiod in istiods:
-        if poll(partial(keeper.has_read, istiod, cluster), deadline):
-            found.update(keeper.strangers(istiod, cluster, trust_domain))
-        elif wait:
-            raise WaitTimeout(
-                f"The istiod {params['namespace']}/{istiod} has not read {cluster} within {params['wait_timeout']} s."
-                " Look at its log, and whether its pod reaches the other API server."
-            )
-        else:
-            complete = False
-    return Sight(complete, tuple(sorted(found)))
+    unread = tuple(istiod for istiod in istiods if not keeper.has_read(istiod, cluster))
+    found = {
+        stranger
+        for istiod in istiods
+        if istiod not in unread
+        for stranger in keeper.strangers(istiod, cluster, trust_domain)
+    }
+    return Sight(bool(istiods), unread, tuple(sorted(found)))
+
+
+def _require_read(params: Mapping[str, Any], sight: Sight) -> None:
+    if sight.unread:
+        raise WaitTimeout(
+            f"The istiod {params['namespace']}/{sight.unread[0]} has not read {params['cluster']} within"
+            f" {params['wait_timeout']} s. Look at its log, and whether its pod reaches the other API server."
+        )
 
 
 def _absent(params: Mapping[str, Any], check_mode: bool, keeper: Keeper) -> Outcome:
