@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
@@ -71,6 +74,30 @@ def machine_server_overlay(machine: Mapping[str, Any]) -> Any:
     return wrap_var(node_attestor.server_overlay(machine))
 
 
+def seen_lines(files: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """What a look at a machine tells of each of these, when it is there as it is to be."""
+    return {name: _seen_line(one) for name, one in files.items()}
+
+
+def _seen_line(one: Mapping[str, Any]) -> str:
+    what = "folder"
+    if "content" in one:
+        what = hashlib.sha256(str(one["content"]).encode()).hexdigest()
+    elif "src" in one:
+        what = _digest(Path(str(one["src"])))
+    owner, group = (one.get(name) or "root" for name in ("owner", "group"))
+    return f"seen {one['path']} {owner}:{group} {str(one['mode']).lstrip('0')} {what}"
+
+
+# Each task has a process of its own, which asks more than once. Programs are large.
+@functools.cache
+def _digest(path: Path) -> str:
+    if not path.is_file():
+        return "absent"
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def pull_policy(image: str) -> str:
     """Whether a node may ask a registry for an image. One that was made here is there, or nowhere."""
     return "Never" if image.startswith("localhost/") else "IfNotPresent"
@@ -100,6 +127,7 @@ class FilterModule:
             "machine_alias_entry": node_attestor.alias_entry,
             "machine_faults": node_attestor.faults,
             "problems": problems,
+            "seen_lines": seen_lines,
             "pull_policy": pull_policy,
             "unclean": unclean,
             "place_faults": place_faults,

@@ -16,17 +16,26 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh import deri
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.proof import proof
 
 _READ: dict[str, model.Mesh] = {}
-"""What a task has read, by what it has read it from. A task asks for this a dozen times."""
+_VARIABLES: dict[tuple[str, str], dict[str, Any]] = {}
+"""What a task has read, and what followed for a host, by what it was read from. A task asks a dozen times."""
+
+
+def _told(intent: Mapping[str, Any]) -> str:
+    """Return what stands for this intent in this process, or nothing where what hosts are known by may change.
+
+    A process of its own works on each task, and ends with it. Once the inventory was taken down it has a digest.
+    """
+    if multiprocessing.parent_process() is None:
+        return ""
+    return str(intent.get("digest") or "") or json.dumps(intent, default=str)
 
 
 def _read(intent: Mapping[str, Any], hostvars: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> model.Mesh:
-    if multiprocessing.parent_process() is None:
-        return _read_now(intent, hostvars, groups)
-    # A process of its own works on each task, and what hosts are known by does not change before it ends.
-    told = json.dumps(intent, default=str)
-    if told not in _READ:
-        _READ[told] = _read_now(intent, hostvars, groups)
-    return _READ[told]
+    told = _told(intent)
+    mesh = _READ.get(told) or _read_now(intent, hostvars, groups)
+    if told:
+        _READ[told] = mesh
+    return mesh
 
 
 def _read_now(
@@ -49,10 +58,16 @@ def mesh_variables(
     intent: Mapping[str, Any], hostvars: Mapping[str, Any], groups: Mapping[str, Sequence[str]], host: str
 ) -> dict[str, Any]:
     """The variables of the roles for one host."""
-    try:
-        return derive.role_variables(_read(intent, hostvars, groups), host)
-    except InputError as error:
-        raise AnsibleFilterError(error.message) from error
+    told = _told(intent)
+    found = _VARIABLES.get((told, host))
+    if found is None:
+        try:
+            found = derive.role_variables(_read(intent, hostvars, groups), host)
+        except InputError as error:
+            raise AnsibleFilterError(error.message) from error
+    if told:
+        _VARIABLES[told, host] = found
+    return found
 
 
 def mesh_proof(
