@@ -28,7 +28,10 @@ BIN = Path(sys.executable).parent
 ON_CLUSTERS = {
     "trustmesh blue_green: set up",
     "trustmesh mithril: set up",
+    "trustmesh federation: set up",
+    "trustmesh front_proxy: set up",
     "trustmesh istio_spire: set up",
+    "trustmesh istio_vm: set up",
     "trustmesh: set up",
     "trustmesh: show what follows",
     "trustmesh: status",
@@ -39,7 +42,7 @@ ON_CLUSTERS = {
     "trustmesh: rotate upstream CA",
     "trustmesh: tear down",
 }
-"""The templates that tests/pages runs in the execution environment. The others are started without a cluster."""
+"""The templates that tests/pages runs in the execution environment."""
 
 
 class _Text(str):
@@ -121,12 +124,15 @@ def _checkout(target: Path) -> None:
             shutil.copy2(ROOT / name, target / name, follow_symlinks=False)
 
 
-def _synchronized(project: Path, source: str, env: Mapping[str, str]) -> str:
-    """Return the inventory as the script that AWX makes of what it has read."""
+def _synchronized(
+    project: Path, source: str, env: Mapping[str, str], hosts: Mapping[str, Mapping[str, Any]] | None
+) -> str:
+    """Return the inventory as the script that AWX makes of what it has read, and of what was set there on hosts."""
     argv = [str(BIN / "ansible-inventory"), "-i", source, "--list"]
     done = subprocess.run(argv, cwd=project, env=env, check=True, capture_output=True, text=True)
     listed = json.loads(done.stdout)
     for number, host in enumerate(sorted(listed["_meta"]["hostvars"]), start=1):
+        listed["_meta"]["hostvars"][host] |= (hosts or {}).get(host, {})
         for name in ("host", "tower"):
             listed["_meta"]["hostvars"][host] |= {f"remote_{name}_enabled": "true", f"remote_{name}_id": number}
     return f"#! /usr/bin/env python3\n# -*- coding: utf-8 -*-\nprint({json.dumps(listed)!r})\n"
@@ -146,6 +152,8 @@ def launch(
     volumes: Mapping[str, str] | None = None,
     by_runner: bool = False,
     beside: Mapping[str, Any] | None = None,
+    hosts: Mapping[str, Mapping[str, Any]] | None = None,
+    ssh_key: str = "",
 ) -> Job:
     """Run a job template in ``folder``.
 
@@ -154,6 +162,7 @@ def launch(
     ``beside`` is what somebody has written into the template by hand. ``volumes`` are folders of this host that an
     administrator shows to all jobs. ``by_runner`` starts ansible-runner in the image, which finds all of it in the
     folder of the job by itself.
+    ``hosts`` has variables of hosts that somebody has set in AWX, ``ssh_key`` is that of a machine credential.
     """
     template = next(one for one in _listed("controller_templates") if one["name"] == name)
     sources = {one["inventory"]: one["source_path"] for one in _listed("controller_inventory_sources")}
@@ -185,9 +194,8 @@ def launch(
     }
     here |= {"HOME": str(folder / "home"), **said}
     (folder / "home").mkdir()
-    _write(
-        folder / "inventory" / "hosts", _synchronized(project, inventory or sources[template["inventory"]], here), 0o700
-    )
+    listed = _synchronized(project, inventory or sources[template["inventory"]], here, hosts)
+    _write(folder / "inventory" / "hosts", listed, 0o700)
     meta = {"job_id": 1, "user_name": "admin", "job_template_name": name, "inventory_id": 1}
     own = {**template["extra_vars"], **({"images_refs_override": images} if images else {}), **(beside or {})}
     given = {**own, **answered(template, answers)}
@@ -200,13 +208,18 @@ def launch(
     argv += ["-e", f"@{root}/env/extravars", template["playbook"]]
     if by_runner:
         argv = ["ansible-runner", "run", str(root), "--playbook", template["playbook"]]
+    if not image:
+        argv[0] = str(BIN / argv[0])
+    if ssh_key:
+        # As ansible-runner does: an agent of the job's own has it, and no file.
+        _write(folder / "env" / "ssh_key", ssh_key)
+        add = f'ssh-add {root}/env/ssh_key && rm -f {root}/env/ssh_key && exec "$@"'
+        argv = ["ssh-agent", "sh", "-c", add, "sh", *argv]
     if image:
         told = [word for key, value in said.items() for word in ("--env", f"{key}={value}")]
         told += [word for here, there in (volumes or {}).items() for word in ("--volume", f"{here}:{there}:z")]
         inside = ["podman", "run", "--rm", "--workdir", "/runner/project", "--volume", f"{folder}:/runner/:Z", *told]
         argv = [*inside, "--user=root", "--network", "host", "--pull=never", image, *argv]
-    else:
-        argv[0] = str(BIN / argv[0])
     done = subprocess.run(argv, cwd=project, env=here, capture_output=True, text=True, check=False, timeout=3600)
     _before, told, stats = done.stdout.rpartition("\tRUN: ")
     artifacts = json.JSONDecoder().raw_decode(stats)[0] if told else {}

@@ -119,9 +119,17 @@ def duties_told(groups: Mapping[str, Sequence[str]]) -> str:
 
 
 def steps_for(
-    steps: list[dict[str, Any]], duties: Sequence[str], provider: str, host: str, roles: Sequence[str] = ()
+    steps: list[dict[str, Any]],
+    duties: Sequence[str],
+    provider: str,
+    host: str,
+    roles: Sequence[str] = (),
+    *,
+    given: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
     """The steps that a host with these duties takes. A step may be for clusters of one provider only.
+
+    A step may be ``for`` a variable: where ``given`` says that it is empty, the step has nothing to do.
 
     Of a part (``roles``) only the steps of its roles are taken, and none that is for the ``whole`` alone.
 
@@ -133,6 +141,7 @@ def steps_for(
         for step in steps
         if step["duty"] in duties
         and step.get("provider", provider) == provider
+        and (given or {}).get(step.get("for", ""), True)
         and (not roles or (step["role"] in roles and not step.get("whole")))
     ]
 

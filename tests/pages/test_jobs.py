@@ -8,6 +8,7 @@ The tests follow one another, as somebody starts the jobs.
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
 import shutil
@@ -18,10 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import awx_job
+import machines
 import pytest
 import yaml
 
-from .conftest import ROOT, Estate, changed
+from .conftest import INSTANCE, ROOT, Estate, changed
 
 pytestmark = pytest.mark.thorough
 INVENTORIES = "inventories"
@@ -82,6 +84,39 @@ MITHRIL = ("foo", "bar")
 # The published CSI driver is in no registry that these clusters reach, and the proxy was built out of packages.
 BESIDE = {"trustmesh_socket_delivery": "host_path", "istio_stock_envoy": True}
 EXPOSED = {"kubernetes_cluster_exposes_by": "NodePort"}
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[machines.Machine]:
+    """A machine outside of the clusters, with systemd, which jobs reach by ssh."""
+    machines.build_image()
+    found = machines.Machine.start(f"{INSTANCE}-machine", INSTANCE, tmp_path_factory.mktemp("machine"))
+    yield found
+    found.remove()
+    machines.remove_image()
+
+
+def reached(machine: machines.Machine) -> dict[str, Any]:
+    """What is said in AWX of the host that it is."""
+    return {"ansible_host": machine.address, "machine_command": machine.command}
+
+
+def left_on(machine: machines.Machine, more: str) -> str:
+    """What our roles have left there: files, units, users, and what ``more`` prints."""
+    units = "ls /etc/systemd/system | grep -e spire -e envoy -e istio"
+    return machine.run("sh", "-c", f"ls /opt; {units}; grep -e envoy -e istio /etc/passwd /etc/group; {more}; true")
+
+
+@pytest.fixture(scope="module")
+def balanced(estate: Estate) -> dict[str, dict[str, Any]]:
+    """What is said in AWX of the two clusters, so that jobs bring MetalLB: addresses that no container gets."""
+    subnet = json.loads(estate.run("podman", "network", "inspect", INSTANCE))[0]
+    network = ipaddress.ip_network((subnet.get("subnets") or subnet["plugins"][0]["ipam"]["ranges"][0])[0]["subnet"])
+    top = [str(network.broadcast_address - back) for back in (40, 31, 30, 21)]
+    return {
+        cluster: {"load_balancer_install": True, "load_balancer_addresses": [f"{first}-{last}"]}
+        for cluster, first, last in (("eu", *top[:2]), ("us", *top[2:]))
+    }
 
 
 def proven(job: awx_job.Job) -> int:
@@ -216,6 +251,79 @@ def test_istio_spire_is_set_up_and_taken_down(launch: Launch, estate: Estate) ->
     inventory = f"{INVENTORIES}/istio_spire/hosts.ini"
     launch("trustmesh: tear down", ("demo-cluster",), answers, inventory=inventory)
     assert f"namespace/{HELD}" not in estate.names("eu", "namespaces")
+
+
+def test_federation_is_set_up_and_taken_down(
+    launch: Launch, estate: Estate, balanced: dict[str, dict[str, Any]]
+) -> None:
+    both = ("foo-cluster", "bar-cluster")
+    foo, bar = both
+    hosts = {foo: {**balanced["eu"], "cert_manager_install": True}, bar: balanced["us"]}
+    assert proven(launch("trustmesh federation: set up", both, {}, hosts=hosts)) > 150
+    named = {"answers": {"trustmesh_scenario": "federation"}, "inventory": f"{INVENTORIES}/federation/hosts.ini"}
+    launch("trustmesh: tear down", both, **named, hosts=hosts)
+    for cluster in ("eu", "us"):
+        assert not {f"namespace/{name}" for name in (HELD, "metallb-system", "cert-manager")} & estate.names(
+            cluster, "namespaces"
+        )
+
+
+def test_front_proxy_is_set_up_with_a_machine_by_ssh_and_taken_down(
+    launch: Launch, estate: Estate, machine: machines.Machine, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    shared = {"volumes": {str(tmp_path_factory.mktemp("shared")): "/shared"}}
+    more = {**shared, "hosts": {"laptop": reached(machine)}, "ssh_key": machine.key.read_text()}
+    answers = {**EXPOSED, "machine_control_dir": "/shared/machines"}
+    name = "trustmesh front_proxy: set up"
+    # All of the page, those that are asked from the machine among them.
+    assert proven(launch(name, ("front",), answers, **more)) == 32
+    units = ("spire-agent", "envoy-desk")
+    assert machine.run("systemctl", "is-active", *units).split() == ["active"] * 2
+    assert changed(launch(name, ("front",), answers, **more).stdout) == 0
+    # A machine that has started anew has what it needs, without a run.
+    before = machine.run("systemctl", "show", "--property", "MainPID", *units)
+    machine.run("systemctl", "restart", *units)
+    assert machine.run("systemctl", "show", "--property", "MainPID", *units) != before
+    inventory = f"{INVENTORIES}/front_proxy/hosts.ini"
+    named = {"answers": {"trustmesh_scenario": "front_proxy"}, "inventory": inventory}
+    assert proven(launch("trustmesh: proof", ("front",), **named, **more)) == 32
+    launch("trustmesh: tear down", ("front",), **named, **more)
+    assert f"namespace/{HELD}" not in estate.names("eu", "namespaces")
+    assert left_on(machine, "ls -d /run/spire 2>/dev/null") == ""
+
+
+def test_istio_vm_is_set_up_with_a_machine_by_ssh_and_taken_down(
+    launch: Launch,
+    estate: Estate,
+    machine: machines.Machine,
+    balanced: dict[str, dict[str, Any]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    # The program that is there before: a version of Bookinfo's reviews, as a service of a user.
+    app = tmp_path_factory.mktemp("app")
+    made = estate.run("podman", "create", estate.images["bookinfo"]).strip()
+    estate.run("podman", "cp", f"{made}:/app", str(app))
+    estate.run("podman", "rm", made)
+    estate.run("podman", "cp", str(app / "app"), f"{machine.name}:/srv/app")
+    words = [
+        "reviews",
+        "--address=127.0.0.1",
+        "--version=v2",
+        "--ratings=http://ratings.default.svc.cluster.local:9080",
+    ]
+    machine.run("systemd-run", "--unit=reviews", "--uid=1000", "--gid=1000", "python3", "/srv/app/main.py", *words)
+    shared = {"volumes": {str(tmp_path_factory.mktemp("shared")): "/shared"}}
+    hosts = {"vm": reached(machine), "shore": balanced["eu"]}
+    more = {**shared, "hosts": hosts, "ssh_key": machine.key.read_text()}
+    answers = {"machine_control_dir": "/shared/machines"}
+    name = "trustmesh istio_vm: set up"
+    assert proven(launch(name, ("shore",), answers, **more)) > 40
+    assert machine.run("systemctl", "is-active", "istio-proxy", "istio-proxy-certificate").split() == ["active"] * 2
+    assert changed(launch(name, ("shore",), answers, **more).stdout) == 0
+    inventory = f"{INVENTORIES}/istio_vm/hosts.ini"
+    launch("trustmesh: tear down", ("shore",), {"trustmesh_scenario": "istio_vm"}, inventory=inventory, **more)
+    assert f"namespace/{HELD}" not in estate.names("eu", "namespaces")
+    assert left_on(machine, "iptables-save | grep ISTIO") == ""
 
 
 def test_no_other_template_is_said_to_run_here(launched: set[str]) -> None:

@@ -514,7 +514,8 @@ def steps() -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the steps of all playbooks, each with its place."""
     for name in files("playbooks/**.yml"):
         for play in data(name):
-            for step in (play.get("vars") or {}).get("trustmesh_steps") or []:
+            said = play.get("vars") or {}
+            for step in (said.get("trustmesh_steps") or []) + (said.get("trustmesh_machine_steps") or []):
                 yield f"{name}: {step}", step
 
 
@@ -537,7 +538,8 @@ def test_steps_name_tasks_and_duties_that_exist() -> None:
         for place, step in found
         if step["duty"] not in duties
         or f"roles/{step['role']}/tasks/{step['tasks']}.yml" not in tree()
-        or not step.keys() <= {"duty", "role", "tasks", "provider", "whole"}
+        or not step.keys() <= {"duty", "role", "tasks", "provider", "whole", "for"}
+        or step.get("for", "envoy_instances") not in data("playbooks/.parts/phase.yml")[0]["vars"]["trustmesh_given"]
         or ("provider" in step and step["provider"] not in providers(step["duty"]))
     ]
     broken(places, "A step is a duty (a group that means something), a role and one of its task files.")
@@ -550,7 +552,7 @@ def test_preflight_comes_first_and_after_the_proof_nothing_changes() -> None:
     phases = [
         play["vars"]["trustmesh_steps"]
         for play in plays
-        if play["ansible.builtin.import_playbook"] == ".parts/phase.yml"
+        if play["ansible.builtin.import_playbook"] in (".parts/phase.yml", ".parts/together.yml")
     ]
     assert {step["tasks"] for step in phases[0]} == {"preflight"}
     after = [play["vars"]["trustmesh_steps"] for play in plays[names.index(".parts/proof.yml") + 1 :]]

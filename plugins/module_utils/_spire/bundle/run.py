@@ -38,7 +38,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.wan
     wanted_bundle,
     wanted_names,
 )
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.call import SpireServer
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.call import SpireServer, side_by_side
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.carry_out import carry_out
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import (
     FAILED_PRECONDITION,
@@ -97,8 +97,8 @@ def run(params: Mapping[str, Any], check_mode: bool) -> Outcome:
     server = connect(params)
     plan, warnings = BundlePlan(), [words for want in wanted for words in want.warnings]
     if wanted:
-        own = show_bundle(server).trust_domain
-        held = held_bundles(server)
+        shown, held = side_by_side(lambda: show_bundle(server), lambda: held_bundles(server))
+        own = shown.trust_domain
         if present:
             plan = plan_set(wanted, held, own, params["allow_older"])
         else:

@@ -23,7 +23,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.wan
     valid_authorities,
     youngest,
 )
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.call import SpireServer
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.call import SpireServer, side_by_side
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.connection import connect, spire_spec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.client import list_relationships
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.endpoint import Served, fetch
@@ -68,14 +68,14 @@ def reports(server: SpireServer, names: set[str] | None, probe_timeout: int | No
 
     With ``probe_timeout`` (seconds) the endpoints are asked from here, side by side.
     """
-    relationships = sorted(list_relationships(server), key=lambda relationship: relationship.trust_domain)
-    relationships = [
-        relationship for relationship in relationships if names is None or relationship.trust_domain in names
-    ]
-    held = held_bundles(server)
+    found, held, own = side_by_side(
+        lambda: list_relationships(server), lambda: held_bundles(server), lambda: show_bundle(server)
+    )
+    relationships = sorted(
+        (one for one in found if names is None or one.trust_domain in names), key=lambda one: one.trust_domain
+    )
     served: dict[str, Served] = {}
     if probe_timeout and relationships:
-        own = show_bundle(server)
         there = {**held, own.trust_domain: own}
         with ThreadPoolExecutor(PROBES_AT_ONCE) as pool:
             answers = pool.map(

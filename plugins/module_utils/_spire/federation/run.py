@@ -32,7 +32,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.run
     refused_by_server,
 )
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.wanted import wanted_names
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.call import SpireServer
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.call import SpireServer, side_by_side
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.carry_out import carry_out
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import NOT_FOUND
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.connection import connect, spire_spec
@@ -106,8 +106,9 @@ def run(params: Mapping[str, Any], check_mode: bool) -> Outcome:
     plan = Plan()
     own: Bundle | None = None
     if wanted:
-        own = show_bundle(server)
-        held, current = held_bundles(server), list_relationships(server)
+        own, held, current = side_by_side(
+            lambda: show_bundle(server), lambda: held_bundles(server), lambda: list_relationships(server)
+        )
         if present:
             plan = plan_present(pairs, current, held, own, params["refresh"])
         else:

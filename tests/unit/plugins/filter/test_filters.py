@@ -5,10 +5,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import meshes
 import pytest
+import yaml
 from ansible.errors import AnsibleFilterError
 from ansible_collections.trustmesh.spiffe.plugins.filter import configuration, mesh, objects
 from playbook import ROOT
@@ -56,6 +60,24 @@ def test_a_broken_inventory_is_told_in_its_own_words(name: str) -> None:
         FILTERS[name](*arguments)
 
 
+def test_a_task_works_out_once_what_follows(monkeypatch: pytest.MonkeyPatch) -> None:
+    ask = FILTERS["mesh_variables"]
+    told = {**INTENT, "digest": "one"}
+    # In Ansible's main process, where facts come in, it is worked out each time.
+    assert ask(told, HOSTVARS, GROUPS, "blue") is not ask(told, HOSTVARS, GROUPS, "blue")
+    monkeypatch.setattr(mesh.multiprocessing, "parent_process", lambda: "Ansible")
+    monkeypatch.setattr(mesh, "_READ", {})
+    monkeypatch.setattr(mesh, "_VARIABLES", {})
+    first = ask(told, HOSTVARS, GROUPS, "blue")
+    assert ask(told, HOSTVARS, GROUPS, "blue") is first
+    assert ask(told, HOSTVARS, GROUPS, "green") != first
+    other = ask({**told, "digest": "two", "instance": "ci"}, HOSTVARS, GROUPS, "blue")
+    assert other["kubernetes_cluster_name"] == "ci-blue"
+    for intent in (INTENT, {**INTENT, "instance": "ci"}):
+        name = ask(intent, HOSTVARS, GROUPS, "blue")["kubernetes_cluster_name"]
+        assert name == ("ci-blue" if intent.get("instance") else "blue")
+
+
 def test_a_host_takes_the_steps_of_its_duties_and_of_its_provider() -> None:
     steps = [
         {"duty": "clusters", "role": "a", "tasks": "install"},
@@ -66,6 +88,12 @@ def test_a_host_takes_the_steps_of_its_duties_and_of_its_provider() -> None:
     taken = FILTERS["steps_for"]
     assert [step["role"] for step in taken(steps, ["clusters", "others"], "kind", "blue")] == ["a", "d"]
     assert [step["role"] for step in taken(steps, ["clusters", "mesh"], "existing", "blue")] == ["a", "b", "c"]
+
+
+def test_a_step_for_what_is_not_there_is_left_out() -> None:
+    steps = [{"duty": "clusters", "role": role, "tasks": "install", "for": role} for role in ("a", "b", "c")]
+    taken = FILTERS["steps_for"](steps, ["clusters"], "kind", "blue", given={"a": [], "b": ["one"]})
+    assert [step["role"] for step in taken] == ["b", "c"]
 
 
 def test_people_are_told_who_is_there_and_with_which_duties() -> None:
@@ -97,6 +125,41 @@ def test_configurations_say_what_is_wrong_with_them() -> None:
 def test_faults_of_several_envoys_are_together() -> None:
     instances = [{"name": name, "spiffe_id": "spiffe://x/e"} for name in ("a", "b")]
     assert [text.split(":")[1] for text in FILTERS["envoy_faults"](instances)] == [" a", " b"]
+
+
+def test_what_a_look_tells_of_files_that_are_as_they_are_to_be(tmp_path: Path) -> None:
+    (tmp_path / "program").write_text("run")
+    files = {
+        "folder": {"path": "/opt/a/conf", "mode": "0750", "group": "a"},
+        "text": {"path": "/opt/a/conf/a.conf", "mode": "0640", "owner": "a", "content": "run"},
+        "program": {"path": "/opt/a/a", "mode": "0755", "src": str(tmp_path / "program")},
+        # Check mode has made no key.
+        "key": {"path": "/opt/a/key", "mode": "0600", "src": str(tmp_path / "none")},
+    }
+    digest = hashlib.sha256(b"run").hexdigest()
+    assert FILTERS["seen_lines"](files) == {
+        "folder": "seen /opt/a/conf root:a 750 folder",
+        "text": f"seen /opt/a/conf/a.conf a:root 640 {digest}",
+        "program": f"seen /opt/a/a root:root 755 {digest}",
+        "key": "seen /opt/a/key root:root 600 absent",
+    }
+
+
+def test_the_shell_of_a_look_tells_the_same(tmp_path: Path) -> None:
+    tell = yaml.safe_load((ROOT / "roles/trustmesh/vars/main.yml").read_text())["__trustmesh_tell"]
+    (tmp_path / "conf").mkdir(0o750)
+    (tmp_path / "conf" / "a.conf").write_text("run")
+    (tmp_path / "conf" / "a.conf").chmod(0o640)
+    (tmp_path / "link").symlink_to(tmp_path / "conf")
+    paths = [str(tmp_path / name) for name in ("conf", "conf/a.conf", "link", "none")]
+    argv = ["sh", "-euc", f'{tell}; tell "$@"', "sh", *paths]
+    said = subprocess.run(argv, capture_output=True, text=True, check=True)
+    whose = {"owner": tmp_path.owner(), "group": tmp_path.group()}
+    wanted = {
+        "conf": {"path": paths[0], "mode": "0750", **whose},
+        "a.conf": {"path": paths[1], "mode": "0640", "content": "run", **whose},
+    }
+    assert said.stdout.splitlines() == [*FILTERS["seen_lines"](wanted).values()]
 
 
 def test_problems_are_the_texts_of_what_does_not_hold() -> None:
