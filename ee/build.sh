@@ -27,6 +27,11 @@ mkdir "$work/bin"
 for tool in kubectl istioctl envoy spire-server spire-agent; do
   cp --dereference "$tools/$tool" "$work/bin/"
 done
+# For the sidecars of machines.
+istio=$(dirname "$(readlink -f "$tools/istioctl")")
+cp "$istio/pilot-agent" "$work/bin/"
+mkdir "$work/istio"
+cp "$istio/envoy_bootstrap.json" "$work/istio/"
 
 echo "3 of 4: the root file system"
 mmdebstrap --quiet --variant=minbase --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \

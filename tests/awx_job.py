@@ -152,7 +152,7 @@ def launch(
     volumes: Mapping[str, str] | None = None,
     by_runner: bool = False,
     beside: Mapping[str, Any] | None = None,
-    hosts: Mapping[str, Mapping[str, Any]] | None = None,
+    host_variables: Mapping[str, Mapping[str, Any]] | None = None,
     ssh_key: str = "",
 ) -> Job:
     """Run a job template in ``folder``.
@@ -162,7 +162,7 @@ def launch(
     ``beside`` is what somebody has written into the template by hand. ``volumes`` are folders of this host that an
     administrator shows to all jobs. ``by_runner`` starts ansible-runner in the image, which finds all of it in the
     folder of the job by itself.
-    ``hosts`` has variables of hosts that somebody has set in AWX, ``ssh_key`` is that of a machine credential.
+    ``host_variables`` has variables of hosts that somebody has set in AWX, ``ssh_key`` is that of a machine credential.
     """
     template = next(one for one in _listed("controller_templates") if one["name"] == name)
     sources = {one["inventory"]: one["source_path"] for one in _listed("controller_inventory_sources")}
@@ -194,7 +194,7 @@ def launch(
     }
     here |= {"HOME": str(folder / "home"), **said}
     (folder / "home").mkdir()
-    listed = _synchronized(project, inventory or sources[template["inventory"]], here, hosts)
+    listed = _synchronized(project, inventory or sources[template["inventory"]], here, host_variables)
     _write(folder / "inventory" / "hosts", listed, 0o700)
     meta = {"job_id": 1, "user_name": "admin", "job_template_name": name, "inventory_id": 1}
     own = {**template["extra_vars"], **({"images_refs_override": images} if images else {}), **(beside or {})}

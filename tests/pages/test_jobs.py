@@ -259,9 +259,9 @@ def test_federation_is_set_up_and_taken_down(
     both = ("foo-cluster", "bar-cluster")
     foo, bar = both
     hosts = {foo: {**balanced["eu"], "cert_manager_install": True}, bar: balanced["us"]}
-    assert proven(launch("trustmesh federation: set up", both, {}, hosts=hosts)) > 150
+    assert proven(launch("trustmesh federation: set up", both, {}, host_variables=hosts)) > 150
     named = {"answers": {"trustmesh_scenario": "federation"}, "inventory": f"{INVENTORIES}/federation/hosts.ini"}
-    launch("trustmesh: tear down", both, **named, hosts=hosts)
+    launch("trustmesh: tear down", both, **named, host_variables=hosts)
     for cluster in ("eu", "us"):
         assert not {f"namespace/{name}" for name in (HELD, "metallb-system", "cert-manager")} & estate.names(
             cluster, "namespaces"
@@ -272,7 +272,7 @@ def test_front_proxy_is_set_up_with_a_machine_by_ssh_and_taken_down(
     launch: Launch, estate: Estate, machine: machines.Machine, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     shared = {"volumes": {str(tmp_path_factory.mktemp("shared")): "/shared"}}
-    more = {**shared, "hosts": {"laptop": reached(machine)}, "ssh_key": machine.key.read_text()}
+    more = {**shared, "host_variables": {"laptop": reached(machine)}, "ssh_key": machine.key.read_text()}
     answers = {**EXPOSED, "machine_control_dir": "/shared/machines"}
     name = "trustmesh front_proxy: set up"
     # All of the page, those that are asked from the machine among them.
@@ -314,7 +314,7 @@ def test_istio_vm_is_set_up_with_a_machine_by_ssh_and_taken_down(
     machine.run("systemd-run", "--unit=reviews", "--uid=1000", "--gid=1000", "python3", "/srv/app/main.py", *words)
     shared = {"volumes": {str(tmp_path_factory.mktemp("shared")): "/shared"}}
     hosts = {"vm": reached(machine), "shore": balanced["eu"]}
-    more = {**shared, "hosts": hosts, "ssh_key": machine.key.read_text()}
+    more = {**shared, "host_variables": hosts, "ssh_key": machine.key.read_text()}
     answers = {"machine_control_dir": "/shared/machines"}
     name = "trustmesh istio_vm: set up"
     assert proven(launch(name, ("shore",), answers, **more)) > 40

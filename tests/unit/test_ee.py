@@ -19,6 +19,7 @@ TOOLS = {
     "spire-server": "spire",
     "spire-agent": "spire",
 }
+OF_SIDECARS = {"pilot-agent": "istio"}
 BUILD = (ROOT / "ee" / "build.sh").read_text()
 
 
@@ -42,8 +43,16 @@ def test_the_tools_are_those_of_the_table_of_versions() -> None:
     found = [re.fullmatch(r"COPY --from=\S+:(\S+) \S+/([\w-]+) /usr/local/bin/([\w-]+)", line) for line in copied]
     told = {match[3]: match[1] for match in found if match and match[2] == match[3]}
     assert {name: re.sub(r"^(distroless-)?v", "", version) for name, version in told.items()} == {
-        name: versions()[tool].removeprefix("v") for name, tool in TOOLS.items()
+        name: versions()[tool].removeprefix("v") for name, tool in {**TOOLS, **OF_SIDECARS}.items()
     }
+
+
+def test_what_sidecars_are_made_of_is_where_the_role_toolchain_looks() -> None:
+    (line,) = (line for line in definition()["additional_build_steps"]["append_final"] if "bootstrap" in line)
+    assert line.endswith(" /usr/local/share/istio/envoy_bootstrap.json")
+    assert f":{versions()['istio']} " in line
+    assert "COPY istio/ /usr/local/share/istio/\n" in (ROOT / "ee/Containerfile.packages").read_text()
+    assert "/share/istio/envoy_bootstrap.json" in (ROOT / "roles/toolchain/tasks/install.yml").read_text()
 
 
 def test_both_ways_bring_the_same() -> None:
