@@ -109,12 +109,20 @@ def left_on(machine: machines.Machine, more: str) -> str:
 
 @pytest.fixture(scope="module")
 def balanced(estate: Estate) -> dict[str, dict[str, Any]]:
-    """What is said in AWX of the two clusters, so that jobs bring MetalLB: addresses that no container gets."""
+    """What is said in AWX of the two clusters, so that jobs bring MetalLB, with addresses that no container gets."""
     subnet = json.loads(estate.run("podman", "network", "inspect", INSTANCE))[0]
     network = ipaddress.ip_network((subnet.get("subnets") or subnet["plugins"][0]["ipam"]["ranges"][0])[0]["subnet"])
     top = [str(network.broadcast_address - back) for back in (40, 31, 30, 21)]
+    internal = "{.items[0].status.addresses[?(@.type=='InternalIP')].address}"
     return {
-        cluster: {"load_balancer_install": True, "load_balancer_addresses": [f"{first}-{last}"]}
+        cluster: {
+            "load_balancer_install": True,
+            "load_balancer_addresses": [f"{first}-{last}"],
+            # The kubeconfigs are those of this host, and an istiod asks from elsewhere.
+            "kubernetes_cluster_api_server": "https://"
+            + estate.kubectl(cluster, "get", "nodes", "-o", f"jsonpath={internal}")
+            + ":6443",
+        }
         for cluster, first, last in (("eu", *top[:2]), ("us", *top[2:]))
     }
 
@@ -301,7 +309,7 @@ def test_istio_vm_is_set_up_with_a_machine_by_ssh_and_taken_down(
 ) -> None:
     # The program that is there before: a version of Bookinfo's reviews, as a service of a user.
     app = tmp_path_factory.mktemp("app")
-    made = estate.run("podman", "create", estate.images["bookinfo"]).strip()
+    made = estate.run("podman", "create", estate.images["bookinfo"], "none").strip()
     estate.run("podman", "cp", f"{made}:/app", str(app))
     estate.run("podman", "rm", made)
     estate.run("podman", "cp", str(app / "app"), f"{machine.name}:/srv/app")

@@ -13,7 +13,9 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._envoy.config import is_loopback
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._input import HOST, PORT, is_host, is_port, unclean
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.apps import (
@@ -803,6 +805,23 @@ def _judge(mesh: Mesh, faults: Faults) -> None:
     _judge_names(mesh, faults)
 
 
+def _judge_api_server(mesh: Mesh, host: Host, faults: Faults) -> None:
+    """Each istiod of a mesh reads the clusters of the others, from a pod."""
+    if not host.mesh_id or not host.api_server or not {MESH, CLUSTERS} <= host.duties:
+        return
+    readers = [
+        other.name
+        for other in mesh.hosts.values()
+        if other is not host and other.mesh_id == host.mesh_id and {MESH, CLUSTERS} <= other.duties
+    ]
+    name = urlsplit(host.api_server).hostname or ""
+    if readers and (name == "localhost" or is_loopback(name)):
+        faults.add(
+            f"kubernetes_cluster_api_server of {host.name}: {host.api_server} is reached on one machine alone, and"
+            f" istiod in {readers[0]} has to reach it. Give the URL at which pods of other clusters reach its API server."
+        )
+
+
 def _judge_host(mesh: Mesh, host: Host, faults: Faults) -> None:
     for duty in (SPIRE_SERVER, MESH):
         on_machine = duty == MESH and MACHINES in host.duties
@@ -835,6 +854,7 @@ def _judge_host(mesh: Mesh, host: Host, faults: Faults) -> None:
             " network of its mesh. istiod finds the gateway of a network by the address of a balancer: give the cluster"
             " one, and leave this at LoadBalancer."
         )
+    _judge_api_server(mesh, host, faults)
     if SPIRE_AGENT in host.duties and host.server is None:
         faults.add(
             f"inventory: {host.name} is in {SPIRE_AGENT}, and there is no SPIRE server of {host.trust_domain} that its"

@@ -177,6 +177,21 @@ def test_who_may_call_one_behind_a_service_may_call_all() -> None:
         meshes.mesh(workloads, {"v1": ["asker"]}, groups, shared)
 
 
+@pytest.mark.parametrize("url", ["https://127.0.0.1:6443", "https://[::1]:6443", "https://localhost:6443"])
+def test_an_api_server_that_others_have_to_reach_is_not_on_loopback(url: str) -> None:
+    workloads = {"quote": {"host": "two", "app": "quote"}, "asker": {"host": "one", "app": "client"}}
+    groups = {duty: ["one", "two"] for duty in ("clusters", "spire_server", "spire_agent", "mesh")}
+    shared = {host: {"istio_mesh_id": "both"} for host in ("one", "two")}
+    shared["two"]["kubernetes_cluster_api_server"] = url
+    with pytest.raises(InputError, match=r"kubernetes_cluster_api_server of two: https://.* and istiod in one has to"):
+        meshes.mesh(workloads, {"quote": ["asker"]}, groups, shared)
+    # Of a mesh of its own nobody else asks.
+    shared["two"]["istio_mesh_id"] = "other"
+    assert meshes.mesh(workloads, {}, groups, shared).hosts
+    shared["two"] |= {"istio_mesh_id": "both", "kubernetes_cluster_api_server": "https://two.corp.example:6443"}
+    assert meshes.mesh(workloads, {"quote": ["asker"]}, groups, shared).callers
+
+
 def test_a_network_of_a_mesh_is_entered_at_the_address_of_a_balancer() -> None:
     workloads = {"quote": {"host": "two", "app": "quote"}, "asker": {"host": "one", "app": "client"}}
     groups = {duty: ["one", "two"] for duty in ("clusters", "spire_server", "spire_agent", "mesh")}
