@@ -818,7 +818,7 @@ def _judge_api_server(mesh: Mesh, host: Host, faults: Faults) -> None:
     if readers and (name == "localhost" or is_loopback(name)):
         faults.add(
             f"kubernetes_cluster_api_server of {host.name}: {host.api_server} is reached on one machine alone, and"
-            f" istiod in {readers[0]} has to reach it. Give the URL at which pods of other clusters reach its API server."
+            f" istiod in {readers[0]} has to reach it. Give the URL at which pods elsewhere reach its API server."
         )
 
 
