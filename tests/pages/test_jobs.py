@@ -319,7 +319,7 @@ def test_istio_vm_is_set_up_with_a_machine_by_ssh_and_taken_down(
         "--version=v2",
         "--ratings=http://ratings.default.svc.cluster.local:9080",
     ]
-    machine.run("systemd-run", "--unit=reviews", "--uid=1000", "--gid=1000", "python3", "/srv/app/main.py", *words)
+    machine.run("systemd-run", "--unit=reviews", "--property=DynamicUser=yes", "python3", "/srv/app/main.py", *words)
     shared = {"volumes": {str(tmp_path_factory.mktemp("shared")): "/shared"}}
     hosts = {"vm": reached(machine), "shore": balanced["eu"]}
     more = {**shared, "host_variables": hosts, "ssh_key": machine.key.read_text()}
