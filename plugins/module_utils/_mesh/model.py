@@ -823,6 +823,11 @@ def _judge_api_server(mesh: Mesh, host: Host, faults: Faults) -> None:
 
 
 def _judge_host(mesh: Mesh, host: Host, faults: Faults) -> None:
+    if {CLUSTERS, MACHINES} <= host.duties:
+        faults.add(
+            f"inventory: {host.name} is in {CLUSTERS} and in {MACHINES}. A host is one of both: give the machine a name"
+            " of its own, also where it is the one that works on the cluster."
+        )
     for duty in (SPIRE_SERVER, MESH):
         on_machine = duty == MESH and MACHINES in host.duties
         if duty in host.duties and CLUSTERS not in host.duties and not on_machine:

@@ -192,6 +192,11 @@ def test_an_api_server_that_others_have_to_reach_is_not_on_loopback(url: str) ->
     assert meshes.mesh(workloads, {"quote": ["asker"]}, groups, shared).callers
 
 
+def test_a_host_is_a_cluster_or_a_machine() -> None:
+    with pytest.raises(InputError, match="one is in clusters and in machines"):
+        meshes.mesh({}, {}, {"clusters": ["one"], "machines": ["one"]})
+
+
 def test_a_network_of_a_mesh_is_entered_at_the_address_of_a_balancer() -> None:
     workloads = {"quote": {"host": "two", "app": "quote"}, "asker": {"host": "one", "app": "client"}}
     groups = {duty: ["one", "two"] for duty in ("clusters", "spire_server", "spire_agent", "mesh")}
