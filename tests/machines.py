@@ -16,7 +16,8 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 PODMAN = shutil.which("podman") or "podman"
-PACKAGES = "systemd-sysv,openssh-server,python3,curl,ca-certificates,iptables,iproute2"
+PACKAGES = "systemd-sysv,openssh-server,sudo,python3,curl,ca-certificates,iptables,iproute2"
+USER = "admin"
 IMAGE = "localhost/trustmesh/test-machine"
 
 
@@ -43,7 +44,7 @@ def remove_image() -> None:
 
 @dataclass(frozen=True)
 class Machine:
-    """One that runs, and the key by which its root is reached."""
+    """One that runs, and the key of a user there who may become root."""
 
     name: str
     address: str
@@ -63,7 +64,12 @@ class Machine:
         while found.state() != "running":
             assert time.monotonic() < until, f"systemd of {name} is not up: {found.state()}"
             time.sleep(0.5)
-        script = "mkdir -p -m 700 /root/.ssh; cat >/root/.ssh/authorized_keys"
+        script = f"""
+            useradd --create-home {USER}
+            echo '{USER} ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/{USER}
+            install -d -m 0700 -o {USER} /home/{USER}/.ssh
+            cat >/home/{USER}/.ssh/authorized_keys
+        """
         found.run("sh", "-euc", script, given=Path(f"{key}.pub").read_text())
         return found
 
@@ -80,8 +86,8 @@ class Machine:
     def command(self) -> list[str]:
         """What an inventory says as C(machine_command), so that the proof asks from there as the user of a workload."""
         words = ["ssh", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]
-        become = ["setpriv", "--reuid", "{uid}", "--regid", "{uid}", "--clear-groups", "--"]
-        return [*words, "-o", "LogLevel=ERROR", f"root@{self.address}", *become]
+        become = ["sudo", "setpriv", "--reuid", "{uid}", "--regid", "{uid}", "--clear-groups", "--"]
+        return [*words, "-o", "LogLevel=ERROR", f"{USER}@{self.address}", *become]
 
     def remove(self) -> None:
         """Take it away."""

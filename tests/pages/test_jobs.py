@@ -98,7 +98,8 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[machines.Machi
 
 def reached(machine: machines.Machine) -> dict[str, Any]:
     """What is said in AWX of the host that it is."""
-    return {"ansible_host": machine.address, "machine_command": machine.command}
+    become = {"ansible_user": machines.USER, "ansible_become": True}
+    return {"ansible_host": machine.address, "machine_command": machine.command, **become}
 
 
 def left_on(machine: machines.Machine, more: str) -> str:
