@@ -266,8 +266,7 @@ def test_federation_is_set_up_and_taken_down(
     launch: Launch, estate: Estate, balanced: dict[str, dict[str, Any]]
 ) -> None:
     both = ("foo-cluster", "bar-cluster")
-    foo, bar = both
-    hosts = {foo: {**balanced["eu"], "cert_manager_install": True}, bar: balanced["us"]}
+    hosts = {both[0]: {**balanced["eu"], "cert_manager_install": True}, both[1]: balanced["us"]}
     assert proven(launch("trustmesh federation: set up", both, {}, host_variables=hosts)) > 150
     named = {"answers": {"trustmesh_scenario": "federation"}, "inventory": f"{INVENTORIES}/federation/hosts.ini"}
     launch("trustmesh: tear down", both, **named, host_variables=hosts)
