@@ -510,6 +510,9 @@ def test_an_inventory_is_read_at_one_glance(inventory: str) -> None:
     assert length <= 60, f"{inventory} has {length} lines, its hosts included. Say less: 60 are enough for a mesh."
 
 
+SET_FACT = "ansible.builtin.set_fact"
+
+
 def steps() -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the steps of all playbooks, each with its place."""
     for name in files("playbooks/**.yml"):
@@ -539,7 +542,8 @@ def test_steps_name_tasks_and_duties_that_exist() -> None:
         if step["duty"] not in duties
         or f"roles/{step['role']}/tasks/{step['tasks']}.yml" not in tree()
         or not step.keys() <= {"duty", "role", "tasks", "provider", "whole", "for"}
-        or step.get("for", "envoy_instances") not in data("playbooks/.parts/phase.yml")[0]["vars"]["trustmesh_given"]
+        or step.get("for", "envoy_instances")
+        not in data("roles/trustmesh/tasks/inventory.yml")[1][SET_FACT]["trustmesh_given"]
         or ("provider" in step and step["provider"] not in providers(step["duty"]))
     ]
     broken(places, "A step is a duty (a group that means something), a role and one of its task files.")

@@ -68,15 +68,14 @@ def reports(server: SpireServer, names: set[str] | None, probe_timeout: int | No
 
     With ``probe_timeout`` (seconds) the endpoints are asked from here, side by side.
     """
-    found, held, own = side_by_side(
-        lambda: list_relationships(server), lambda: held_bundles(server), lambda: show_bundle(server)
-    )
+    of_own = [lambda: show_bundle(server)] if probe_timeout else []
+    found, held, *own = side_by_side(lambda: list_relationships(server), lambda: held_bundles(server), *of_own)
     relationships = sorted(
         (one for one in found if names is None or one.trust_domain in names), key=lambda one: one.trust_domain
     )
     served: dict[str, Served] = {}
     if probe_timeout and relationships:
-        there = {**held, own.trust_domain: own}
+        there = {**held, **{bundle.trust_domain: bundle for bundle in own}}
         with ThreadPoolExecutor(PROBES_AT_ONCE) as pool:
             answers = pool.map(
                 lambda relationship: fetch(
