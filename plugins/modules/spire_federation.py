@@ -73,7 +73,7 @@ options:
       bundle:
         description:
           - The first bundle of the trust domain. It is set when the server holds none, and later left alone, since the
-            server fetches newer ones by itself.
+            server fetches newer ones by itself. With O(update_bundles=true) it is the present one.
           - It is PEM (one or more CA certificates) or in SPIFFE's JSON form. JSON may be text or a dictionary.
           - A private key in it is refused, and is neither logged nor returned.
         type: raw
@@ -106,6 +106,21 @@ options:
       - Seconds for all refreshes of the task together, from V(1). One request takes at most O(timeout).
     type: int
     default: 30
+  update_bundles:
+    description:
+      - Sets the bundles that are given also where the server holds another of the trust domain, so that a server heals
+        that was cut off while the other side rotated, and believes its endpoint no longer. Give bundles that were just
+        read over a channel that you trust.
+      - One with a lower sequence number than the server's is refused. See M(trustmesh.spiffe.spire_bundle).
+    type: bool
+    default: false
+  healthy_timeout:
+    description:
+      - Seconds to wait until each endpoint serves the authorities that the server holds, asked from the target host as
+        by M(trustmesh.spiffe.spire_federation_info) with C(probe). The task fails when one does not, and says why.
+      - With V(0) nobody is asked, and in check mode neither.
+    type: int
+    default: 0
   delete_bundles:
     description:
       - Whether O(state=absent) also deletes the bundles of these trust domains, after the relationships.
@@ -138,6 +153,19 @@ EXAMPLES = r"""
         endpoint_spiffe_id: spiffe://partner.example/spire/server
         bundle: "{{ partner.bundle.spiffe }}"
     refresh: true
+
+- name: The same, with a bundle that was read just now, until both sides hold the same authorities
+  trustmesh.spiffe.spire_federation:
+    pod: statefulset/spire-server
+    kubeconfig: build/clusters/blue.kubeconfig
+    relationships:
+      - trust_domain: partner.example
+        bundle_endpoint_url: https://192.0.2.10:8443
+        bundle_endpoint_profile: https_spiffe
+        endpoint_spiffe_id: spiffe://partner.example/spire/server
+        bundle: "{{ partner.bundle.spiffe }}"
+    update_bundles: true
+    healthy_timeout: 60
 
 - name: Federate with a trust domain that publishes its bundle on a web site
   trustmesh.spiffe.spire_federation:

@@ -138,6 +138,33 @@ def test_rotation_is_seen_and_fetched(server: Server, partner: Partner) -> None:
     assert not run(server, wanted, refresh=True)["changed"]
 
 
+def test_a_bundle_read_just_now_heals_a_server_that_missed_a_rotation(server: Server, partner: Partner) -> None:
+    run(server, [partner.item(bundle=partner.bundle["spiffe"])], refresh=True)
+    partner.rotate()
+    wait_until("the endpoint serves the new bundle", lambda: differing(server))
+    wanted = [partner.item(bundle=partner.bundle["spiffe"])]
+    message = refused(server, wanted, healthy_timeout=1)
+    assert "After healthy_timeout (1 s) not every relationship is healthy" in message
+    assert f"{OTHER}: bundles_differ: The endpoint serves other authorities" in message
+
+    check = run(server, wanted, check=True, update_bundles=True, healthy_timeout=30)
+    real = run(server, wanted, update_bundles=True, healthy_timeout=30)
+    assert predicted(check) == predicted(real)
+    assert [step["verb"] for step in real["actions"]] == ["set_bundle"]
+    assert fingerprints(held(server)[OTHER]) == fingerprints(partner.bundle)
+    assert not run(server, wanted, update_bundles=True, healthy_timeout=30)["changed"]
+
+
+def test_a_bundle_and_the_relationship_that_needs_it_come_together(server: Server, partner: Partner) -> None:
+    wanted = [partner.item(bundle=partner.bundle["spiffe"])]
+    options = {"update_bundles": True, "healthy_timeout": 30}
+    check = run(server, wanted, check=True, **options)
+    real = run(server, wanted, **options)
+    assert predicted(check) == predicted(real)
+    assert [step["verb"] for step in real["actions"]] == ["set_bundle", "create"]
+    assert health(server, probe=True)[0]["health"] == "healthy"
+
+
 def differing(server: Server) -> list[dict[str, Any]]:
     return [one for one in health(server, probe=True) if one["health"] == "bundles_differ"]
 
@@ -339,6 +366,9 @@ def url(text: str) -> dict[str, Any]:
         ([GOOD], {"refresh_timeout": 0}, "refresh_timeout: 0"),
         ([GOOD], {"delete_bundles": True}, "It belongs to state=absent"),
         ([GOOD], {"state": "absent", "refresh": True}, "What is removed cannot be refreshed"),
+        ([GOOD], {"state": "absent", "update_bundles": True}, "update_bundles: it is set with state=absent"),
+        ([GOOD], {"state": "absent", "healthy_timeout": 1}, "healthy_timeout: it is set with state=absent"),
+        ([GOOD], {"healthy_timeout": -1}, "healthy_timeout: -1 is no number of seconds"),
     ],
 )
 def test_bad_input_is_refused_before_the_server_is_asked(

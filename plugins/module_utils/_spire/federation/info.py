@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -63,19 +63,27 @@ def run(params: Mapping[str, Any], _check_mode: bool) -> Outcome:
     return Outcome(result={"relationships": reports(connect(params), names, timeout)})
 
 
-def reports(server: SpireServer, names: set[str] | None, probe_timeout: int | None) -> list[dict[str, Any]]:
+def reports(server: SpireServer, names: set[str] | None, probe_timeout: float | None) -> list[dict[str, Any]]:
     """What is told of the relationships of a server with these trust domains, or all.
 
     With ``probe_timeout`` (seconds) the endpoints are asked from here, side by side.
     """
     of_own = [lambda: show_bundle(server)] if probe_timeout else []
     found, held, *own = side_by_side(lambda: list_relationships(server), lambda: held_bundles(server), *of_own)
-    relationships = sorted(
-        (one for one in found if names is None or one.trust_domain in names), key=lambda one: one.trust_domain
+    return judged_with(
+        [one for one in found if names is None or one.trust_domain in names],
+        {**held, **{bundle.trust_domain: bundle for bundle in own}},
+        probe_timeout,
     )
+
+
+def judged_with(
+    found: Iterable[Relationship], there: Mapping[str, Bundle], probe_timeout: float | None
+) -> list[dict[str, Any]]:
+    """What is told of these relationships by the bundles that are ``there``, the server's own among them."""
+    relationships = sorted(found, key=lambda one: one.trust_domain)
     served: dict[str, Served] = {}
     if probe_timeout and relationships:
-        there = {**held, **{bundle.trust_domain: bundle for bundle in own}}
         with ThreadPoolExecutor(PROBES_AT_ONCE) as pool:
             answers = pool.map(
                 lambda relationship: fetch(
@@ -88,7 +96,7 @@ def reports(server: SpireServer, names: set[str] | None, probe_timeout: int | No
             }
     now = datetime.datetime.now(datetime.timezone.utc)
     return [
-        report(relationship, held.get(relationship.trust_domain), served.get(relationship.trust_domain), now)
+        report(relationship, there.get(relationship.trust_domain), served.get(relationship.trust_domain), now)
         for relationship in relationships
     ]
 

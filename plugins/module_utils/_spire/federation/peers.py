@@ -37,10 +37,10 @@ _FIELDS = (
 def peers(given: Sequence[Mapping[str, Any]], hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Any]]:
     """Return what the modules take, by name.
 
-    ``relationships`` and ``bundles`` are to be there, ``absent`` not, and ``named`` are all of them by their trust
-    domain alone. ``resources`` are the relationships as resources of the controller manager, and ``resources_absent``
-    those that are not to be there, by their names alone. ``faults`` is what cannot work, and ``unknown`` what nobody
-    has told yet.
+    ``relationships``, with the bundles of the peers as far as they are known, are to be there, ``absent`` not, and
+    ``named`` are all of them by their trust domain alone. ``bundles`` are those bundles by themselves. ``resources``
+    are the relationships as resources of the controller manager, and ``resources_absent`` those that are not to be
+    there, by their names alone. ``faults`` is what cannot work, and ``unknown`` what nobody has told yet.
     """
     found: dict[str, list[Any]] = {
         name: [] for name in (*_WANTED, "absent", "resources_absent", "named", "faults", "unknown")
@@ -59,7 +59,7 @@ def peers(given: Sequence[Mapping[str, Any]], hostvars: Mapping[str, Mapping[str
             found["resources_absent"].append(_named_resource(name["trust_domain"]))
             continue
         relationship, bundle, unknown = _filled(peer, hostvars)
-        found["relationships"].append(relationship)
+        found["relationships"].append(relationship if bundle is None else {**relationship, "bundle": bundle})
         found["resources"].append(resource(relationship))
         if bundle is not None:
             found["bundles"].append({**name, "bundle": bundle})

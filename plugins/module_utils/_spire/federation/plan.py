@@ -19,6 +19,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.pla
     RESTRICT,
     BundleStep,
     plan_delete,
+    plan_set,
     refuse_own,
 )
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.wanted import (
@@ -116,13 +117,23 @@ def plan_present(
     current: Iterable[Relationship],
     held: Mapping[str, Bundle],
     own: Bundle,
-    refresh: bool,
+    *,
+    refresh: bool = False,
+    update_bundles: bool = False,
 ) -> Plan:
-    """Plan so that each wanted relationship exists. ``held`` are the bundles of other trust domains."""
+    """Plan so that each wanted relationship exists. ``held`` are the bundles of other trust domains.
+
+    A bundle that is given is the first one, or with ``update_bundles`` the present one.
+    """
     refuse_own([want for want, _relationship in wanted], own.trust_domain)
     now = {relationship.trust_domain: relationship for relationship in current}
     plan = Plan(before=dict(held), after=dict(held))
-    for want, _relationship in wanted:
+    if update_bundles:
+        given = [want for want, _relationship in wanted if want.bundle]
+        steps = plan_set(given, held, own.trust_domain, allow_older=False).steps
+        plan.steps += steps
+        plan.after.update({step.wanted.trust_domain: step.after for step in steps if step.after})
+    for want, _relationship in [] if update_bundles else wanted:
         if want.bundle and want.trust_domain not in held:
             plan.steps.append(BundleStep(want, None, want.bundle))
             plan.after[want.trust_domain] = want.bundle

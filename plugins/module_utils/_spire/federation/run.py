@@ -19,6 +19,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import (
     ProcessTimeout,
     WaitTimeout,
 )
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._polling import poll
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.client import show_bundle
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.model import Bundle
@@ -43,10 +44,13 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation
     set_relationship,
 )
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.endpoint import fetch
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.info import judged_with, reports
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.model import (
     PROFILES,
+    Relationship,
     wanted_relationship,
 )
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.peers import health
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.plan import (
     Plan,
     RefreshStep,
@@ -80,6 +84,8 @@ def spec() -> ArgumentSpec:
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "refresh": {"type": "bool", "default": False},
             "refresh_timeout": {"type": "int", "default": 30},
+            "update_bundles": {"type": "bool", "default": False},
+            "healthy_timeout": {"type": "int", "default": 0},
             "delete_bundles": {"type": "bool", "default": False},
         },
         public=["relationships"],
@@ -90,27 +96,25 @@ def spec() -> ArgumentSpec:
 def run(params: Mapping[str, Any], check_mode: bool) -> Outcome:
     """Make the server have, or not have, the relationships of ``params``."""
     require_cryptography()
-    if params["refresh_timeout"] < 1:
-        raise InputError(f"refresh_timeout: {params['refresh_timeout']} is not a positive number of seconds.")
+    present = params["state"] == "present"
+    _refuse_what_does_not_fit(params, present)
     items = params["relationships"]
     wanted = wanted_names(items, "relationships")
-    present = params["state"] == "present"
-    if not present and params["refresh"]:
-        raise InputError("refresh: it is set with state=absent. What is removed cannot be refreshed; leave it out.")
-    if present and params["delete_bundles"]:
-        raise InputError("delete_bundles: it is set with state=present. It belongs to state=absent; leave it out.")
     if present:
         wanted = [read_wanted(want, item, required=False) for want, item in zip(wanted, items, strict=True)]
         pairs = [(want, wanted_relationship(want, item)) for want, item in zip(wanted, items, strict=True)]
     server = connect(params)
     plan = Plan()
     own: Bundle | None = None
+    current: list[Relationship] = []
     if wanted:
         own, held, current = side_by_side(
             lambda: show_bundle(server), lambda: held_bundles(server), lambda: list_relationships(server)
         )
         if present:
-            plan = plan_present(pairs, current, held, own, params["refresh"])
+            plan = plan_present(
+                pairs, current, held, own, refresh=params["refresh"], update_bundles=params["update_bundles"]
+            )
         else:
             names = [want.trust_domain for want in wanted if params["delete_bundles"] and want.trust_domain in held]
             entries = entries_federating_with(server, names)
@@ -121,10 +125,11 @@ def run(params: Mapping[str, Any], check_mode: bool) -> Outcome:
     if check_mode:
         warnings += _foresee(plan, own)
     else:
-        deadline = time.monotonic() + params["refresh_timeout"]
-        carry_out(plan.steps, lambda step: _apply(server, step, deadline))
-        if plan.refreshes:
-            plan.refreshed(_fresh(plan, held_bundles(server)))
+        _carry_out(server, plan, params["refresh_timeout"])
+        if own and params["healthy_timeout"]:
+            # Where nothing was to do, what was read is what is there.
+            read = None if plan.steps else (current, {**plan.after, own.trust_domain: own})
+            _healthy(server, plan, params["healthy_timeout"], read)
     return Outcome(
         changed=plan.changed,
         diff=plan.diff(),
@@ -134,6 +139,26 @@ def run(params: Mapping[str, Any], check_mode: bool) -> Outcome:
             "actions": plan.actions(),
         },
     )
+
+
+def _refuse_what_does_not_fit(params: Mapping[str, Any], present: bool) -> None:
+    if params["refresh_timeout"] < 1:
+        raise InputError(f"refresh_timeout: {params['refresh_timeout']} is not a positive number of seconds.")
+    if params["healthy_timeout"] < 0:
+        raise InputError(f"healthy_timeout: {params['healthy_timeout']} is no number of seconds. 0 is not to look.")
+    if not present and params["refresh"]:
+        raise InputError("refresh: it is set with state=absent. What is removed cannot be refreshed; leave it out.")
+    for name in ("delete_bundles",) if present else ("update_bundles", "healthy_timeout"):
+        if params[name]:
+            is_set, belongs = ("present", "absent") if present else ("absent", "present")
+            raise InputError(f"{name}: it is set with state={is_set}. It belongs to state={belongs}; leave it out.")
+
+
+def _carry_out(server: SpireServer, plan: Plan, refresh_timeout: int) -> None:
+    deadline = time.monotonic() + refresh_timeout
+    carry_out(plan.steps, lambda step: _apply(server, step, deadline))
+    if plan.refreshes:
+        plan.refreshed(_fresh(plan, held_bundles(server)))
 
 
 def _apply(server: SpireServer, step: Step, deadline: float) -> None:
@@ -224,6 +249,27 @@ def _fresh(plan: Plan, held: Mapping[str, Bundle]) -> Mapping[str, Bundle]:
                 actions=plan.actions(),
             )
     return held
+
+
+def _healthy(
+    server: SpireServer, plan: Plan, timeout: int, read: tuple[list[Relationship], Mapping[str, Bundle]] | None
+) -> None:
+    """Wait until each endpoint serves what the server holds. The first look goes by ``read``, where that is known."""
+    names = {relationship.trust_domain for relationship in plan.relationships}
+    first = [judged_with((one for one in read[0] if one.trust_domain in names), read[1], PROBE_S)] if read else []
+    sick: list[str] = []
+
+    def look() -> bool:
+        found = first.pop() if first else reports(server, names, PROBE_S)
+        sick[:] = health(found, [relationship.public() for relationship in plan.relationships])
+        return not sick
+
+    if not poll(look, time.monotonic() + timeout):
+        raise WaitTimeout(
+            "\n".join([f"After healthy_timeout ({timeout} s) not every relationship is healthy:", *sick]),
+            changed=plan.changed,
+            actions=plan.actions(),
+        )
 
 
 def _foresee(plan: Plan, own: Bundle | None) -> list[str]:

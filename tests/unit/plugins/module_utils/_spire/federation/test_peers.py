@@ -33,6 +33,7 @@ def test_a_host_of_the_inventory_tells_the_rest() -> None:
             "bundle_endpoint_url": "https://192.0.2.2:8443",
             "bundle_endpoint_profile": "https_spiffe",
             "endpoint_spiffe_id": "spiffe://bar.example/spire/server",
+            "bundle": '{"keys": []}',
         }
     ]
     assert found["bundles"] == [{"trust_domain": "bar.example", "bundle": '{"keys": []}'}]

@@ -41,7 +41,7 @@ def test_all_bundles_come_first_and_refreshes_last() -> None:
         (Wanted(2, "c.org"), web("c.org")),
         (Wanted(3, "d.org"), spiffe("d.org", "example.org")),
     ]
-    plan = plan_present(wanted, [web("c.org")], {}, OWN, True)
+    plan = plan_present(wanted, [web("c.org")], {}, OWN, refresh=True)
     assert [f"{step['verb']} {step['id']}" for step in plan.actions()] == [
         "set_bundle a.org",
         "set_bundle b.org",
@@ -52,9 +52,25 @@ def test_all_bundles_come_first_and_refreshes_last() -> None:
     ]
 
 
+def test_a_present_bundle_replaces_what_is_held_and_an_older_one_is_refused() -> None:
+    held = {"a.org": bundle("a.org", TWO, sequence=3)}
+    for sequence, actions in ((4, ["set_bundle"]), (0, ["set_bundle"])):
+        wanted = [(Wanted(0, "a.org", bundle("a.org", sequence=sequence)), spiffe("a.org", "a.org"))]
+        plan = plan_present(wanted, [spiffe("a.org", "a.org")], held, OWN, update_bundles=True)
+        assert [step["verb"] for step in plan.actions()] == actions
+        assert plan.after["a.org"].x509_authorities == (ONE,)
+        assert not plan.warnings
+        # Without it what is held is left alone, and the difference told.
+        plan = plan_present(wanted, [spiffe("a.org", "a.org")], held, OWN)
+        assert (plan.steps, len(plan.warnings)) == ([], 1)
+    older = [(Wanted(0, "a.org", bundle("a.org", sequence=2)), spiffe("a.org", "a.org"))]
+    with pytest.raises(InputError, match="older than what is there"):
+        plan_present(older, [], held, OWN, update_bundles=True)
+
+
 def test_nothing_but_a_refresh_is_no_change_until_it_brings_something() -> None:
     wanted = [(Wanted(0, "a.org"), web("a.org"))]
-    plan = plan_present(wanted, [web("a.org")], {"a.org": bundle("a.org", sequence=5)}, OWN, True)
+    plan = plan_present(wanted, [web("a.org")], {"a.org": bundle("a.org", sequence=5)}, OWN, refresh=True)
     plan.refreshed({"a.org": bundle("a.org")})
     assert not plan.changed
     plan.refreshed({"a.org": bundle("a.org", ONE, TWO, sequence=6)})
