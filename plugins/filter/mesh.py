@@ -124,12 +124,10 @@ def steps_for(
     provider: str,
     host: str,
     roles: Sequence[str] = (),
-    *,
-    given: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
     """The steps that a host with these duties takes. A step may be for clusters of one provider only.
 
-    A step may be ``for`` a variable: where ``given`` says that it is empty, the step has nothing to do.
+    A step may be ``for`` something, as its template says on the host: where that is empty or false, it is left out.
 
     Of a part (``roles``) only the steps of its roles are taken, and none that is for the ``whole`` alone.
 
@@ -141,7 +139,7 @@ def steps_for(
         for step in steps
         if step["duty"] in duties
         and step.get("provider", provider) == provider
-        and (given or {}).get(step.get("for", ""), True)
+        and step.get("for", True)
         and (not roles or (step["role"] in roles and not step.get("whole")))
     ]
 

@@ -18,7 +18,8 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,6 +31,12 @@ OUTPUT_LIMIT = 256 * 1024 * 1024
 """Bytes that are read of a command. What runs in somebody's pod may print without an end, and all of it is kept. A
 SPIRE server with a hundred thousand entries lists them in less."""
 _CHUNK = 64 * 1024
+
+
+def side_by_side(*reads: Callable[[], Any]) -> list[Any]:
+    """Return what each of these reads, asked at once: most of a call is its way. The first failure counts."""
+    with ThreadPoolExecutor(len(reads)) as pool:
+        return [asked.result() for asked in [pool.submit(read) for read in reads]]
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,12 @@ class Forked(ActionBase):
 
     _payload: bytes | None = None
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # What came with the module stays to the end. Whoever looks for garbage in it, here or in the fork of any task,
+        # makes that process copy all of it.
+        gc.freeze()
+
     def _is_pipelining_enabled(self, module_style: str, wrap_async: bool = False) -> bool:
         # With it, Ansible makes no temporary folder for the module, and there is nothing to put into one.
         return self._payload is not None or bool(super()._is_pipelining_enabled(module_style, wrap_async))
@@ -88,7 +94,7 @@ class Forked(ActionBase):
             answer: dict[str, Any] = super()._low_level_execute_command(cmd, *args, in_data=in_data, **kwargs)
             return answer
         display.vvv(f"RUN {module.__name__} in a fork", host=self._play_context.remote_addr)
-        code, out, err = forked(lambda: _run(module, in_data), self._loader.get_basedir())
+        code, out, err = forked(lambda: self._work(module, in_data), self._loader.get_basedir())
         # As for what the connection returns: text that is none does not stop the result from being read.
         stdout, stderr = out.decode(errors="replace"), err.decode(errors="replace")
         return {
@@ -98,6 +104,10 @@ class Forked(ActionBase):
             "stderr": stderr,
             "stderr_lines": stderr.splitlines(),
         }
+
+    def _work(self, module: ModuleType, arguments: bytes) -> None:
+        """What the child is there for."""
+        _run(module, arguments)
 
     def _is_the_same(self, task_vars: dict[str, Any]) -> bool:
         """Whether a new Python would do what a fork of this one does."""

@@ -56,6 +56,28 @@ def action_of(name: str) -> type[ActionBase]:
     return action
 
 
+def read_once(client: Any) -> None:
+    """Let a class of clients ask for an object once, until something is written.
+
+    The module reads an object that is as it is to be three times (module_utils/k8s/runner.py and apply.py of
+    kubernetes.core 6), and an API server takes some milliseconds for each. It is for the child of one task, and not for
+    one that waits: that looks again to see something else.
+    """
+    ask = client.request
+    known: dict[tuple[str, str, str], Any] = {}
+
+    def request(self: Any, method: str, path: str, body: Any = None, **options: Any) -> Any:
+        if method.upper() != "GET":
+            known.clear()
+            return ask(self, method, path, body=body, **options)
+        question = (path, repr(body), repr(sorted(options.items())))
+        if question not in known:
+            known[question] = ask(self, method, path, body=body, **options)
+        return known[question]
+
+    client.request = request
+
+
 class OfKubernetesCore(Forked):
     """Makes kubernetes.core's own action, which comes after this class, run the module ``name`` in a fork."""
 
@@ -95,6 +117,11 @@ class OfKubernetesCore(Forked):
         self._task = task
         result: dict[str, Any] = super().run(tmp, task_vars)
         return result
+
+    def _work(self, module: ModuleType, arguments: bytes) -> None:
+        if "wait" not in self._task.args:
+            read_once(importlib.import_module("kubernetes.dynamic.client").DynamicClient)
+        super()._work(module, arguments)
 
     def _with_defaults(self, task: Any) -> dict[str, Any]:
         """Return the task's arguments over what a user gives kubernetes.core's module, or its group, as defaults.

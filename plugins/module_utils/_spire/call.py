@@ -10,8 +10,7 @@ What can be asked of a server stands with its kind of object, in ``<kind>/client
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -37,12 +36,6 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec impo
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id import redact
 
 DEFAULT_SOCKET = "/tmp/spire-server/private/api.sock"  # noqa: S108  SPIRE's own default
-
-
-def side_by_side(*reads: Callable[[], Any]) -> list[Any]:
-    """Return what each of these reads, asked at once: most of a call is its way. The first failure counts."""
-    with ThreadPoolExecutor(len(reads)) as pool:
-        return [asked.result() for asked in [pool.submit(read) for read in reads]]
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._istio.remote_sec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.client import Kubectl
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kubectl import Access, access_of
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._polling import poll
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import side_by_side
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.spiffe_id import SpiffeIdError, check_trust_domain
 
@@ -97,8 +99,7 @@ def run(params: Mapping[str, Any], check_mode: bool) -> Outcome:
 
 
 def _present(params: Mapping[str, Any], check_mode: bool, keeper: Keeper, giver: Giver) -> Outcome:
-    wanted = _wanted(params, giver)
-    held = keeper.held(wanted.cluster)
+    wanted, held = side_by_side(lambda: _wanted(params, giver), lambda: keeper.held(params["cluster"]))
     now = time.time()
     plan = plan_present(wanted, held, now)
     token = held.token if held else None
@@ -167,13 +168,14 @@ def _look(params: Mapping[str, Any], keeper: Keeper) -> Sight:
     """Ask each istiod once what it has read of the other cluster."""
     cluster, trust_domain = params["cluster"], params["trust_domain"]
     istiods = keeper.istiods() if trust_domain else []
-    unread = tuple(istiod for istiod in istiods if not keeper.has_read(istiod, cluster))
-    found = {
-        stranger
+    asked = {
+        istiod: side_by_side(
+            partial(keeper.has_read, istiod, cluster), partial(keeper.strangers, istiod, cluster, trust_domain)
+        )
         for istiod in istiods
-        if istiod not in unread
-        for stranger in keeper.strangers(istiod, cluster, trust_domain)
     }
+    unread = tuple(istiod for istiod, (has_read, _strangers) in asked.items() if not has_read)
+    found = {stranger for has_read, strangers in asked.values() if has_read for stranger in strangers}
     return Sight(bool(istiods), unread, tuple(sorted(found)))
 
 
@@ -202,11 +204,14 @@ def _absent(params: Mapping[str, Any], check_mode: bool, keeper: Keeper) -> Outc
 
 def _wanted(params: Mapping[str, Any], giver: Giver) -> Wanted:
     remote = params["remote"]
-    account = giver.account(remote["namespace"], remote["service_account"])
-    if params["server_ca"]:
-        authority = read_authority(params["server_ca"], "server_ca")
-    else:
-        authority = giver.authority(remote["namespace"])
+    account, authority = side_by_side(
+        lambda: giver.account(remote["namespace"], remote["service_account"]),
+        lambda: (
+            read_authority(params["server_ca"], "server_ca")
+            if params["server_ca"]
+            else giver.authority(remote["namespace"])
+        ),
+    )
     return Wanted(
         cluster=params["cluster"],
         namespace=params["namespace"],

@@ -11,6 +11,7 @@ from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import side_by_side
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.agent.client import list_agents
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.agent.model import (
@@ -56,9 +57,10 @@ def run(params: Mapping[str, Any], _check_mode: bool) -> Outcome:
     if moment is not None and not 0 < moment <= YEAR_9999:
         raise InputError(f"expires_before: {moment} is no time. Give seconds since 1970, before the year 10000.")
     server = connect(params)
-    known_aliases = Aliases.of(list_entries(server))
+    entries, agents = side_by_side(lambda: list_entries(server), lambda: list_agents(server, **params))
+    known_aliases = Aliases.of(entries)
     found = []
-    for agent in sorted(list_agents(server, **params), key=lambda agent: redact(agent.spiffe_id)):
+    for agent in sorted(agents, key=lambda agent: redact(agent.spiffe_id)):
         aliases = known_aliases.of_agent(agent)
         if params["spiffe_ids"] is not None and redact(agent.spiffe_id) not in ids:
             continue

@@ -13,6 +13,7 @@ from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import side_by_side
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.client import show_bundle
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.model import Bundle
@@ -23,7 +24,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.wan
     valid_authorities,
     youngest,
 )
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.call import SpireServer, side_by_side
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.call import SpireServer
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.connection import connect, spire_spec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.client import list_relationships
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.endpoint import Served, fetch

@@ -20,6 +20,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import (
     WaitTimeout,
 )
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._polling import poll
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import side_by_side
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.client import show_bundle
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.model import Bundle
@@ -33,7 +34,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.run
     refused_by_server,
 )
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.wanted import wanted_names
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.call import SpireServer, side_by_side
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.call import SpireServer
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.carry_out import carry_out
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import NOT_FOUND
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.connection import connect, spire_spec

@@ -91,9 +91,10 @@ def test_a_host_takes_the_steps_of_its_duties_and_of_its_provider() -> None:
 
 
 def test_a_step_for_what_is_not_there_is_left_out() -> None:
-    steps = [{"duty": "clusters", "role": role, "tasks": "install", "for": role} for role in ("a", "b", "c")]
-    taken = FILTERS["steps_for"](steps, ["clusters"], "kind", "blue", given={"a": [], "b": ["one"]})
-    assert [step["role"] for step in taken] == ["b", "c"]
+    whats = ([], ["one"], False, True, "")
+    steps = [{"duty": "clusters", "role": str(what), "tasks": "install", "for": what} for what in whats]
+    taken = FILTERS["steps_for"]([*steps, {"duty": "clusters", "role": "all"}], ["clusters"], "kind", "blue")
+    assert [step["role"] for step in taken] == ["['one']", "True", "all"]
 
 
 def test_people_are_told_who_is_there_and_with_which_duties() -> None:

@@ -21,3 +21,26 @@ def test_without_it_a_task_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(AnsibleActionFail, match="ansible-galaxy collection install kubernetes"):
         missing.run(missing.__new__(missing))
     assert _kubernetes_core.module_of("k8s") is None
+
+
+def test_what_was_read_is_asked_for_again_only_after_a_write() -> None:
+    asked = []
+
+    class Client:
+        def request(self, method: str, path: str, body: str | None = None, **options: str) -> int:
+            asked.append((method, path, body, options))
+            if path == "/gone":
+                raise KeyError(path)
+            return len(asked)
+
+    _kubernetes_core.read_once(Client)
+    client = Client()
+    assert client.request("get", "/one") == client.request("GET", "/one") == 1
+    assert client.request("get", "/one", label_selector="a=b") == 2
+    assert client.request("get", "/other") == 3
+    for _time in range(2):
+        with pytest.raises(KeyError):
+            client.request("get", "/gone")
+    assert client.request("patch", "/one", body="{}") == 6
+    assert client.request("get", "/one") == 7
+    assert asked[5:] == [("patch", "/one", "{}", {}), ("get", "/one", None, {})]
