@@ -28,12 +28,14 @@ address() {
 create() {
   kind create cluster --name "$cluster" --config "$IN/$cluster.kind.yml" --image "$IMAGE" \
     --kubeconfig "$OUT/$cluster.kubeconfig"
-  # The kubelets ask the cluster's CA for their serving certificates.
-  local requests
-  until requests=$(k get csr --output name --field-selector spec.signerName=kubernetes.io/kubelet-serving) &&
-    [ -n "$requests" ]; do sleep 0.2; done
-  # shellcheck disable=SC2086 - one word per request
-  k certificate approve $requests > /dev/null
+  # The kubelets ask the cluster's CA for their serving certificates, each when it is there.
+  local nodes requests
+  nodes=$(grep -c 'role: ' "$IN/$cluster.kind.yml") || nodes=1
+  until requests=$(k get csr --no-headers --field-selector spec.signerName=kubernetes.io/kubelet-serving \
+    --output custom-columns=NODE:.spec.username,NAME:.metadata.name) &&
+    [ "$(cut -d ' ' -f 1 <<< "$requests" | sort -u | grep -c .)" = "$nodes" ]; do sleep 0.2; done
+  # shellcheck disable=SC2046 - one word per request
+  k certificate approve $(awk '{ print $2 }' <<< "$requests") > /dev/null
 }
 # `wait` alone forgets how the jobs ended.
 jobs_done() {

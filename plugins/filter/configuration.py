@@ -17,6 +17,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._envoy import bes
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._envoy import config as envoy
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, TrustmeshError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._input import place_faults, unclean
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._machine.model import text_of
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire import configuration as spire
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire import node_attestor, resources
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation import peers as federation
@@ -80,9 +81,11 @@ def seen_lines(files: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
 
 
 def _seen_line(one: Mapping[str, Any]) -> str:
+    if "link" in one:
+        return f"seen {one['path']} link {one['link']}"
     what = "folder"
     if "content" in one:
-        what = hashlib.sha256(str(one["content"]).encode()).hexdigest()
+        what = hashlib.sha256(text_of(one["content"]).encode()).hexdigest()
     elif "src" in one:
         what = _digest(Path(str(one["src"])))
     owner, group = (one.get(name) or "root" for name in ("owner", "group"))

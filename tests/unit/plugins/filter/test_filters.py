@@ -159,6 +159,7 @@ def test_the_shell_of_a_look_tells_the_same(tmp_path: Path) -> None:
     wanted = {
         "conf": {"path": paths[0], "mode": "0750", **whose},
         "a.conf": {"path": paths[1], "mode": "0640", "content": "run", **whose},
+        "link": {"path": paths[2], "link": paths[0]},
     }
     assert said.stdout.splitlines() == [*FILTERS["seen_lines"](wanted).values()]
 
