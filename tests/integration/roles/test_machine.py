@@ -187,6 +187,11 @@ def test_by_a_ca_of_our_own(folder: Path) -> None:  # noqa: PLR0915 - one machin
         assert "NoNewPrivs:\t1" in status
         assert changed(machine.run()) == 0
 
+        # Whoever was started again is waited for, also where nothing but its configuration is new.
+        machine.given["machine_agent_overlay"] = {"agent": {"log_level": "INFO"}}
+        assert "Verify | The agent answers at its socket" in machine.run()
+        assert "Verify | The agent answers at its socket" not in machine.run()
+
         # A configuration that SPIRE refuses leaves the agent alone.
         pid = machine.pid()
         said = machine.run(good=False, machine_agent_overlay={"agent": {"log_levle": "DEBUG"}})

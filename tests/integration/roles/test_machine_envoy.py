@@ -215,7 +215,7 @@ def test_the_life_of_envoys_on_a_machine(folder: Path, server: Server, program: 
     # Whose configuration has changed is started again, and nobody else.
     pids = [site.pid(LEDGER), site.pid(SHOP)]
     site.ledger["listeners"][0]["paths"] = ["/balance"]
-    site.run()
+    assert "Listens | The Envoy holds its certificate and listens" in site.run()
     assert site.pid(LEDGER) != pids[0]
     assert site.pid(SHOP) == pids[1]
     wait_until("a path that is not listed is refused", lambda: site.answer() == "403", 15)
