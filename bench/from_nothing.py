@@ -55,6 +55,8 @@ class Scenario:
     asker: str = "sleep"
     machine: str = ""
     """A host outside of the clusters, which is a container here."""
+    machine_envoy: str = ""
+    """The workload there whose Envoy is a service of the machine, and which the script starts too."""
     begins_ready: bool = False
     """Whether the clusters are there before the race."""
     certified: bool = False
@@ -122,6 +124,7 @@ SCENARIOS = {
             1.15,
             asker="generator",
             machine="laptop",
+            machine_envoy="desk",
         ),
         # Asked by the one that is in the mesh and calls nobody: the page is for everybody.
         Scenario(
@@ -412,6 +415,9 @@ def prepare_script(scenario: Scenario, engine: str, server_command: str) -> dict
     if scenario.machine:
         env["MACHINE"] = cluster_of(scenario.machine)
         env["MACHINE_IMAGE"] = ask(engine, "inspect", "--format", "{{.Config.Image}}", env["MACHINE"])
+        env["MACHINE_ENVOY"] = f"envoy-{scenario.machine_envoy}"
+        config = ask(engine, "exec", env["MACHINE"], "cat", f"/opt/{env['MACHINE_ENVOY']}/conf/envoy.json")
+        (IN / f"{env['MACHINE_ENVOY']}.json").write_text(config)
     if engine == "podman":
         env["CONTAINERS_CONF"] = str(ROOT / "roles" / "toolchain" / "files" / "containers.conf")
     return {**environment(), **env}

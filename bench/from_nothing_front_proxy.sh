@@ -3,7 +3,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# front_proxy by hand, with a container in the place of a machine.
+# front_proxy by hand, with a container in the place of a machine, on which there are an agent and an Envoy.
 # shellcheck source=bench/from_nothing_lib.sh
 source "$(dirname "$0")/from_nothing_lib.sh"
 
@@ -29,6 +29,11 @@ machine() {
   "$ENGINE" cp "$(readlink -f "$(command -v spire-agent)")" "$MACHINE:/opt/spire-agent/spire-agent"
   "$ENGINE" cp "$OUT/ca/tls.crt" "$MACHINE:/opt/spire-agent/tls.crt"
   "$ENGINE" cp "$OUT/ca/tls.key" "$MACHINE:/opt/spire-agent/tls.key"
+  on_machine useradd --system --user-group --no-create-home --shell /usr/sbin/nologin "$MACHINE_ENVOY"
+  on_machine mkdir -p "/opt/$MACHINE_ENVOY/state"
+  on_machine chown "$MACHINE_ENVOY:" "/opt/$MACHINE_ENVOY/state"
+  "$ENGINE" cp "$(readlink -f "$(command -v envoy)")" "$MACHINE:/opt/$MACHINE_ENVOY/envoy"
+  "$ENGINE" cp "$IN/$MACHINE_ENVOY.json" "$MACHINE:/opt/$MACHINE_ENVOY/envoy.json"
 }
 agent() {
   local server
@@ -54,6 +59,9 @@ plugins {
 EOF
   "$ENGINE" exec --detach "$MACHINE" /opt/spire-agent/spire-agent run -config /opt/spire-agent/agent.conf
   until on_machine /opt/spire-agent/spire-agent healthcheck -socketPath /run/spire/agent-sockets/spire-agent.sock > /dev/null 2>&1; do sleep 0.2; done
+  "$ENGINE" exec --detach --user "$MACHINE_ENVOY" "$MACHINE" \
+    "/opt/$MACHINE_ENVOY/envoy" --config-path "/opt/$MACHINE_ENVOY/envoy.json" --disable-hot-restart --log-level warning
+  until on_machine bash -c 'exec 3<> /dev/tcp/127.0.0.1/10443' 2> /dev/null; do sleep 0.2; done
 }
 spire() {
   apply "$cluster.balancer"

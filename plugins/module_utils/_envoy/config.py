@@ -472,11 +472,15 @@ def _common_tls(instance: Mapping[str, Any], peers: Sequence[str], all_bundles: 
     }
 
 
+_AGAIN: Data = {"retry_back_off": {"base_interval": "0.2s", "max_interval": "2s"}}
+"""When an agent is asked again that was not there, or had no identity: it is on the same machine. Envoy's own limit is 30 s."""
+
+
 def _sds(name: str) -> Data:
     source = {
         "api_type": "GRPC",
         "transport_api_version": "V3",
-        "grpc_services": [{"envoy_grpc": {"cluster_name": "spire_agent"}}],
+        "grpc_services": [{"envoy_grpc": {"cluster_name": "spire_agent", "retry_policy": _AGAIN}}],
     }
     # Without a limit on the wait: a listener opens when its certificate is there, and not before.
     return {
