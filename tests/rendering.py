@@ -18,7 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from certificates import issue
 from playbook import ROOT, play
+
+NODES_CA = issue().pem
 
 SHARED = ("defaults", "vars", "templates", "files")
 TAKEN = {"ansible.builtin.include_vars", "ansible.builtin.set_fact"}
@@ -53,7 +56,7 @@ RENDERED: dict[str, dict[str, str]] = {
         "sidecar": "spire_controller_manager_sidecar",
         "problems": "__spire_controller_manager_problems",
     },
-    "spire_server": {"conf": "__spire_server_configuration"},
+    "spire_server": {"conf": "__spire_server_configuration", "problems": "__spire_server_problems"},
     "spire_agent": {"conf": "__spire_agent_configuration", "late_problems": "__spire_agent_late_problems"},
     "envoy": {"configs": "__envoy_configurations"},
     "istio": {"overlay": "__istio_rendered_overlay", "problems": "__istio_problems"},
@@ -193,6 +196,7 @@ def variables(name: str, case: Case) -> dict[str, Any]:
         "spire_server_published_bundles": [],
         "spire_server_machines": [],
         "spire_server_node_attestors": {},
+        "spire_server_node_attestor_files": {},
         "spire_server_upstream_ca_secret": "",
         "upstream_ca_istio_namespace": "",
         "spire_server_bundle_endpoint": False,
@@ -406,7 +410,9 @@ CASES = {
             "spire_server_node_attestors": {
                 "aws_iid": {"plugin_data": {"assume_role": "spire"}},
                 "http_challenge": {"plugin_data": {"required_port": 8080}},
+                "x509pop": {"plugin_data": {"ca_bundle_paths": ["/run/spire/node-attestors/nodes-ca.crt"]}},
             },
+            "spire_server_node_attestor_files": {"nodes-ca.crt": NODES_CA},
         },
         attestor="x509pop",
     ),

@@ -14,6 +14,7 @@ from typing import Any
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._input import is_ip
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.apps import ENVOY, EXISTING, GATEWAY
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._mesh.model import (
+    BY_ID,
     BY_TOKEN,
     CLUSTERS,
     CONTROLLER_MANAGER,
@@ -72,14 +73,7 @@ def entries(mesh: Mesh, server: str) -> list[Data]:
         workloads = _with_identity(mesh, host.name)
         aliases = node_aliases(host)
         if workloads and host.attestor != BY_TOKEN and MACHINES not in host.duties:
-            by_cluster = [f"k8s_psat:cluster:{host.cluster}"]
-            found.append(
-                {
-                    "spiffe_id": aliases[0],
-                    "parent_id": f"spiffe://{host.trust_domain}/spire/server",
-                    "selectors": by_cluster if host.attestor == K8S_PSAT else list(host.node_selectors),
-                }
-            )
+            found += _alias_entries(host, aliases[0])
         if workloads and host.alias_entry:
             found.append(dict(host.alias_entry))
         found += [
@@ -89,6 +83,15 @@ def entries(mesh: Mesh, server: str) -> list[Data]:
             for selectors in _shown_by(mesh, workload)
         ]
     return found
+
+
+def _alias_entries(host: Host, alias: str) -> list[Data]:
+    """What gives nodes of a cluster their alias: one entry where selectors tell them, else one below each agent's ID."""
+    if host.nodes_by_id:
+        return [{"spiffe_id": alias, "parent_id": agent, "selectors": [BY_ID + agent]} for agent in host.nodes_by_id]
+    by_cluster = [f"k8s_psat:cluster:{host.cluster}"]
+    selectors = by_cluster if host.attestor == K8S_PSAT else list(host.node_selectors)
+    return [{"spiffe_id": alias, "parent_id": f"spiffe://{host.trust_domain}/spire/server", "selectors": selectors}]
 
 
 def _with_identity(mesh: Mesh, host: str) -> list[Workload]:
@@ -503,6 +506,16 @@ def node_attestors(mesh: Mesh, server: str) -> Data:
     }
 
 
+def node_attestor_files(mesh: Mesh, server: str) -> dict[str, str]:
+    """The files that those plugins read, as ``spire_server_node_attestor_files``."""
+    return {
+        name: text
+        for host in mesh.served_by(server)
+        if MACHINES not in host.duties and host.attestor not in (K8S_PSAT, BY_TOKEN)
+        for name, text in host.attestor_server_files.items()
+    }
+
+
 def workload_attestors(mesh: Mesh, host: str) -> list[str]:
     """What the agents of a cluster ask besides the kubelet, as ``spire_agent_workload_attestors``."""
     if MACHINES in mesh.hosts[host].duties:
@@ -855,6 +868,7 @@ def role_variables(mesh: Mesh, host: str) -> Data:
         "spire_agent_workload_attestors": workload_attestors(mesh, host),
         "spire_server_published_bundles": published_bundles(mesh, host) if is_server else [],
         "spire_server_node_attestors": node_attestors(mesh, host) if is_server else {},
+        "spire_server_node_attestor_files": node_attestor_files(mesh, host) if is_server else {},
         "spire_server_machines": machines_of(mesh, host) if is_server else [],
         "upstream_ca_istio_namespace": this.istio_namespace if this.wiring else "",
         "spire_server_upstream_ca_secret": UPSTREAM_CA_FILES if UPSTREAM_CA in this.duties else "",

@@ -80,6 +80,7 @@ def _host(
         attestor=_attestor(variables, own, at_home=server == name),
         node_selectors=tuple(variables.get("spire_agent_node_selectors") or ()),
         attestor_server_data=dict(variables.get("spire_agent_attestor_server_data") or {}),
+        attestor_server_files=dict(variables.get("spire_agent_attestor_server_files") or {}),
         nodes=tuple(node["name"] for node in cluster["nodes"]) if "nodes" in cluster else None,
         endpoints=dict(variables.get("kubernetes_objects_endpoints") or {}),
         address=_address(name, variables) if MACHINES in own else cluster.get("address"),

@@ -53,6 +53,8 @@ DUTIES: Mapping[str, str] = {
 """The groups that mean something here. An inventory may hold any others."""
 
 K8S_PSAT, BY_TOKEN, X509POP = "k8s_psat", "join_token", "x509pop"
+BY_ID = "spiffe_id:"
+"""A selector of SPIRE that stands for one agent."""
 ENVOY_PORT = 8443
 """Where an Envoy of ours takes SPIFFE mTLS."""
 OWN_CONTAINERS = {ENVOY: "envoy", GATEWAY: "istio-proxy"}
@@ -110,6 +112,8 @@ class Host:
     """By which the server knows its nodes, where they attest neither by their cluster nor by tokens."""
     attestor_server_data: Mapping[str, Any] = field(default_factory=dict)
     """What the server's own plugin needs for that."""
+    attestor_server_files: Mapping[str, str] = field(default_factory=dict)
+    """The files that this plugin reads, by name."""
     nodes: tuple[str, ...] | None = None
     """Names of its nodes. None: the cluster is not there yet."""
     endpoints: Mapping[str, str] = field(default_factory=dict)
@@ -154,6 +158,11 @@ class Host:
     """The user that it runs as there."""
     exposed_as: str = "LoadBalancer"
     """The type of a Service that others reach: ``LoadBalancer``, or ``NodePort`` where nothing balances."""
+
+    @property
+    def nodes_by_id(self) -> list[str]:
+        """The SPIFFE IDs of its agents, where their plugin has no selectors and the inventory names them one by one."""
+        return [text.removeprefix(BY_ID) for text in self.node_selectors if text.startswith(BY_ID)]
 
 
 @dataclass(frozen=True)
@@ -954,7 +963,19 @@ def _judge_attestor(mesh: Mesh, host: Host, faults: Faults) -> None:
             f" nodes. Give spire_agent_node_selectors of {host.name}, such as {host.attestor}:… as its documentation"
             " has them."
         )
+    if host.nodes_by_id and len(host.nodes_by_id) < len(host.node_selectors):
+        faults.add(
+            f"spire_agent_node_selectors of {host.name} name agents by {BY_ID}… and have other selectors beside. Say by"
+            " which agents, or by which selectors, and not both."
+        )
     for other in mesh.hosts.values():
+        if other.server == host.server and _attests_by_another(other) and other.name > host.name:
+            for name in sorted(host.attestor_server_files.keys() & other.attestor_server_files.keys()):
+                if host.attestor_server_files[name] != other.attestor_server_files[name]:
+                    faults.add(
+                        f"spire_agent_attestor_server_files of {host.name} and {other.name} both have {name!r},"
+                        " with another content, and their server has one folder for both. Give one of them another name."
+                    )
         same = (other.server, other.attestor) == (host.server, host.attestor)
         if other is host or not same or not _attests_by_another(other):
             continue
@@ -963,7 +984,7 @@ def _judge_attestor(mesh: Mesh, host: Host, faults: Faults) -> None:
                 f"spire_agent_attestor_server_data of {host.name} and {other.name} differ, and their server has one"
                 f" plugin {host.attestor} for both. Say the same for both."
             )
-        if set(other.node_selectors) <= set(host.node_selectors):
+        if set(other.node_selectors) <= set(host.node_selectors) or set(other.nodes_by_id) & set(host.nodes_by_id):
             faults.add(
                 f"spire_agent_node_selectors of {other.name} hold for the nodes of {host.name}, too, which would get"
                 " its identities. Add something to them by which the nodes differ."

@@ -43,8 +43,11 @@ def server_overlay(machine: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the server needs to know its node, in the form of C(spire_server_overlay)."""
     base: dict[str, Any] = {}
     if machine["attestor"] == X509POP:
-        spiffe = machine["mode"] == SPIFFE
-        base = {"mode": SPIFFE} if spiffe else {"ca_bundle_path": machine["ca_path"]}
+        if machine["mode"] == SPIFFE:
+            base = {"mode": SPIFFE}
+        elif "ca_bundle_path" not in machine["server_data"]:
+            # A list, beside which clusters whose nodes have certificates, too, may name theirs.
+            base = {"ca_bundle_paths": [machine["ca_path"]]}
     if machine["attestor"] == HTTP_CHALLENGE:
         # A port below 1024 is root's, so who answers there may attest again.
         host = re.escape(str(agent_data(machine)["hostname"]))

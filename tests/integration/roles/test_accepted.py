@@ -54,7 +54,11 @@ def test_spire_server_accepts_its_configuration(
     (tmp_path / "tls.key").write_text(web.key_pem)
     conf = tmp_path / "server.json"
     text = rendered.text(case, "spire_server", "conf")
-    conf.write_text(text.replace("/run/spire/bundle-endpoint", str(tmp_path)))
+    for name, content in variables.get("spire_server_node_attestor_files", {}).items():
+        (tmp_path / name).write_text(content)
+    for folder in ("bundle-endpoint", "node-attestors"):
+        text = text.replace(f"/run/spire/{folder}", str(tmp_path))
+    conf.write_text(text)
     assert "valid" in run(binary("spire-server"), "validate", "-config", str(conf), "-expandEnv")
 
 

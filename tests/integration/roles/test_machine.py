@@ -134,8 +134,9 @@ def test_by_a_ca_of_our_own(folder: Path) -> None:  # noqa: PLR0915 - one machin
         "selectors": ["x509pop:subject:cn:vm1"],
     }
     data = overlay["plugins"]["NodeAttestor"]["x509pop"]["plugin_data"]
-    assert Path(data["ca_bundle_path"]).read_text() == ca["certificate"]
-    plugin = f'NodeAttestor "x509pop" {{ plugin_data {{ ca_bundle_path = "{data["ca_bundle_path"]}" }} }}'
+    (path,) = data["ca_bundle_paths"]
+    assert Path(path).read_text() == ca["certificate"]
+    plugin = f'NodeAttestor "x509pop" {{ plugin_data {{ ca_bundle_paths = ["{path}"] }} }}'
     with running_server(plugins=plugin) as server:
         machine = Machine(folder, server, told=early.told)
         before = sorted(folder.rglob("*"))

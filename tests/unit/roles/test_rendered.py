@@ -355,11 +355,52 @@ def test_an_agent_attests_by_what_its_node_has(rendered: Rendered) -> None:
     (container,) = workload["spec"]["template"]["spec"]["containers"]
     (mount,) = (mount for mount in container["volumeMounts"] if mount["name"] == "attestor-1")
     assert mount == {"name": "attestor-1", "mountPath": "/etc/node", "readOnly": True}
-    assert volume(workload, "data")["hostPath"]["path"] == "/var/lib/spire-agent", "some attest once only"
+    assert volume(workload, "data") == {"name": "data", "emptyDir": {}}, "it attests again"
+    assert configuration["agent"]["rebootstrap_mode"] == "auto"
+    assert configuration["plugins"]["KeyManager"].keys() == {"memory"}
     assert "initContainers" not in workload["spec"]["template"]["spec"], "no token is to be taken"
     assert configuration["agent"]["server_address"] == "spire-server.spire-server.svc", "it is beside its server"
     server = conf(rendered, "by_certificate", "spire_server")["plugins"]["NodeAttestor"]
-    assert server.keys() == {"k8s_psat", "join_token", "aws_iid", "http_challenge"}
+    assert server.keys() == {"k8s_psat", "join_token", "aws_iid", "http_challenge", "x509pop"}
+
+
+def test_an_agent_that_attests_once_keeps_what_it_got(tmp_path: Path) -> None:
+    found = render(tmp_path, {"cloud": Case("packages", ("spire_agent",), attestor="aws_iid")})
+    assert volume(found.one("cloud", "spire_agent", "DaemonSet"), "data")["hostPath"]["path"] == "/var/lib/spire-agent"
+    configuration = conf(found, "cloud", "spire_agent")
+    assert configuration["plugins"]["KeyManager"].keys() == {"disk"}
+    assert "rebootstrap_mode" not in configuration["agent"]
+
+
+def test_the_server_has_the_files_by_which_it_judges_nodes(rendered: Rendered) -> None:
+    kept = rendered.one("by_certificate", "spire_server", "ConfigMap", "spire-node-attestors")
+    assert kept["data"]["nodes-ca.crt"].startswith("-----BEGIN CERTIFICATE-----\n")
+    workload = rendered.one("by_certificate", "spire_server", "StatefulSet")
+    assert volume(workload, "node-attestors")["configMap"] == {"name": "spire-node-attestors"}
+    mounts = workload["spec"]["template"]["spec"]["containers"][0]["volumeMounts"]
+    assert {"name": "node-attestors", "mountPath": "/run/spire/node-attestors", "readOnly": True} in mounts
+    assert "node-attestors" not in json.dumps(rendered.pending("packages", "spire_server"))
+
+
+def test_no_private_key_comes_into_a_config_map(rendered: Rendered, tmp_path: Path) -> None:
+    assert rendered.value("by_certificate", "spire_server", "problems") == []
+    key = {"nodes-ca.key": "-----BEGIN PRIVATE KEY-----\nMIG", "../ca.crt": "public"}
+    evil = render(tmp_path, {"evil": Case("packages", ("spire_server",), {"spire_server_node_attestor_files": key})})
+    names, private = evil.value("evil", "spire_server", "problems")
+    assert names.startswith("spire_server_node_attestor_files: nodes-ca.key, ../ca.crt: expected plain names")
+    assert private.startswith("spire_server_node_attestor_files: there is a private key in one of them")
+    assert "MIG" not in names + private
+
+
+def test_entries_come_as_soon_as_is_said(rendered: Rendered, tmp_path: Path) -> None:
+    def told(found: Rendered, case: str) -> list[dict[str, str]]:
+        server, agent = (conf(found, case, role) for role in ("spire_server", "spire_agent"))
+        return [server["server"]["experimental"], agent["agent"]["experimental"]]
+
+    assert told(rendered, "packages") == [{"cache_reload_interval": "5s"}, {"sync_interval": "5s"}], "SPIRE's own"
+    roles = ("spire_server", "spire_agent")
+    quick = render(tmp_path, {"quick": Case("packages", roles, {"trustmesh_sync_interval": "1s"}, attestor="k8s_psat")})
+    assert told(quick, "quick") == [{"cache_reload_interval": "1s"}, {"sync_interval": "1s"}]
 
 
 def test_agents_go_to_an_address_and_to_nothing_else(rendered: Rendered, tmp_path: Path) -> None:

@@ -327,6 +327,11 @@ def test_certificates_come_from_the_agents_socket_and_are_waited_for() -> None:
     common = chain(made())["transport_socket"]["typed_config"]["common_tls_context"]
     (secret,) = common["tls_certificate_sds_secret_configs"]
     assert secret["sds_config"]["initial_fetch_timeout"] == "0s"
+    (asked,) = secret["sds_config"]["api_config_source"]["grpc_services"]
+    again = asked["envoy_grpc"]["retry_policy"]["retry_back_off"]
+    assert again["max_interval"] == "2s", (
+        "an agent that is back, or has heard of its entry, is not left waiting for 30 s"
+    )
 
 
 def test_every_cluster_that_is_named_is_there() -> None:

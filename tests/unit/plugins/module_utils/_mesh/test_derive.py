@@ -59,11 +59,14 @@ def test_another_attestor_is_told_to_the_server_and_says_by_what_nodes_are_known
     told: Data = {
         "spire_agent_attestor": "x509pop",
         "spire_agent_attestor_server_data": {"ca_bundle_path": "/ca"},
+        "spire_agent_attestor_server_files": {"ca.crt": "PEM"},
         "spire_agent_node_selectors": ["x509pop:ca:fingerprint:ab"],
     }
     mesh = meshes.mesh({"a": {**CLIENT, "host": "two"}}, {}, meshes.TWO, {"two": told})
     variables = derive.role_variables(mesh, "one")
     assert variables["spire_server_node_attestors"] == {"x509pop": {"plugin_data": {"ca_bundle_path": "/ca"}}}
+    assert variables["spire_server_node_attestor_files"] == {"ca.crt": "PEM"}
+    assert derive.role_variables(mesh, "two")["spire_server_node_attestor_files"] == {}
     alias, entry = variables["spire_entries_entries"]
     assert alias == {
         "spiffe_id": f"{TD}/node/two",
@@ -71,6 +74,20 @@ def test_another_attestor_is_told_to_the_server_and_says_by_what_nodes_are_known
         "selectors": ["x509pop:ca:fingerprint:ab"],
     }
     assert entry["parent_id"] == alias["spiffe_id"]
+
+
+def test_nodes_of_a_plugin_without_selectors_have_their_alias_below_each_agent() -> None:
+    agents = [f"{TD}/spire/agent/sshpop/{node}" for node in ("n1", "n2")]
+    told: Data = {
+        "spire_agent_attestor": "sshpop",
+        "spire_agent_node_selectors": [f"spiffe_id:{agent}" for agent in agents],
+    }
+    mesh = meshes.mesh({"a": {**CLIENT, "host": "two"}}, {}, meshes.TWO, {"two": told})
+    *aliases, entry = derive.entries(mesh, "one")
+    assert aliases == [
+        {"spiffe_id": f"{TD}/node/two", "parent_id": agent, "selectors": [f"spiffe_id:{agent}"]} for agent in agents
+    ]
+    assert entry["parent_id"] == f"{TD}/node/two"
 
 
 def test_pods_of_another_cluster_have_an_entry_for_each_of_its_nodes() -> None:

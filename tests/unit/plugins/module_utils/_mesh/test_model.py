@@ -601,6 +601,35 @@ def test_nodes_of_two_clusters_differ_and_their_plugin_does_not() -> None:
     ]
 
 
+def test_an_agent_that_is_named_is_of_one_cluster_and_has_no_selectors_beside() -> None:
+    jobs: Data = {name: {"host": name, "app": "client"} for name in ("one", "two")}
+    named = {"spire_agent_attestor": "sshpop", "spire_agent_node_selectors": ["spiffe_id:spiffe://example.org/a"]}
+    both = {**named, "spire_agent_node_selectors": ["spiffe_id:spiffe://example.org/a", "sshpop:x"]}
+    also = {
+        **named,
+        "spire_agent_node_selectors": ["spiffe_id:spiffe://example.org/a", "spiffe_id:spiffe://example.org/b"],
+    }
+    assert faults(jobs, {}, TWO_CLUSTERS, {"two": both}) == [
+        "spire_agent_node_selectors of two name agents by spiffe_id:… and have other selectors beside. Say by which"
+        " agents, or by which selectors, and not both."
+    ]
+    assert len(faults(jobs, {}, TWO_CLUSTERS, {"one": named, "two": also})) == 2, "either would get the other's"
+
+
+def test_two_clusters_do_not_bring_one_file_with_another_content() -> None:
+    jobs: Data = {name: {"host": name, "app": "client"} for name in ("one", "two")}
+    here = {**BY_CERTIFICATE, "spire_agent_attestor_server_files": {"ca.crt": "A", "roots.pem": "R"}}
+    there = {
+        **here,
+        "spire_agent_node_selectors": ["x509pop:ca:fingerprint:cd"],
+        "spire_agent_attestor_server_files": {"ca.crt": "B", "roots.pem": "R"},
+    }
+    assert faults(jobs, {}, TWO_CLUSTERS, {"one": here, "two": there}) == [
+        "spire_agent_attestor_server_files of one and two both have 'ca.crt', with another content, and their server has"
+        " one folder for both. Give one of them another name."
+    ]
+
+
 def test_who_is_left_out_is_in_neither_table() -> None:
     workloads: Data = {"a": {"host": "one", "app": "quote"}, "b": {"host": "one", "app": "client"}, "c": CLIENT}
     callers: Data = {"a": ["b", "c"]}

@@ -62,7 +62,8 @@ def test_the_agents_side(changes: dict[str, Any], data: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("changes", "data"),
     [
-        ({}, {"ca_bundle_path": "/ca.crt"}),
+        ({}, {"ca_bundle_paths": ["/ca.crt"]}),
+        ({"server_data": {"ca_bundle_path": "/own"}}, {"ca_bundle_path": "/own"}),
         ({"mode": "spiffe"}, {"mode": "spiffe"}),
         ({"attestor": "join_token"}, {}),
         (
