@@ -473,7 +473,7 @@ def _common_tls(instance: Mapping[str, Any], peers: Sequence[str], all_bundles: 
 
 
 _AGAIN: Data = {"retry_back_off": {"base_interval": "0.2s", "max_interval": "2s"}}
-"""When an agent is asked again that was not there, or had no identity. It is on the same machine; Envoy's limit is 30 s."""
+"""When an agent is asked again that was not there, or had no identity: it is near. Envoy's own limit is 30 s."""
 
 
 def _sds(name: str) -> Data:

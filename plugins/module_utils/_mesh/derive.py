@@ -86,7 +86,7 @@ def entries(mesh: Mesh, server: str) -> list[Data]:
 
 
 def _alias_entries(host: Host, alias: str) -> list[Data]:
-    """What gives nodes of a cluster their alias: one entry where selectors tell them, else one below each agent's ID."""
+    """What gives nodes of a cluster their alias: an entry where selectors tell them, else one below each agent."""
     if host.nodes_by_id:
         return [{"spiffe_id": alias, "parent_id": agent, "selectors": [BY_ID + agent]} for agent in host.nodes_by_id]
     by_cluster = [f"k8s_psat:cluster:{host.cluster}"]

@@ -974,7 +974,7 @@ def _judge_attestor(mesh: Mesh, host: Host, faults: Faults) -> None:
                 if host.attestor_server_files[name] != other.attestor_server_files[name]:
                     faults.add(
                         f"spire_agent_attestor_server_files of {host.name} and {other.name} both have {name!r},"
-                        " with another content, and their server has one folder for both. Give one of them another name."
+                        " with another content, and their server has one folder for both. Give one another name."
                     )
         same = (other.server, other.attestor) == (host.server, host.attestor)
         if other is host or not same or not _attests_by_another(other):

@@ -625,8 +625,8 @@ def test_two_clusters_do_not_bring_one_file_with_another_content() -> None:
         "spire_agent_attestor_server_files": {"ca.crt": "B", "roots.pem": "R"},
     }
     assert faults(jobs, {}, TWO_CLUSTERS, {"one": here, "two": there}) == [
-        "spire_agent_attestor_server_files of one and two both have 'ca.crt', with another content, and their server has"
-        " one folder for both. Give one of them another name."
+        "spire_agent_attestor_server_files of one and two both have 'ca.crt', with another content, and their server"
+        " has one folder for both. Give one another name."
     ]
 
 
