@@ -5,8 +5,8 @@
 
 istio_spire is set up on a cluster named tm-bench-*. In each round the entry of details goes and its pod is started
 again, which waits without a certificate; then the entry comes back. An agent asks its server for entries at an interval
-(trustmesh_sync_interval, here SPIRE's own default), so rounds begin at different moments of it. Prints how long the agent
-does not know, how long it takes until the sidecar has its certificate, and ratios, and writes them to
+(trustmesh_sync_interval, here SPIRE's own default), so rounds begin at different moments of it. Prints how long the
+agent does not know, how long it takes until the sidecar has its certificate, and ratios, and writes them to
 build/tm-bench/entry_to_certificate.json.
 """
 
@@ -104,6 +104,7 @@ def rounds(number: int, interval: float) -> list[dict[str, float]]:
     for index in range(number):
         for one in json.loads(server("entry", "show", "-spiffeID", entry["spiffe_id"], "-output", "json"))["entries"]:
             server("entry", "delete", "-entryID", one["id"])
+        time.sleep(2 * interval + 1)  # until its server has read its entries anew, and the agent has asked for them
         pod = waiting_pod()
         name = pod["metadata"]["name"]
         time.sleep(2 + index * interval / number)
