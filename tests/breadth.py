@@ -5,13 +5,15 @@
 
 And what Galaxy does with an artifact before it takes it, galaxy-importer, with ansible-lint.
 
-``make breadth`` runs all of them, ``python tests/breadth.py 2.17 2.20`` only those. Each has an environment of its own
+``make breadth`` runs all of them, ``python tests/breadth.py 2.17 2.20`` only those, and ``--suites unit sanity`` only these
+of their suites. Each has an environment of its own
 below build/breadth, which is kept, with kubernetes.core and awx.awx as the development environment has them. A Python
 for it is looked for on PATH and among those of pyenv. The last lines are the table of docs/compatibility.md.
 """
 
 from __future__ import annotations
 
+import argparse
 import datetime
 import os
 import re
@@ -47,6 +49,7 @@ RUN_ANSIBLE_DOC = True
 RUN_ANSIBLE_LINT = True
 RUN_ANSIBLE_TEST = False
 """
+SUITES = ("unit", "integration", "sanity")
 COLLECTIONS = ("kubernetes/core", "awx/awx")
 
 
@@ -62,7 +65,7 @@ class Ran:
     def row(self) -> str:
         """The line of the table."""
         told = []
-        for suite in ("unit", "integration", "sanity"):
+        for suite in SUITES:
             bad = len(self.failed.get(suite, ()))
             told.append(
                 f"{self.passed[suite]} passed" + (f", {bad} failed" if bad else "") if suite in self.passed else ""
@@ -188,9 +191,13 @@ def importer() -> list[str]:
     )
 
 
-def main(cores: list[str]) -> int:
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    parser.add_argument("cores", nargs="*", choices=[[], *PYTHONS], metavar="core", help="such as 2.20 (default: all)")
+    parser.add_argument("--suites", nargs="+", choices=SUITES, default=SUITES, help="(default: all)")
+    options = parser.parse_args()
     rows = []
-    for core in cores or PYTHONS:
+    for core in options.cores or PYTHONS:
         folder = environment(core)
         words = [
             folder / "bin" / "python",
@@ -200,9 +207,12 @@ def main(cores: list[str]) -> int:
         full, python = subprocess.run(words, check=True, capture_output=True, text=True).stdout.split()
         ran = Ran(full, python)
         left = [*OF_THE_CHECKOUT, *([OF_THE_FORK] if core in ("2.17", "2.18") else [])]
-        tests(ran, folder, "unit", *(f"--ignore=tests/unit/{name}" for name in left))
-        tests(ran, folder, "integration")
-        sanity(ran, folder)
+        if "unit" in options.suites:
+            tests(ran, folder, "unit", *(f"--ignore=tests/unit/{name}" for name in left))
+        if "integration" in options.suites:
+            tests(ran, folder, "integration")
+        if "sanity" in options.suites:
+            sanity(ran, folder)
         rows.append(ran)
     refused = importer()
     print("\n".join([*refused, f"galaxy-importer: {'refuses it' if refused else 'takes it'}"]))
@@ -216,4 +226,4 @@ def main(cores: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())
