@@ -5,8 +5,8 @@
 
 And what Galaxy does with an artifact before it takes it, galaxy-importer, with ansible-lint.
 
-``make breadth`` runs all of them, ``python tests/breadth.py 2.17 2.20`` only those, and ``--suites unit sanity`` only these
-of their suites. Each has an environment of its own
+``make breadth`` runs all of them, ``python tests/breadth.py 2.17 2.20`` only those, and ``--suites unit sanity`` only
+these of their suites. Each has an environment of its own
 below build/breadth, which is kept, with kubernetes.core and awx.awx as the development environment has them. A Python
 for it is looked for on PATH and among those of pyenv. The last lines are the table of docs/compatibility.md.
 """
