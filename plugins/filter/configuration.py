@@ -13,6 +13,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible.utils.unsafe_proxy import wrap_var
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._build import manifest
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._envoy import beside
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._envoy import config as envoy
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, TrustmeshError
@@ -92,11 +93,13 @@ def _seen_line(one: Mapping[str, Any]) -> str:
     return f"seen {one['path']} {owner}:{group} {str(one['mode']).lstrip('0')} {what}"
 
 
-# Each task has a process of its own, which asks more than once. Programs are large.
+# Each task has a process of its own, which asks more than once. Programs are large; of those built here it is kept.
 @functools.cache
 def _digest(path: Path) -> str:
     if not path.is_file():
         return "absent"
+    if known := manifest.digest(path):
+        return known
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

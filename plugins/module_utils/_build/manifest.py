@@ -67,6 +67,18 @@ def look(folder: Path) -> Looked:
     return Looked(renewed=kept if renewed else None)
 
 
+def digest(path: Path) -> str | None:
+    """Return the SHA-256 of a file as it is kept, when it is one of a result and was not touched since it was looked at."""
+    real = path.resolve()
+    try:
+        kept = json.loads((real.parent / NAME).read_text(encoding="utf-8"))
+        entry = kept["entries"][real.name]
+        same = kept["format"] == _FORMAT and entry["seen"] == _seen(real.lstat())
+        return str(entry["what"]).partition("sha256:")[2] or None if same else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def keep_renewed(folder: Path, looked: Looked) -> None:
     """Keep what was seen, so that the next look need not read the same files again."""
     if looked.renewed:

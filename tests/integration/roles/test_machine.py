@@ -190,8 +190,8 @@ def test_by_a_ca_of_our_own(folder: Path) -> None:  # noqa: PLR0915 - one machin
 
         # Whoever was started again is waited for, also where nothing but its configuration is new.
         machine.given["machine_agent_overlay"] = {"agent": {"log_level": "INFO"}}
-        assert "Verify | The agent answers at its socket" in machine.run()
-        assert "Verify | The agent answers at its socket" not in machine.run()
+        assert "Answers | The agent is healthy at its socket" in machine.run()
+        assert "Answers | The agent is healthy at its socket" not in machine.run()
 
         # A configuration that SPIRE refuses leaves the agent alone.
         pid = machine.pid()

@@ -338,6 +338,8 @@ def test_after_kill_9_in_the_middle_a_second_run_goes_on(tmp_path: Path) -> None
     argv = [sys.executable, "-c", BUILD, str(tmp_path)]
     killed = subprocess.Popen(argv, stdout=subprocess.DEVNULL)
     wait_for(lambda: list(tmp_path.glob("cache/artifacts/second/*/a")))
+    # By its note the command is found again, which is written as soon as it was started: maybe a moment later than that.
+    wait_for(lambda: any(note.read_text() for note in tmp_path.glob("cache/artifacts/second/.*.partial.pid")))
     (partial,) = (tmp_path / "cache/artifacts/second").glob(".*.partial")
     orphan = int((partial / "pid").read_text())
     os.kill(killed.pid, signal.SIGKILL)
