@@ -351,9 +351,10 @@ class BackEnd:
             body = b""
             while piece := answer.read1(65536):
                 body += piece
-                asked.settimeout(max(deadline - time.monotonic(), 0.001))
                 if len(body) > self.MAX_ANSWER or time.monotonic() > deadline:
                     raise Away
+                if not answer.isclosed():  # since Python 3.13 it is, with its socket, as soon as it was read
+                    asked.settimeout(max(deadline - time.monotonic(), 0.001))
             if answer.status != 200:
                 raise Away(answer.status)
             found = json.loads(body, parse_constant=_no_number)
