@@ -27,9 +27,11 @@ _MESSAGE_TYPE = 11
 class Program(Protocol):
     """The bytes of a program: ``bytes`` or a mapped file."""
 
-    def find(self, sub: bytes, start: int = 0, /) -> int: ...
+    def find(self, sub: bytes, start: int = 0, /) -> int:
+        """Return where some bytes begin, or -1."""
 
-    def __getitem__(self, part: slice, /) -> bytes: ...
+    def __getitem__(self, part: slice, /) -> bytes:
+        """Return a part of it."""
 
 
 @dataclass(frozen=True)

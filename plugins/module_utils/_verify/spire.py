@@ -24,39 +24,50 @@ class Identity(Protocol):
     """A certificate chain and its key, both PEM."""
 
     @property
-    def chain_pem(self) -> str: ...
+    def chain_pem(self) -> str:
+        """The certificate, and those between it and a root."""
 
     @property
-    def key_pem(self) -> str: ...
+    def key_pem(self) -> str:
+        """The private key."""
 
 
 class Agent(Protocol):
     """An agent that the server knows."""
 
     @property
-    def spiffe_id(self) -> str: ...
+    def spiffe_id(self) -> str:
+        """Who it is."""
 
     @property
-    def attestation_type(self) -> str: ...
+    def attestation_type(self) -> str:
+        """The plugin by which it has attested."""
 
     @property
-    def expires_at(self) -> int: ...
+    def expires_at(self) -> int:
+        """When its identity ends, in seconds of the Unix epoch."""
 
-    def is_alive(self, now: float) -> bool: ...
+    def is_alive(self, now: float) -> bool:
+        """Whether it may still ask at that time."""
 
 
 class Server(Protocol):
     """A SPIRE server, as the checks see it."""
 
-    def bundle_pem(self) -> str: ...
+    def bundle_pem(self) -> str:
+        """Return the authorities of its trust domain."""
 
-    def whole_bundle_pem(self) -> str: ...
+    def whole_bundle_pem(self) -> str:
+        """Return these, with those that are tainted."""
 
-    def mint(self, spiffe_id: str, ttl: int) -> Identity: ...
+    def mint(self, spiffe_id: str, ttl: int) -> Identity:
+        """Issue a certificate, good for so many seconds."""
 
-    def agents(self) -> Sequence[Agent]: ...
+    def agents(self) -> Sequence[Agent]:
+        """Return those that it knows."""
 
-    def federation(self, trust_domain: str) -> Mapping[str, Any] | None: ...
+    def federation(self, trust_domain: str) -> Mapping[str, Any] | None:
+        """Return the relationship with another trust domain, if there is one."""
 
 
 @dataclass(frozen=True)
