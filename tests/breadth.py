@@ -162,9 +162,10 @@ def sanity(ran: Ran, folder: Path) -> None:
     """Run ansible-test sanity."""
     code, output = run(folder, "sanity", "tests/sanity/run.py")
     names = set(re.findall(r'^Running sanity test "([^"]+)"', output, re.MULTILINE))
-    bad = re.findall(r"^FATAL: The \d+ sanity test.*\n((?:\S.*\n?)*)|^(ERROR: .*)", output, re.MULTILINE)
-    ran.failed["sanity"] = sorted({line for found in bad for line in "".join(found).splitlines()}) if code else []
-    ran.passed["sanity"] = len(names) - min(len(ran.failed["sanity"]), len(names))
+    listed = re.search(r"^FATAL: The \d+ sanity test.*\n((?:\S.*\n?)*)", output, re.MULTILINE)
+    bad = listed[1].split() if listed else re.findall(r"^ERROR: .*", output, re.MULTILINE) or ["it ended early"]
+    ran.failed["sanity"] = sorted(set(bad)) if code else []
+    ran.passed["sanity"] = len(names - set(ran.failed["sanity"]))
 
 
 def importer() -> list[str]:
