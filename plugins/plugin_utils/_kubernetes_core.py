@@ -11,18 +11,21 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import json
 import os
 import sys
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
+import yaml
 from ansible.errors import AnsibleActionFail
 from ansible.executor import module_common
 from ansible.plugins.action import ActionBase
 from ansible_collections.trustmesh.spiffe.plugins.plugin_utils._forked import Forked
 
 COLLECTION = "ansible_collections.kubernetes.core.plugins"
+MERGE_PATCH = "application/merge-patch+json"
 # Plugins of it that use the client in Ansible's own process, which would leave its connections to a fork.
 USERS = tuple(f"{COLLECTION}.{kind}." for kind in ("inventory", "lookup"))
 
@@ -56,26 +59,58 @@ def action_of(name: str) -> type[ActionBase]:
     return action
 
 
-def read_once(client: Any) -> None:
-    """Let a class of clients ask for an object once, until something is written.
+def ask_once(client: Any, serializer: Any) -> None:
+    """Let a class of clients ask for an object once, until something is written, and not write what is there.
 
     The module reads an object that is as it is to be three times (module_utils/k8s/runner.py and apply.py of
-    kubernetes.core 6), and an API server takes some milliseconds for each. It is for the child of one task, and not for
-    one that waits: that looks again to see something else.
+    kubernetes.core 6), and writes it whenever it holds a list, equal or not; an API server takes some milliseconds for
+    each. It is for the child of one task, and not for one that waits: that looks again to see something else.
+
+    ``serializer`` is what the client makes of an answer where nothing else is asked for.
     """
     ask = client.request
     known: dict[tuple[str, str, str], Any] = {}
 
     def request(self: Any, method: str, path: str, body: Any = None, **options: Any) -> Any:
-        if method.upper() != "GET":
+        raw, wanted = not options.pop("serialize", True), options.pop("serializer", serializer)
+        answer = None
+        if method.upper() == "GET":
+            question = (path, repr(body), repr(sorted(options.items())))
+            if question not in known:
+                known[question] = ask(self, method, path, body=body, serialize=False, **options)
+            answer = known[question]
+        elif method.upper() == "PATCH" and options.get("content_type") == MERGE_PATCH:
+            held = known.get((path, "None", "[]"))
+            answer = held if held is not None and _is_there(body, json.loads(held.data)) else None
+        if answer is None:
             known.clear()
-            return ask(self, method, path, body=body, **options)
-        question = (path, repr(body), repr(sorted(options.items())))
-        if question not in known:
-            known[question] = ask(self, method, path, body=body, **options)
-        return known[question]
+            answer = ask(self, method, path, body=body, serialize=False, **options)
+        if raw:
+            return answer
+        try:
+            return wanted(self, json.loads(answer.data))
+        except ValueError:
+            return answer.data.decode()
 
     client.request = request
+
+
+def _is_there(patch: Any, held: Any) -> bool:
+    """Whether a merge patch leaves an object as it is. Compared as JSON, for which 1 and true are not the same."""
+    return json.dumps(_patched(held, patch), sort_keys=True) == json.dumps(held, sort_keys=True)
+
+
+def _patched(held: Any, patch: Any) -> Any:
+    """Return what a JSON Merge Patch makes of an object. Source: RFC 7396, section 2."""
+    if not isinstance(patch, dict):
+        return patch
+    result = dict(held) if isinstance(held, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = _patched(result.get(name), value)
+    return result
 
 
 class OfKubernetesCore(Forked):
@@ -120,7 +155,10 @@ class OfKubernetesCore(Forked):
 
     def _work(self, module: ModuleType, arguments: bytes) -> None:
         if "wait" not in self._task.args:
-            read_once(importlib.import_module("kubernetes.dynamic.client").DynamicClient)
+            client = importlib.import_module("kubernetes.dynamic.client")
+            ask_once(client.DynamicClient, client.ResourceInstance)
+        # By the parser of Ansible's own files, where it is there: the other one is written in Python.
+        yaml.SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         super()._work(module, arguments)
 
     def _with_defaults(self, task: Any) -> dict[str, Any]:
