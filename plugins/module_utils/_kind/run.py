@@ -25,7 +25,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind.plan import
     plan_present,
     plan_start,
 )
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import LocalProcess
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import LocalProcess, side_by_side
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
 
 
@@ -110,7 +110,7 @@ def _present(
 ) -> Outcome:
     plan = plan_present(wanted, found, _is_alive(found))
     actions = list(plan.actions)
-    share = found.share
+    share, network = found.share, None
     needs_kubeconfig = "create" in actions or not _kubeconfig_is_current(kubeconfig, found)
     if needs_kubeconfig:
         actions.append("write_kubeconfig")
@@ -124,11 +124,15 @@ def _present(
             kubeconfig.parent.mkdir(parents=True, exist_ok=True)
             replace(kubeconfig, client.kubeconfig(wanted.name))
         only_certify = "create" in actions and not wait
-        if client.wait_ready(wanted, found, kubeconfig, timeout, only_certify) and "create" not in actions:
+        approved, network = side_by_side(
+            lambda: client.wait_ready(wanted, found, kubeconfig, timeout, only_certify), client.network_of_balancers
+        )
+        if approved and "create" not in actions:
             actions.append("approve_certificates")
         if {"create", "adopt", "share"} & set(actions):
             share = client.mark(wanted, found)
-    network = client.network_of_balancers() if found.exists else None
+    elif found.exists:
+        network = client.network_of_balancers()
     balanced = addresses(network, share) if network else ""
     return Outcome(
         changed=bool(actions),

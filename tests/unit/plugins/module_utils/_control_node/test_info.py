@@ -120,8 +120,15 @@ def test_an_engine_whose_daemon_does_not_answer(path: Path) -> None:
     }
 
 
+def test_an_engine_that_tells_its_version_and_does_not_work(path: Path) -> None:
+    program(path, "podman", 'case "$*" in version*) echo 4.3.1 ;; *) echo "storage is locked" >&2; exit 125 ;; esac')
+    told = {"installed": True, "answers": False, "version": "", "error": "storage is locked"}
+    assert info()["engines"]["podman"] == told
+
+
 def test_an_engine_that_answers(path: Path) -> None:
-    program(path, "podman", '[ "$*" = "info --format {{.Version.Version}}" ] && echo 4.3.1')
+    known = '"version --format {{.Client.Version}}") echo 4.3.1 ;; "ps --quiet")'
+    program(path, "podman", f'case "$*" in {known} ;; *) exit 1 ;; esac')
     assert info()["engines"]["podman"] == {"installed": True, "answers": True, "version": "4.3.1", "error": ""}
 
 
