@@ -31,6 +31,13 @@ options:
       - Agents that hold one of these SPIFFE IDs as an alias.
     type: list
     elements: str
+  read_aliases:
+    description:
+      - Whether to read the registration entries too, which say who holds which alias. On a server with many of them
+        that is most of the work.
+      - With V(false) RV(agents[].aliases) is empty, and O(aliases) is refused.
+    type: bool
+    default: true
   attestation_type:
     description:
       - Agents that this node attestor attested, such as V(join_token), V(k8s_psat) or V(x509pop).

@@ -257,13 +257,13 @@ def balanced_services(pending: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def unannounced_services(found: str, statuses: Iterable[KubeObject]) -> list[dict[str, str]]:
+def unannounced_services(found: str) -> list[dict[str, str]]:
     """Of Services of ours that have an address and a ready endpoint, those that no node of MetalLB announces.
 
-    ``found`` is what kubectl lists of Services and EndpointSlices, as JSON; ``statuses`` are the ServiceL2Statuses.
+    ``found`` is what kubectl lists of Services, EndpointSlices and ServiceL2Statuses, as JSON.
     """
     listed = json.loads(found)["items"] if found.strip() else []
-    labels = [status["metadata"].get("labels") or {} for status in statuses]
+    labels = [item["metadata"].get("labels") or {} for item in listed if item["kind"] == "ServiceL2Status"]
     announced = {(one.get("metallb.io/service-namespace"), one.get("metallb.io/service-name")) for one in labels}
     ready = {
         (item["metadata"]["namespace"], (item["metadata"].get("labels") or {}).get("kubernetes.io/service-name"))

@@ -35,6 +35,7 @@ def spec() -> ArgumentSpec:
         options={
             "spiffe_ids": {"type": "list", "elements": "str"},
             "aliases": {"type": "list", "elements": "str"},
+            "read_aliases": {"type": "bool", "default": True},
             "attestation_type": {"type": "str"},
             "banned": {"type": "bool"},
             "can_reattest": {"type": "bool"},
@@ -53,11 +54,15 @@ def run(params: Mapping[str, Any], _check_mode: bool) -> Outcome:
     for name in ("selectors", "attestation_type"):
         if params[name] is not None and not params[name]:
             raise InputError(f"{name}: it is empty, which would filter nothing. Give a value, or leave the option out.")
+    if wanted_aliases and not params["read_aliases"]:
+        raise InputError("aliases: they are not known without read_aliases. Leave one of the two options out.")
     moment = params["expires_before"]
     if moment is not None and not 0 < moment <= YEAR_9999:
         raise InputError(f"expires_before: {moment} is no time. Give seconds since 1970, before the year 10000.")
     server = connect(params)
-    entries, agents = side_by_side(lambda: list_entries(server), lambda: list_agents(server, **params))
+    entries, agents = side_by_side(
+        lambda: list_entries(server) if params["read_aliases"] else [], lambda: list_agents(server, **params)
+    )
     known_aliases = Aliases.of(entries)
     found = []
     for agent in sorted(agents, key=lambda agent: redact(agent.spiffe_id)):

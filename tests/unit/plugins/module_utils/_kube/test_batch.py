@@ -299,10 +299,10 @@ def test_an_address_that_nobody_answers_for_is_told() -> None:
         *(waiting, service("inner", type="ClusterIP"), service("foreign", "somebody")),
         *(slice_of(name, ready=True) for name in ("silent", "heard", "waiting", "inner", "foreign")),
         slice_of("starting", ready=False),
+        announced("heard"),
     ]
-    listed = json.dumps({"items": items})
-    assert batch.unannounced_services(listed, [announced("heard")]) == [{"name": "silent", "namespace": "demo"}]
-    assert batch.unannounced_services("", []) == []
+    assert batch.unannounced_services(json.dumps({"items": items})) == [{"name": "silent", "namespace": "demo"}]
+    assert batch.unannounced_services("") == []
 
 
 def test_unwanted_is_what_an_earlier_run_made_and_nobody_wants() -> None:
