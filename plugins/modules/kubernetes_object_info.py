@@ -22,6 +22,13 @@ options:
     description: Kinds, as plurals with their group, such as V(deployments.apps).
     type: list
     elements: str
+  optional_kinds:
+    description:
+      - Kinds like those of O(kinds), of CustomResourceDefinitions that the cluster may not have.
+      - Which of them it knows is asked beside reading O(kinds).
+    type: list
+    elements: str
+    default: []
   namespace:
     description: The namespace to look into. Without it O(kinds) of all namespaces are read.
     type: str

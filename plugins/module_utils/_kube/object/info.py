@@ -6,19 +6,23 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec, kubectl_spec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.client import Kubectl
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kubectl import access_of
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import side_by_side
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
 
 # A label of DNS (RFC 1035), as Kubernetes demands of plurals, and the group.
 _KIND = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9.-]+)?")
 _VALUE = re.compile(r"[A-Za-z0-9._/=,! ()-]+")
+# A CustomResourceDefinition has the name by which its kind is asked for.
+_TYPES = ("get", "--ignore-not-found", "--output", "name", "customresourcedefinitions.apiextensions.k8s.io")
 
 
 def spec() -> ArgumentSpec:
@@ -27,6 +31,7 @@ def spec() -> ArgumentSpec:
         options={
             "definition": {"type": "str"},
             "kinds": {"type": "list", "elements": "str"},
+            "optional_kinds": {"type": "list", "elements": "str", "default": []},
             "namespace": {"type": "str"},
             "selector": {"type": "str"},
             "names": {"type": "bool", "default": False},
@@ -43,9 +48,36 @@ def run(params: Mapping[str, Any], _check_mode: bool) -> Outcome:
     """Read them. What is named and not there is passed over."""
     if params["timeout"] < 1:
         raise InputError(f"timeout: {params['timeout']} is not a positive number of seconds.")
-    words = arguments(params)
+    words, optional = arguments(params), params["optional_kinds"]
+    _check_kinds("optional_kinds", optional)
+    if optional and params["definition"] is not None:
+        raise InputError("optional_kinds: they stand beside kinds, not definition. Leave one of the two out.")
     kubectl = Kubectl(access_of(params), timeout=params["timeout"])
-    return Outcome(result={"stdout": kubectl.run(words, params["definition"], "Reading objects")})
+
+    def read(words: list[str]) -> str:
+        return kubectl.run(words, params["definition"], "Reading objects")
+
+    if not optional:
+        return Outcome(result={"stdout": read(words)})
+    found, types = side_by_side(lambda: read(words), lambda: read([*_TYPES, *optional]))
+    known = [line.partition("/")[2] for line in types.split()]
+    more = read(arguments({**params, "kinds": known})) if known else ""
+    return Outcome(result={"stdout": found + more if params["names"] else _one_list(found, more)})
+
+
+def _one_list(*texts: str) -> str:
+    """Return lists of kubectl as one, and nothing where none holds anything."""
+    told = [text for text in texts if text.strip()]
+    if len(told) < 2:
+        return "".join(told)
+    lists = [json.loads(text) for text in told]
+    return json.dumps({**lists[0], "items": [item for one in lists for item in one["items"]]})
+
+
+def _check_kinds(option: str, kinds: Sequence[str]) -> None:
+    for kind in kinds:
+        if not _KIND.fullmatch(kind):
+            raise InputError(f"{option}: {kind!r} is no kind. Give plurals with their group, such as deployments.apps.")
 
 
 def arguments(params: Mapping[str, Any]) -> list[str]:
@@ -53,9 +85,7 @@ def arguments(params: Mapping[str, Any]) -> list[str]:
     words = ["get", "--ignore-not-found", "--output", "name" if params["names"] else "json"]
     if params["definition"] is not None:
         return [*words, "--filename", "-"]
-    for kind in params["kinds"]:
-        if not _KIND.fullmatch(kind):
-            raise InputError(f"kinds: {kind!r} is no kind. Give plurals with their group, such as deployments.apps.")
+    _check_kinds("kinds", params["kinds"])
     for name in ("namespace", "selector"):
         if params[name] is not None and (not _VALUE.fullmatch(params[name]) or params[name].startswith("-")):
             raise InputError(f"{name}: {params[name]!r} is none.")

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -48,6 +50,38 @@ def test_kinds_are_read_everywhere_or_in_one_namespace() -> None:
 def test_what_could_be_another_option_is_refused(bad: dict[str, Any]) -> None:
     with pytest.raises(InputError):
         arguments({**NOTHING, "kinds": ["pods"], **bad})
+
+
+def _cluster(tmp_path: Path, **answers: str) -> dict[str, Any]:
+    """Return options for a kubectl that answers by the last of its words."""
+    cases = "".join(f"*{words!r}) echo {answer!r} ;;\n" for words, answer in answers.items())
+    kubectl = tmp_path / "kubectl"
+    kubectl.write_text(f'#!/bin/sh\ncase "$*" in\n{cases}*) echo "unknown: $*" >&2; exit 1 ;;\nesac\n')
+    kubectl.chmod(0o755)
+    reached = {"kubectl": str(kubectl), "kubeconfig": None, "context": None}
+    return {**NOTHING, **reached, "kinds": ["pods"], "optional_kinds": ["as.x.io", "bs.x.io"], "timeout": 10}
+
+
+def test_kinds_that_the_cluster_may_not_know_are_read_where_it_does(tmp_path: Path) -> None:
+    types = "customresourcedefinition.apiextensions.k8s.io/bs.x.io"
+    pods, found = '{"kind": "List", "items": [1]}', '{"kind": "List", "items": [2]}'
+    asked = _cluster(tmp_path, **{"as.x.io bs.x.io": types, " pods": pods, " bs.x.io": found})
+    told = json.loads(run(asked, False).result["stdout"])
+    assert told == {"kind": "List", "items": [1, 2]}
+    asked = _cluster(tmp_path, **{"as.x.io bs.x.io": types, " pods": "", " bs.x.io": found})
+    assert json.loads(run(asked, False).result["stdout"])["items"] == [2]
+    asked = _cluster(tmp_path, **{"as.x.io bs.x.io": types, " pods": "pod/a", " bs.x.io": "b.x.io/c"})
+    assert run({**asked, "names": True}, False).result["stdout"].split() == ["pod/a", "b.x.io/c"]
+    asked = _cluster(tmp_path, **{"as.x.io bs.x.io": "", " pods": pods})
+    assert run(asked, False).result["stdout"].strip() == pods
+
+
+@pytest.mark.parametrize(
+    "bad", [{"optional_kinds": ["--all"]}, {"definition": "kind: Pod", "kinds": None, "optional_kinds": ["as.x.io"]}]
+)
+def test_kinds_that_the_cluster_may_not_know_are_kinds_and_beside_others(bad: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="optional_kinds"):
+        run({**NOTHING, "kinds": ["pods"], "timeout": 1, **bad}, False)
 
 
 def test_a_limit_is_positive() -> None:
