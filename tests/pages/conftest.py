@@ -204,7 +204,12 @@ def estate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Estate]:
 
 @pytest.fixture(scope="module", autouse=True)
 def volumes(estate: Estate) -> None:
-    """Give back, empty, what servers of earlier pages have left: there are four volumes, and nobody makes more."""
+    """Give back what servers of earlier pages have left."""
+    give_volumes_back(estate)
+
+
+def give_volumes_back(estate: Estate) -> None:
+    """Make volumes whose server is gone empty and available: there are four in a cluster, and nobody makes more."""
     back = json.dumps([{"op": "remove", "path": "/spec/claimRef"}])
     for cluster in CLUSTERS:
         for one in json.loads(estate.kubectl(cluster, "get", "persistentvolumes", "-o", "json"))["items"]:

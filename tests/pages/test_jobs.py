@@ -23,7 +23,7 @@ import machines
 import pytest
 import yaml
 
-from .conftest import INSTANCE, ROOT, Estate, changed
+from .conftest import INSTANCE, ROOT, Estate, changed, give_volumes_back
 
 pytestmark = pytest.mark.thorough
 INVENTORIES = "inventories"
@@ -48,6 +48,12 @@ def image(estate: Estate) -> Iterator[str]:
     yield reference
     settings.undo()
     subprocess.run([PODMAN, "rmi", "--force", reference], check=True, capture_output=True)
+
+
+@pytest.fixture(autouse=True)
+def volumes_of_each(estate: Estate) -> None:
+    """Give back what servers of earlier jobs have left: more jobs set one up than there are volumes."""
+    give_volumes_back(estate)
 
 
 @pytest.fixture(scope="module")
