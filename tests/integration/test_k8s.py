@@ -118,6 +118,44 @@ def test_objects_are_made_changed_left_alone_patched_read_and_removed(api: Api, 
     assert [item["metadata"]["name"] for item in found[12]["resources"]] == ["three"]
 
 
+def listed() -> list[dict[str, Any]]:
+    """Objects that hold lists, to which an API server adds what is not said."""
+    named: dict[str, Any] = {"name": "lists", "namespace": "default"}
+    rights = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]}
+    return [
+        {
+            **{"apiVersion": "v1", "kind": "Service", "metadata": named},
+            "spec": {"selector": {"app": "lists"}, "ports": [{"name": "web", "port": 80}]},
+        },
+        {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": named, "rules": [rights]},
+    ]
+
+
+def writes(api: Api) -> int:
+    """How many patches of such objects the API server was sent."""
+    asked = [line for line in api.kubectl("get", "--raw", "/metrics").splitlines() if 'verb="PATCH"' in line]
+    mine = [line for line in asked if re.match(r'apiserver_request_total{.*resource="(roles|services)"', line)]
+    return sum(int(float(line.rpartition(" ")[2])) for line in mine)
+
+
+def test_what_is_as_it_is_to_be_is_not_written(api: Api, tmp_path: Path) -> None:
+    applied = {"k8s": {"kubeconfig": api.kubeconfig, "apply": True, "definition": listed()}}
+    assert run(OURS, [applied], tmp_path)[0][0]["changed"]
+    before = writes(api)
+    ours = run(OURS, [applied, {**applied, "check_mode": True}], tmp_path)[0]
+    assert [result["changed"] for result in ours] == [False, False]
+    assert writes(api) == before
+    theirs = run(THEIRS, [applied], tmp_path)[0]
+    assert alike(theirs[0]) == alike(ours[0])
+    assert writes(api) > before, "which is why"
+
+    api.kubectl("patch", "role", "lists", "--namespace", "default", "--type", "merge", "--patch", '{"rules": []}')
+    before = writes(api)
+    results = run(OURS, [{**applied, "check_mode": True}, applied, applied], tmp_path)[0]
+    assert [result["changed"] for result in results] == [True, True, False]
+    assert writes(api) == before + 2, "one that was tried, and one that counts"
+
+
 def test_what_goes_wrong_is_told_with_the_same_words(api: Api, tmp_path: Path) -> None:
     def to(module: str, **options: Any) -> dict[str, Any]:
         return {module: {"kubeconfig": api.kubeconfig, **options}}
