@@ -193,7 +193,7 @@ def answers(applied: Mapping[str, Any], address: str | None = None) -> dict[str,
     ``unready``: what is not ready of workloads, and of cert-manager's kinds and the Gateway API's, by the role that
     wanted it, each with ``kind``, ``name`` and, if it is in one, ``namespace``. ``endpoints``: where Services are
     reached, see :func:`endpoints`. ``without_address``: Services whose balancer has given none yet. ``renew``: patches
-    for pods whose service account was made anew.
+    for pods whose service account was made anew. ``to_come``: what was only tried, in check mode, and is not there.
     """
     result = applied.get("result") or {}
     found = result.get("results") if "results" in result else [{"result": result}]
@@ -223,6 +223,8 @@ def answers(applied: Mapping[str, Any], address: str | None = None) -> dict[str,
             if item["spec"].get("type") == "LoadBalancer" and not _ingress(item)
         ],
         "renew": workloads_to_renew(objects),
+        # What an API server keeps has a version.
+        "to_come": [str(Ref.of(item)) for item in objects if not item["metadata"].get("resourceVersion")],
     }
 
 

@@ -503,9 +503,15 @@ def test_a_balancer_without_an_address_is_waited_for() -> None:
 def test_the_answer_for_a_single_object_and_for_none() -> None:
     alone = batch.answers({"result": service("n", "NodePort")}, "192.0.2.1")
     assert alone["endpoints"]["demo/n"] == "192.0.2.1:30443"
-    nothing = {"unready": {}, "endpoints": {}, "without_address": [], "renew": []}
+    nothing = {"unready": {}, "endpoints": {}, "without_address": [], "renew": [], "to_come": []}
     assert batch.answers({}) == batch.answers({"result": {"results": None}}) == nothing
     assert batch.answers({"skipped": True}) == nothing
+
+
+def test_what_was_only_tried_is_to_come() -> None:
+    there, tried, everywhere = made("ConfigMap", "there"), made("ConfigMap", "tried"), made("ClusterRole", "all", None)
+    there["metadata"]["resourceVersion"] = "7"
+    assert batch.answers(answered(there, tried, everywhere))["to_come"] == ["ConfigMap demo/tried", "ClusterRole all"]
 
 
 def test_pods_with_dead_tokens_are_renewed() -> None:
