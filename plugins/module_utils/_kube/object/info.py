@@ -6,14 +6,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec, kubectl_spec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.client import Kubectl
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.codec import parse_list, render_list
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kubectl import access_of
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import side_by_side
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
@@ -21,6 +22,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Ou
 # A label of DNS (RFC 1035), as Kubernetes demands of plurals, and the group.
 _KIND = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9.-]+)?")
 _VALUE = re.compile(r"[A-Za-z0-9._/=,! ()-]+")
+_DOING = "Reading objects"
 # A CustomResourceDefinition has the name by which its kind is asked for.
 _TYPES = ("get", "--ignore-not-found", "--output", "name", "customresourcedefinitions.apiextensions.k8s.io")
 
@@ -55,23 +57,16 @@ def run(params: Mapping[str, Any], _check_mode: bool) -> Outcome:
     kubectl = Kubectl(access_of(params), timeout=params["timeout"])
 
     def read(words: list[str]) -> str:
-        return kubectl.run(words, params["definition"], "Reading objects")
+        return kubectl.run(words, params["definition"], _DOING)
 
     if not optional:
         return Outcome(result={"stdout": read(words)})
     found, types = side_by_side(lambda: read(words), lambda: read([*_TYPES, *optional]))
     known = [line.partition("/")[2] for line in types.split()]
-    more = read(arguments({**params, "kinds": known})) if known else ""
-    return Outcome(result={"stdout": found + more if params["names"] else _one_list(found, more)})
-
-
-def _one_list(*texts: str) -> str:
-    """Return lists of kubectl as one, and nothing where none holds anything."""
-    told = [text for text in texts if text.strip()]
-    if len(told) < 2:
-        return "".join(told)
-    lists = [json.loads(text) for text in told]
-    return json.dumps({**lists[0], "items": [item for one in lists for item in one["items"]]})
+    if known:
+        texts = (found, read(arguments({**params, "kinds": known})))
+        found = "".join(texts) if params["names"] else render_list(chain(*(parse_list(text, _DOING) for text in texts)))
+    return Outcome(result={"stdout": found})
 
 
 def _check_kinds(option: str, kinds: Sequence[str]) -> None:

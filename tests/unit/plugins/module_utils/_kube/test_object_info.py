@@ -64,10 +64,10 @@ def _cluster(tmp_path: Path, **answers: str) -> dict[str, Any]:
 
 def test_kinds_that_the_cluster_may_not_know_are_read_where_it_does(tmp_path: Path) -> None:
     types = "customresourcedefinition.apiextensions.k8s.io/bs.x.io"
-    pods, found = '{"kind": "List", "items": [1]}', '{"kind": "List", "items": [2]}'
+    pods, found = (f'{{"apiVersion": "v1", "kind": "List", "items": [{one}]}}' for one in (1, 2))
     asked = _cluster(tmp_path, **{"as.x.io bs.x.io": types, " pods": pods, " bs.x.io": found})
     told = json.loads(run(asked, False).result["stdout"])
-    assert told == {"kind": "List", "items": [1, 2]}
+    assert told == {"apiVersion": "v1", "kind": "List", "items": [1, 2]}
     asked = _cluster(tmp_path, **{"as.x.io bs.x.io": types, " pods": "", " bs.x.io": found})
     assert json.loads(run(asked, False).result["stdout"])["items"] == [2]
     asked = _cluster(tmp_path, **{"as.x.io bs.x.io": types, " pods": "pod/a", " bs.x.io": "b.x.io/c"})
