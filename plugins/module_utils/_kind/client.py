@@ -12,7 +12,7 @@ import json
 import os
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import (
     ProcessError,
     WaitTimeout,
 )
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._files import replace
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._files import replace as replace_file
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind.addresses import (
     Network,
     choose,
@@ -66,10 +66,19 @@ class KindClient:
     state_dir: Path
 
     def read(self, name: str) -> Found:
+        """Return the nodes' containers as they are, and the mark."""
+        found = self.read_nodes(name)
+        if not found.exists:
+            return found
+        mark, silent = self._mark(found.nodes[0])
+        return replace(found, mark=mark, silent=silent)
+
+    def read_nodes(self, name: str) -> Found:
         """Return the nodes' containers as they are."""
+        begun_here = self._intent(name).exists()
         listed = self._engine("ps", "--all", "--quiet", "--filter", f"label={_LABEL}={name}").stdout.split()
         if not listed:
-            return Found(begun_here=self._intent(name).exists())
+            return Found(begun_here=begun_here)
         nodes = []
         for item in json.loads(self._engine("inspect", *listed).stdout):
             labels = item["Config"]["Labels"]
@@ -89,32 +98,35 @@ class KindClient:
                 )
             )
         nodes.sort(key=lambda node: (node.role != "control-plane", node.name))
-        mark, silent = self._mark(nodes[0])
-        return Found(tuple(nodes), mark, self._intent(name).exists(), silent)
+        return Found(tuple(nodes), begun_here=begun_here)
 
-    def create(self, wanted: Wanted, timeout: float) -> None:
-        """Create the cluster. An intent on disk tells a later run that a half-made cluster is ours to remove."""
+    def create(self, wanted: Wanted, timeout: float) -> str:
+        """Create the cluster and return the admin's kubeconfig, as :meth:`kubeconfig` does.
+
+        An intent on disk tells a later run that a half-made cluster is ours to remove.
+        """
         self._ensure_network()
         intent = self._intent(wanted.name)
         intent.parent.mkdir(parents=True, exist_ok=True)
-        replace(intent, wanted.fingerprint)
+        replace_file(intent, wanted.fingerprint)
         with tempfile.TemporaryDirectory() as work:
-            config = Path(work) / "kind.json"
+            config, kubeconfig = Path(work) / "kind.json", Path(work) / "kubeconfig"
             config.write_text(json.dumps(wanted.document()))
             self.process.run(
                 [
                     self.kind,
                     *("create", "cluster", "--name", wanted.name, "--image", wanted.image),
-                    *("--config", str(config), "--kubeconfig", str(Path(work) / "kubeconfig")),
+                    *("--config", str(config), "--kubeconfig", str(kubeconfig)),
                 ],
                 timeout=timeout,
             ).check(f"creating the kind cluster {wanted.name}")
+            return kubeconfig.read_text()
 
-    def mark(self, wanted: Wanted, found: Found) -> int | None:
-        """Write into the cluster what it is, whose and for what, then forget the intent. Return its share.
+    def take_share(self, wanted: Wanted, found: Found) -> int | None:
+        """Choose the cluster's share of the network's addresses, unless it has one, and return it.
 
-        It says which share of the network's addresses it takes before it looks at the others: of two that take the same
-        one at the same time, one at least sees the other, and gives way.
+        It says which one it takes before it looks at the others: of two that take the same one at the same time, one at
+        least sees the other, and gives way.
         """
         share = found.share
         if found.mark is None or "share" not in found.mark:
@@ -127,9 +139,12 @@ class KindClient:
                     break
             else:
                 share = None
+        return share
+
+    def mark(self, wanted: Wanted, found: Found, share: int | None) -> None:
+        """Write into the cluster what it is, whose and for what, then forget the intent."""
         self._write_mark(wanted, found, share=share)
         self._intent(wanted.name).unlink(missing_ok=True)
-        return share
 
     def network_of_balancers(self) -> Network | None:
         """Return the first IPv4 network of the nodes' network, of whose upper half the balancers give addresses."""

@@ -110,27 +110,30 @@ def _present(
 ) -> Outcome:
     plan = plan_present(wanted, found, _is_alive(found))
     actions = list(plan.actions)
-    share, network = found.share, None
+    share, network, made = found.share, None, ""
     needs_kubeconfig = "create" in actions or not _kubeconfig_is_current(kubeconfig, found)
+    needs_mark = bool({"create", "adopt", "share"} & set(actions))
     if needs_kubeconfig:
         actions.append("write_kubeconfig")
     if not check_mode:
         if "delete" in actions:
             client.delete(wanted.name)
         if "create" in actions:
-            client.create(wanted, timeout)
-            found = client.read(wanted.name)
+            made = client.create(wanted, timeout)
+            found = client.read_nodes(wanted.name)
         if needs_kubeconfig:
             kubeconfig.parent.mkdir(parents=True, exist_ok=True)
-            replace(kubeconfig, client.kubeconfig(wanted.name))
+            replace(kubeconfig, made or client.kubeconfig(wanted.name))
         only_certify = "create" in actions and not wait
-        approved, network = side_by_side(
-            lambda: client.wait_ready(wanted, found, kubeconfig, timeout, only_certify), client.network_of_balancers
+        approved, network, share = side_by_side(
+            lambda: client.wait_ready(wanted, found, kubeconfig, timeout, only_certify),
+            client.network_of_balancers,
+            lambda: client.take_share(wanted, found) if needs_mark else share,
         )
         if approved and "create" not in actions:
             actions.append("approve_certificates")
-        if {"create", "adopt", "share"} & set(actions):
-            share = client.mark(wanted, found)
+        if needs_mark:
+            client.mark(wanted, found, share)
     elif found.exists:
         network = client.network_of_balancers()
     balanced = addresses(network, share) if network else ""

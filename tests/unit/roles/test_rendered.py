@@ -208,6 +208,18 @@ def test_kubelets_ask_for_certificates_that_can_be_verified(rendered: Rendered, 
     assert {"kind": "KubeletConfiguration", "serverTLSBootstrap": True, "seccompDefault": True} in patches
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_the_only_control_plane_begins_at_once(rendered: Rendered, mode: str) -> None:
+    patches = [
+        yaml.safe_load(text) for text in rendered.value(mode, "kubernetes_cluster", "config")["kubeadmConfigPatches"]
+    ]
+    for part in ("controllerManager", "scheduler"):
+        (arguments,) = (patch[part]["extraArgs"] for patch in patches if part in patch)
+        # kubeadm.k8s.io/v1beta3: a map of texts.
+        assert arguments["leader-elect"] == "false"
+        assert all(isinstance(value, str) for value in arguments.values())
+
+
 def audit(rendered: Rendered, case: str) -> list[dict[str, Any]]:
     """Return what the API server is told of an audit log."""
     patches = map(yaml.safe_load, rendered.value(case, "kubernetes_cluster", "config")["kubeadmConfigPatches"])

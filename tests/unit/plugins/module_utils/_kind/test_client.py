@@ -40,6 +40,8 @@ class Engine:
         del stdin, timeout
         if argv[1] == "exec":
             return self.answer
+        if argv[1] == "create":
+            Path(argv[argv.index("--kubeconfig") + 1]).write_text("apiVersion: v1\n")
         return Completed(tuple(argv), 0, "0123456789ab" if argv[1] == "ps" else json.dumps([NODE]), "")
 
 
@@ -54,7 +56,7 @@ def test_the_note_of_a_cluster_under_way_is_not_written_through_a_link(tmp_path:
     precious.write_text("kept")
     made._intent("blue").parent.mkdir(parents=True, exist_ok=True)
     made._intent("blue").symlink_to(precious)
-    made.create(wanted, 1)
+    assert made.create(wanted, 1) == "apiVersion: v1\n"
     assert precious.read_text() == "kept"
     assert made._intent("blue").read_text() == wanted.fingerprint
 
@@ -219,7 +221,10 @@ OURS = Node("blue-control-plane", "control-plane", True, "localhost/trustmesh/no
 
 
 def marked(engine: Marked, folder: Path, mark: dict[str, object] | None = None) -> int | None:
-    return client(engine, folder).mark(BLUE, Found((OURS,), mark))  # type: ignore[arg-type]
+    made, found = client(engine, folder), Found((OURS,), mark)  # type: ignore[arg-type]
+    share = made.take_share(BLUE, found)
+    made.mark(BLUE, found, share)
+    return share
 
 
 def test_a_new_cluster_takes_a_share_that_no_other_on_the_network_has(tmp_path: Path) -> None:
