@@ -218,6 +218,8 @@ def variables(name: str, case: Case) -> dict[str, Any]:
         "toolchain_mode": case.mode,
         "trustmesh_derived": derived,
         "rendered_roles": [*always, *case.roles],
+        # Any program: none is run.
+        "istio_istioctl": sys.executable,
         **case.variables,
     }
 
@@ -567,6 +569,9 @@ CASES = {
         },
     ),
     "careless": Case("packages", ("istio",), {"istio_enforce": "namespaces"}),
+    "without_istioctl": Case("packages", ("istio",), {"istio_istioctl": "/nonexistent/istioctl"}),
+    "istioctl_not_on_path": Case("packages", ("istio",), {"istio_istioctl": "no-istioctl"}),
+    "istioctl_on_path": Case("packages", ("istio",), {"istio_istioctl": "sh"}),
     "gateway_api": Case(
         "packages",
         ("istio",),

@@ -23,6 +23,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.model impor
     AWAITED_VERSIONS,
     CERTIFYING_KINDS,
     ISTIOD_COPIES,
+    ISTIOD_LEFTOVERS,
     ROUTING_KINDS,
     WORKLOAD_KINDS,
     KubeObject,
@@ -355,13 +356,15 @@ def foreign_namespaces(namespaces: Iterable[KubeObject]) -> list[str]:
     ]
 
 
-def unused_namespaces(looked: Iterable[Mapping[str, Any]]) -> list[KubeObject]:
+def unused_namespaces(looked: Iterable[Mapping[str, Any]], after_istiod: bool = False) -> list[KubeObject]:
     """Of the namespaces that were looked into, those in which nothing is left, as objects.
 
     Each item has the name of a namespace in ``item``, and in ``stdout_lines`` what ``kubectl get --output name`` lists.
+    ``after_istiod`` says that an istiod was in it, and that what it leaves is nobody's.
     """
     # What Kubernetes and istiod put into every namespace by themselves.
-    own = ("serviceaccount/default", *(f"configmap/{name}" for name in ("kube-root-ca.crt", *ISTIOD_COPIES)))
+    own = {"serviceaccount/default", *(f"configmap/{name}" for name in ("kube-root-ca.crt", *ISTIOD_COPIES))}
+    own |= set(ISTIOD_LEFTOVERS) if after_istiod else set()
     return [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": looked_at["item"]}}
         for looked_at in looked

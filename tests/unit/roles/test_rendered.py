@@ -972,6 +972,13 @@ def test_only_the_namespaces_that_are_named_are_enforced(rendered: Rendered) -> 
     assert "istio_enforced_namespaces is empty" in problem
 
 
+def test_a_machine_without_istioctl_is_told_before_anything_is_touched(rendered: Rendered) -> None:
+    for case in ("without_istioctl", "istioctl_not_on_path"):
+        (problem,) = rendered.value(case, "istio", "problems")
+        assert "is not on this machine" in problem
+    assert rendered.value("istioctl_on_path", "istio", "problems") == []
+
+
 def test_objects_of_istio_come_as_they_are(rendered: Rendered) -> None:
     (found,) = (item for item in rendered.applied("namespaces") if item["kind"] == "VirtualService")
     assert found["spec"] == {"hosts": ["shop.example"]}

@@ -273,6 +273,16 @@ def test_a_namespace_is_unused_when_only_kubernetes_own_things_are_in_it() -> No
     ]
 
 
+def test_what_istiod_leaves_counts_only_where_it_is_gone_for_good() -> None:
+    left = ["serviceaccount/default", "configmap/istio-leader", "secret/istio-ca-secret"]
+    looked = [
+        {"item": "istio-system", "stdout_lines": left},
+        {"item": "of-a-user", "stdout_lines": [*left, "secret/cacerts"]},
+    ]
+    assert batch.unused_namespaces(looked) == []
+    assert [one["metadata"]["name"] for one in batch.unused_namespaces(looked, after_istiod=True)] == ["istio-system"]
+
+
 def test_an_address_that_nobody_answers_for_is_told() -> None:
     def service(name: str, whose: str = "trustmesh.spiffe", **spec: Any) -> dict[str, Any]:
         given = made("Service", name)
