@@ -277,7 +277,8 @@ def test_federation_is_set_up_and_taken_down(
     named = {"answers": {"trustmesh_scenario": "federation"}, "inventory": f"{INVENTORIES}/federation/hosts.ini"}
     launch("trustmesh: tear down", both, **named, host_variables=hosts)
     for cluster in ("eu", "us"):
-        assert not {f"namespace/{name}" for name in (HELD, "metallb-system", "cert-manager")} & estate.names(
+        made = (HELD, "metallb-system", "cert-manager", "bookinfo", "helloworld")
+        assert not {f"namespace/{name}" for name in made} & estate.names(
             cluster, "namespaces"
         )
 

@@ -22,8 +22,9 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._input import tol
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.model import (
     AWAITED_VERSIONS,
     CERTIFYING_KINDS,
+    ISTIOD_CA,
     ISTIOD_COPIES,
-    ISTIOD_LEFTOVERS,
+    ISTIOD_ELECTIONS,
     ROUTING_KINDS,
     WORKLOAD_KINDS,
     KubeObject,
@@ -356,15 +357,15 @@ def foreign_namespaces(namespaces: Iterable[KubeObject]) -> list[str]:
     ]
 
 
-def unused_namespaces(looked: Iterable[Mapping[str, Any]], after_istiod: bool = False) -> list[KubeObject]:
+def unused_namespaces(looked: Iterable[Mapping[str, Any]], with_ca: bool = False) -> list[KubeObject]:
     """Of the namespaces that were looked into, those in which nothing is left, as objects.
 
     Each item has the name of a namespace in ``item``, and in ``stdout_lines`` what ``kubectl get --output name`` lists.
-    ``after_istiod`` says that an istiod was in it, and that what it leaves is nobody's.
+    ``with_ca`` says that the key of an istiod's own CA is nobody's, when that is all that is left.
     """
-    # What Kubernetes and istiod put into every namespace by themselves.
-    own = {"serviceaccount/default", *(f"configmap/{name}" for name in ("kube-root-ca.crt", *ISTIOD_COPIES))}
-    own |= set(ISTIOD_LEFTOVERS) if after_istiod else set()
+    # What Kubernetes and istiod put into namespaces by themselves. Where an istiod is, it is seen itself.
+    own = {f"configmap/{name}" for name in ("kube-root-ca.crt", *ISTIOD_COPIES, *ISTIOD_ELECTIONS)}
+    own |= {"serviceaccount/default", *((f"secret/{ISTIOD_CA}",) if with_ca else ())}
     return [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": looked_at["item"]}}
         for looked_at in looked

@@ -27,21 +27,20 @@ AWAITED_VERSIONS = {
 """The kinds that can be waited for by name, with the version of each."""
 ISTIOD_COPIES = ("istio-ca-root-cert", "istio-ca-crl")
 """The ConfigMaps that istiod writes into every namespace."""
-ISTIOD_LEFTOVERS = (
-    "secret/istio-ca-secret",
-    *(
-        f"configmap/istio-{name}"
-        for name in (
-            *("leader", "status-leader", "analyze-leader", "gateway-status-leader", "gateway-inferencepool"),
-            *("namespace-controller-election", "serviceexport-controller-election", "node-untaint", "ip-autoallocate"),
-            "clustertrustbundle-controller-election",
-        )
-    ),
+ISTIOD_ELECTIONS = tuple(
+    f"istio-{name}"
+    for name in (
+        *("leader", "status-leader", "analyze-leader", "gateway-status-leader", "gateway-inferencepool"),
+        *("namespace-controller-election", "serviceexport-controller-election", "node-untaint", "ip-autoallocate"),
+        "clustertrustbundle-controller-election",
+    )
 )
-"""What istiod has in its own namespace and leaves there: its CA, and who of them leads.
+"""The ConfigMaps in istiod's own namespace that say who of them leads. They stay when none is left.
 
-Source: pilot/pkg/leaderelection/leaderelection.go and security/pkg/pki/ca/ca.go of Istio 1.31.
+Source: pilot/pkg/leaderelection/leaderelection.go of Istio 1.31.
 """
+ISTIOD_CA = "istio-ca-secret"
+"""The Secret with the key of istiod's own CA. Source: security/pkg/pki/ca/ca.go of Istio 1.31."""
 
 
 @dataclass(frozen=True, order=True)

@@ -273,14 +273,15 @@ def test_a_namespace_is_unused_when_only_kubernetes_own_things_are_in_it() -> No
     ]
 
 
-def test_what_istiod_leaves_counts_only_where_it_is_gone_for_good() -> None:
-    left = ["serviceaccount/default", "configmap/istio-leader", "secret/istio-ca-secret"]
+def test_what_an_istiod_leaves_is_nobodys_and_its_ca_when_it_is_said() -> None:
+    left = ["serviceaccount/default", "configmap/istio-leader", "configmap/istio-ip-autoallocate"]
     looked = [
-        {"item": "istio-system", "stdout_lines": left},
-        {"item": "of-a-user", "stdout_lines": [*left, "secret/cacerts"]},
+        {"item": "led", "stdout_lines": left},
+        {"item": "certified", "stdout_lines": [*left, "secret/istio-ca-secret"]},
+        {"item": "of-a-user", "stdout_lines": [*left, "secret/istio-ca-secret", "secret/cacerts"]},
     ]
-    assert batch.unused_namespaces(looked) == []
-    assert [one["metadata"]["name"] for one in batch.unused_namespaces(looked, after_istiod=True)] == ["istio-system"]
+    for with_ca, expected in ((False, ["led"]), (True, ["led", "certified"])):
+        assert [one["metadata"]["name"] for one in batch.unused_namespaces(looked, with_ca)] == expected
 
 
 def test_an_address_that_nobody_answers_for_is_told() -> None:
