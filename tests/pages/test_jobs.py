@@ -278,9 +278,7 @@ def test_federation_is_set_up_and_taken_down(
     launch("trustmesh: tear down", both, **named, host_variables=hosts)
     for cluster in ("eu", "us"):
         made = (HELD, "metallb-system", "cert-manager", "bookinfo", "helloworld")
-        assert not {f"namespace/{name}" for name in made} & estate.names(
-            cluster, "namespaces"
-        )
+        assert not {f"namespace/{name}" for name in made} & estate.names(cluster, "namespaces")
 
 
 def test_front_proxy_is_set_up_with_a_machine_by_ssh_and_taken_down(
