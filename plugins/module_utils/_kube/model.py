@@ -41,6 +41,8 @@ Source: pilot/pkg/leaderelection/leaderelection.go of Istio 1.31.
 """
 ISTIOD_CA = "istio-ca-secret"
 """The Secret with the key of istiod's own CA. Source: security/pkg/pki/ca/ca.go of Istio 1.31."""
+ISTIOD_SECRETS = ("cacerts", ISTIOD_CA)
+"""Where istiod finds its CA, in its own order."""
 
 
 @dataclass(frozen=True, order=True)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.model import ISTIOD_CA
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._tls import probe
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify import hints, replies
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.engine import Attempt, Verdict
@@ -19,7 +20,6 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.servers i
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._verify.world import World
 
 SERVICE = "istio.v1.auth.IstioCertificateService"
-SECRET = "istio-ca-secret"  # noqa: S105 - a name
 _UNIMPLEMENTED = 12
 # gRPC is HTTP/2, and says how a call ended in headers when it has not begun. Nothing is sent but the name of the call.
 _OPTIONS = ("--http2", "--tlsv1.3", "--request", "POST", "--dump-header", "-", "--output", "/dev/null")
@@ -28,7 +28,7 @@ _HEADERS = ("--header", "content-type: application/grpc", "--header", "te: trail
 
 def no_certificate_service(world: World, check: Check, _needed: Mapping[str, Verdict], _number: int) -> Attempt:
     """istiod itself says that it has no such service, and there is no CA of its own."""
-    expected = f"refused: unknown service {SERVICE}, and no Secret {SECRET}"
+    expected = f"refused: unknown service {SERVICE}, and no Secret {ISTIOD_CA}"
     endpoint = world.mesh.endpoints[check["to"]]
     url = f"https://{endpoint.address}/{SERVICE}/CreateCertificate"
     bundle = world.bundle_pem(endpoint.server or "")
@@ -48,11 +48,11 @@ def no_certificate_service(world: World, check: Check, _needed: Mapping[str, Ver
     if status != _UNIMPLEMENTED or message != f"unknown service {SERVICE}":
         said = reply.words if status is None else f"grpc-status {status}: {message[:200]}"
         return Attempt(False, expected, f"it may issue certificates: {said}", hints.CA_SERVER, details)
-    arguments = ["get", "secret", SECRET, "--namespace", endpoint.namespace, "--ignore-not-found", "--output", "name"]
-    if world.reader(check["to"]).run(arguments, None, f"Looking for the Secret {SECRET}").strip():
-        said = f"it issues none, and there is a CA in the Secret {SECRET} of {endpoint.namespace}"
+    query = ["get", "secret", ISTIOD_CA, "--namespace", endpoint.namespace, "--ignore-not-found", "--output", "name"]
+    if world.reader(check["to"]).run(query, None, f"Looking for the Secret {ISTIOD_CA}").strip():
+        said = f"it issues none, and there is a CA in the Secret {ISTIOD_CA} of {endpoint.namespace}"
         return Attempt(False, expected, said, hints.CA_SERVER, details)
-    said = f"refused: {message} (grpc-status {status}), and there is no Secret {SECRET}"
+    said = f"refused: {message} (grpc-status {status}), and there is no Secret {ISTIOD_CA}"
     return Attempt(True, expected, said, "", details)
 
 

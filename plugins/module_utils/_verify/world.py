@@ -19,6 +19,7 @@ from typing import Any
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import ProcessError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.client import Kubectl
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.codec import parse_list
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.model import ISTIOD_SECRETS
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kubectl import Access
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import (
     Completed,
@@ -53,8 +54,6 @@ BUNDLE_AGE = 2.0
 """Seconds for which a bundle that was read counts as «now»: checks that run side by side share one reading."""
 CLOCKS = 0.5
 """Seconds by which clocks may differ when a certificate is to be too old. A server later than that is asked again."""
-ISTIOD_SECRETS = ("cacerts", "istio-ca-secret")
-"""Where istiod finds its CA, in its own order (security/pkg/pki/ca of Istio)."""
 EXEC_TIMEOUT = 15.0
 """Seconds for one command in a pod."""
 _LOCAL = LocalProcess(limit=8 * 1024 * 1024)

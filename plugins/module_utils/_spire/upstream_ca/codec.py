@@ -41,8 +41,6 @@ OURS = {"app.kubernetes.io/managed-by": "trustmesh.spiffe", "trustmesh.io/role":
 SCENARIO = "trustmesh.io/scenario"
 
 
-ISTIOD_SECRETS = ("cacerts", "istio-ca-secret")
-"""Where istiod finds its CA, in its own order."""
 ROOT_MAP = "istio-ca-root-cert"
 """The ConfigMap in which istiod publishes its root."""
 _OF_ISTIO = (("ca-cert.pem", "ca-key.pem", "root-cert.pem"), (CERTIFICATE, KEY, BUNDLE))

@@ -17,7 +17,7 @@ from typing import Any
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.client import Kubectl
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.model import KubeObject
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.model import ISTIOD_SECRETS, KubeObject
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kubectl import access_of
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.authority.client import show_authorities
@@ -41,7 +41,6 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.upstream_c
     read_text,
 )
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.upstream_ca.codec import (
-    ISTIOD_SECRETS,
     ROOT_MAP,
     is_ours,
     pair_of,
