@@ -77,10 +77,12 @@ def federate(server: Server, partner: Partner) -> None:
 
 @dataclass
 class Site:
-    """A web site that serves ``answers``: path to status and text."""
+    """A web site that serves ``answers``: path to status and text. Each waits until the site is ``open``."""
 
     url: str = ""
     answers: dict[str, tuple[int, str]] = field(default_factory=dict)
+    asked: threading.Event = field(default_factory=threading.Event)
+    open: threading.Event = field(default_factory=threading.Event)
 
 
 @contextlib.contextmanager
@@ -95,9 +97,12 @@ def running_site(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "site.pem")
     site = Site()
+    site.open.set()
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            site.asked.set()
+            site.open.wait()
             status, text = site.answers.get(self.path, (404, "none"))
             self.send_response(status)
             self.end_headers()
@@ -113,4 +118,5 @@ def running_site(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site
         try:
             yield site
         finally:
+            site.open.set()
             web.shutdown()

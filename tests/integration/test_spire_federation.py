@@ -20,7 +20,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.entry.mode
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.client import list_relationships
 from certificates import issue
 
-from .conftest import TRUST_DOMAIN, Server, run_module, running_server, wait_until
+from .conftest import TRUST_DOMAIN, Server, binary, run_module, running_server, wait_until
 from .federation import ENDPOINT_ID, OTHER, Partner, Site, running_partner, running_site
 
 
@@ -311,6 +311,41 @@ def test_https_web(site: Site, partner: Partner) -> None:
         (one,) = health(server, probe=True)
         assert one["health"] == "unreachable"
         assert "0 URI SANs" in one["error"]
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_a_bundle_does_not_come_back_from_a_fetch_under_way(site: Site, partner: Partner, trusted: bool) -> None:
+    item = {"trust_domain": OTHER, "bundle_endpoint_url": f"{site.url}/b", "bundle_endpoint_profile": "https_web"}
+    site.answers["/b"] = (200, partner.bundle["spiffe"])
+    first = {"bundle": partner.bundle["pem"]} if trusted else {}
+    with running_server() as server:
+        site.open.clear()
+        run(server, [{**item, **first}])
+        assert site.asked.wait(30)
+        run(server, [{"trust_domain": OTHER}], state="absent", delete_bundles=True)
+        site.open.set()
+        # The server learns of what ended every ten seconds.
+        deadline = time.monotonic() + 12
+        while time.monotonic() < deadline:
+            assert held(server) == {}
+            time.sleep(0.5)
+
+
+def test_a_bundle_that_comes_just_before_the_relationship_goes(
+    server: Server, partner: Partner, tmp_path: Path
+) -> None:
+    run(server, [GOOD])
+    (tmp_path / "bundle.json").write_text(partner.bundle["spiffe"])
+    real, program = binary("spire-server"), tmp_path / "spire-server"
+    comes = f"bundle set -socketPath {server.socket_path} -id spiffe://{OTHER} -format spiffe"
+    program.write_text(
+        f'#!/bin/sh\ncase "$*" in *"federation delete"*) {real} {comes} -path {tmp_path}/bundle.json >&2;; esac\n'
+        f'exec {real} "$@"\n'
+    )
+    program.chmod(0o755)
+    gone = run(server, [{"trust_domain": OTHER}], state="absent", delete_bundles=True, binary=str(program))
+    assert [step["verb"] for step in gone["actions"]] == ["delete", "delete_bundle"]
+    assert (list_relationships(server.client), held(server)) == ([], {})
 
 
 def test_a_web_site_that_the_server_does_not_trust(server: Server, site: Site) -> None:

@@ -23,13 +23,13 @@ class Doable(Protocol):
 Step = TypeVar("Step", bound=Doable)
 
 
-def carry_out(steps: Sequence[Step], do: Callable[[Step], Any]) -> None:
-    """Do each step in order. Stops at the first that fails, and its error then tells which were done."""
-    for position, step in enumerate(steps):
+def carry_out(steps: Sequence[Step], do: Callable[[Step], Any], done: int = 0) -> None:
+    """Do each step after the first ``done`` in order. Stops at the first that fails; its error tells which were done."""
+    for position, step in enumerate(steps[done:], done):
         try:
             do(step)
         except TrustmeshError as error:
-            done = {"changed": position > 0, "actions": [step.action() for step in steps[:position]]}
+            made = {"changed": position > 0, "actions": [step.action() for step in steps[:position]]}
             raise error.extended(
-                f"Of {len(steps)} changes {position} were made; run again after fixing it.", **{**done, **error.details}
+                f"Of {len(steps)} changes {position} were made; run again after fixing it.", **{**made, **error.details}
             ) from error

@@ -33,7 +33,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.run
     read_wanted,
     refused_by_server,
 )
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.wanted import wanted_names
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.bundle.wanted import Wanted, wanted_names
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.call import SpireServer
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.carry_out import carry_out
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import NOT_FOUND
@@ -43,6 +43,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation
     list_relationships,
     refresh_bundle,
     set_relationship,
+    stop_polling,
 )
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.endpoint import fetch
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.info import judged_with, reports
@@ -127,6 +128,8 @@ def run(params: Mapping[str, Any], check_mode: bool) -> Outcome:
         warnings += _foresee(plan, own)
     else:
         _carry_out(server, plan, params["refresh_timeout"])
+        if params["delete_bundles"]:
+            _delete_what_came_meanwhile(server, plan, wanted)
         if own and params["healthy_timeout"]:
             # Where nothing was to do, what was read is what is there.
             read = None if plan.steps else (current, {**plan.after, own.trust_domain: own})
@@ -171,10 +174,22 @@ def _apply(server: SpireServer, step: Step, deadline: float) -> None:
         result = delete_relationship(server, step.wanted.trust_domain)
         if not result.ok and result.code != NOT_FOUND:
             raise refused_by_server(step.wanted, "delete the relationship", result)
+        stop_polling(server, step.wanted.trust_domain)
     elif step.after is not None:
         result = set_relationship(server, step.after, create=step.before is None)
         if not result.ok:
             raise refused_by_server(step.wanted, "set the relationship", result)
+
+
+def _delete_what_came_meanwhile(server: SpireServer, plan: Plan, wanted: list[Wanted]) -> None:
+    """Delete the bundles that the server fetched between being read and the end of their relationships."""
+    ended = {step.wanted.trust_domain for step in plan.steps if isinstance(step, RelationshipStep)}
+    ended -= {step.wanted.trust_domain for step in plan.steps if isinstance(step, BundleStep)}
+    held = held_bundles(server) if ended else {}
+    done = len(plan.steps)
+    names = ended & held.keys()
+    plan.steps += [BundleStep(want, held[want.trust_domain], None) for want in wanted if want.trust_domain in names]
+    carry_out(plan.steps, lambda step: _apply(server, step, 0), done)
 
 
 # What may pass by itself while the other side starts, moves or is busy. Anything else is told at once.
