@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._build import man
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._envoy import beside
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._envoy import config as envoy
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, TrustmeshError
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._input import place_faults, unclean
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._input import place_faults
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._input import unclean as unclean_values
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._machine.model import text_of
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire import configuration as spire
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire import node_attestor, resources
@@ -69,6 +70,11 @@ def beside_faults(
 def problems(conditions: list[Any]) -> list[str]:
     """The texts of the conditions that do not hold."""
     return [text for holds, text in conditions if not holds]
+
+
+def unclean(names: Sequence[str], values: Sequence[Any], free: Sequence[str] = ()) -> list[str]:
+    """What no option may hold, of options and their values. Options come by name: a template for each takes its time."""
+    return unclean_values(dict(zip(names, values, strict=True)), free)
 
 
 def machine_server_overlay(machine: Mapping[str, Any]) -> Any:

@@ -124,6 +124,7 @@ def steps_for(
     provider: str,
     host: str,
     roles: Sequence[str] = (),
+    given: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """The steps that a host with these duties takes. A step may be for clusters of one provider only.
 
@@ -131,17 +132,24 @@ def steps_for(
 
     Of a part (``roles``) only the steps of its roles are taken, and none that is for the ``whole`` alone.
 
+    A step that checks what a role was ``given`` (names of variables) has that validated by the role's argument
+    specification where there is any. Its own defaults need none.
+
     Each step names its host: Ansible runs equal includes of several hosts as one, in the order of whichever host came
     first, and a host would take its own steps after those that it shares.
     """
     return [
-        {**step, "host": host}
+        {**step, "host": host, "validate": step.get("tasks") == "preflight" and _has_any(step["role"], given)}
         for step in steps
         if step["duty"] in duties
         and step.get("provider", provider) == provider
         and step.get("for", True)
         and (not roles or (step["role"] in roles and not step.get("whole")))
     ]
+
+
+def _has_any(role: str, given: Sequence[str]) -> bool:
+    return any(name.startswith(f"{role}_") for name in given)
 
 
 class FilterModule:

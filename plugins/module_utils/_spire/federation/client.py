@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import ProcessError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.call import SpireServer
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.codec import (
     ItemResult,
@@ -48,19 +47,3 @@ def refresh_bundle(server: SpireServer, trust_domain: str) -> None:
     """Have the server fetch a bundle from its endpoint now. It has it, or this raises with the server's words."""
     doing = f"Refreshing the bundle of {trust_domain}"
     server.call(["federation", "refresh", "-id", f"spiffe://{trust_domain}"], doing)
-
-
-def stop_polling(server: SpireServer, trust_domain: str) -> None:
-    """Have the server let go of the bundle endpoint of a deleted relationship, and of a fetch that is under way.
-
-    By itself it looks at its relationships every ten seconds (``configRefreshInterval``), and until then may store the
-    bundle again. A refresh makes it look at once, although there is nothing to refresh any more
-    (SPIRE, pkg/server/bundle/client/manager.go, RefreshBundleFor).
-    """
-    try:
-        refresh_bundle(server, trust_domain)
-    except ProcessError as error:
-        words = str(error.details.get("stderr", ""))
-        # The second is what a relationship of the server's own file may say, which is none of ours.
-        if "no relationship with trust domain" not in words and "failed to refresh bundle" not in words:
-            raise

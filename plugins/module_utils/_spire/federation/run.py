@@ -43,7 +43,6 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation
     list_relationships,
     refresh_bundle,
     set_relationship,
-    stop_polling,
 )
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.endpoint import fetch
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._spire.federation.info import judged_with, reports
@@ -174,7 +173,6 @@ def _apply(server: SpireServer, step: Step, deadline: float) -> None:
         result = delete_relationship(server, step.wanted.trust_domain)
         if not result.ok and result.code != NOT_FOUND:
             raise refused_by_server(step.wanted, "delete the relationship", result)
-        stop_polling(server, step.wanted.trust_domain)
     elif step.after is not None:
         result = set_relationship(server, step.after, create=step.before is None)
         if not result.ok:
@@ -182,7 +180,10 @@ def _apply(server: SpireServer, step: Step, deadline: float) -> None:
 
 
 def _delete_what_came_meanwhile(server: SpireServer, plan: Plan, wanted: list[Wanted]) -> None:
-    """Delete the bundles that the server fetched between being read and the end of their relationships."""
+    """Delete the bundles that the server fetched between being read and the end of their relationships.
+
+    It stores none after that, also of a fetch that is under way (SPIRE, pkg/server/bundle/client/manager.go).
+    """
     ended = {step.wanted.trust_domain for step in plan.steps if isinstance(step, RelationshipStep)}
     ended -= {step.wanted.trust_domain for step in plan.steps if isinstance(step, BundleStep)}
     held = held_bundles(server) if ended else {}

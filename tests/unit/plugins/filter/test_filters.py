@@ -114,6 +114,13 @@ def test_of_a_part_only_the_steps_of_its_roles_are_taken() -> None:
     assert len(taken(steps, ["clusters"], "kind", "blue", [])) == 3
 
 
+def test_a_role_is_validated_when_it_is_checked_and_something_is_said_of_it() -> None:
+    steps = [{"duty": "clusters", "role": role, "tasks": tasks} for role in ("a", "a_b") for tasks in ("preflight", "install")]
+    taken = FILTERS["steps_for"](steps, ["clusters"], "kind", "blue", [], ["a_b_c", "b_a"])
+    assert [step["validate"] for step in taken] == [True, False, True, False]
+    assert not FILTERS["steps_for"](steps[2:3], ["clusters"], "kind", "blue", [], ["a_c", "a_bc"])[0]["validate"]
+
+
 # Configurations
 
 
@@ -234,7 +241,7 @@ def test_a_node_asks_no_registry_for_what_was_made_here(image: str, policy: str)
 
 
 def test_values_and_places_are_judged_by_their_names() -> None:
-    assert FILTERS["unclean"]({"a": ["b", "c\n"], "d": "e\n"}, ["d"]) == [
+    assert FILTERS["unclean"](["a", "d"], [["b", "c\n"], "e\n"], ["d"]) == [
         "a[1]: it holds a line break or another character that no name has."
     ]
     assert FILTERS["place_faults"]({"a_port": "1", "an_address": "b c"})[0].startswith("an_address: 'b c' is not")
