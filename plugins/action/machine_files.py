@@ -30,7 +30,7 @@ class ActionModule(ActionBase):
         result |= {**outcome.result, "changed": outcome.changed}
         return result if outcome.diff is None else {**result, "diff": outcome.diff}
 
-    def _shell_of_machine(self, command: list[str], text: str) -> Completed:
+    def _shell_of_machine(self, command: list[str], asked: bytes) -> Completed:
         # As input and not as words of the command: those are seen by everybody on the machine, and may be keys.
-        answer = self._low_level_execute_command(shlex.join(command), in_data=text.encode())
+        answer = self._low_level_execute_command(shlex.join(command), in_data=asked)
         return Completed(tuple(command), answer["rc"], answer["stdout"], answer["stderr"])

@@ -73,7 +73,7 @@ def problems(conditions: list[Any]) -> list[str]:
 
 
 def unclean(names: Sequence[str], values: Sequence[Any], free: Sequence[str] = ()) -> list[str]:
-    """What no option may hold, of options and their values. Options come by name: a template for each takes its time."""
+    """What no option may hold, of options and their values. They come by name: a template for each takes its time."""
     return unclean_values(dict(zip(names, values, strict=True)), free)
 
 
@@ -85,6 +85,23 @@ def machine_server_overlay(machine: Mapping[str, Any]) -> Any:
 def seen_lines(files: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """What a look at a machine tells of each of these, when it is there as it is to be."""
     return {name: _seen_line(one) for name, one in files.items()}
+
+
+def machine_due(
+    files: Mapping[str, Mapping[str, Any]],
+    seen: Sequence[str],
+    needed: Sequence[str],
+    started_by: Sequence[str],
+    *,
+    note: str = "",
+    name: str = "",
+) -> dict[str, Any]:
+    """What a program of a machine is to be started with, whether it was, and whether all is as it is to be."""
+    lines = seen_lines(files)
+    state = hashlib.sha256(("".join(lines[one] for one in started_by) + note).encode()).hexdigest()
+    started = " ".join(filter(None, ("started", name, state))) in seen
+    as_wanted = started and {*needed, *lines.values()} <= {*seen}
+    return {"state": state, "program": lines["program"], "started": started, "as_wanted": as_wanted}
 
 
 def _seen_line(one: Mapping[str, Any]) -> str:
@@ -140,6 +157,7 @@ class FilterModule:
             "machine_faults": node_attestor.faults,
             "problems": problems,
             "seen_lines": seen_lines,
+            "machine_due": machine_due,
             "pull_policy": pull_policy,
             "unclean": unclean,
             "place_faults": place_faults,

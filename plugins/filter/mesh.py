@@ -123,6 +123,7 @@ def steps_for(
     duties: Sequence[str],
     provider: str,
     host: str,
+    *,
     roles: Sequence[str] = (),
     given: Sequence[str] = (),
 ) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: machine_files
-short_description: Bring folders, small files and links of a machine to what they are to be, in one connection
+short_description: Bring folders, files and links of a machine to what they are to be, in one connection
 version_added: "0.1.0"
 author: The trustmesh.spiffe authors (@trustmesh)
 description:
@@ -43,7 +43,8 @@ options:
         type: raw
       src:
         description:
-          - A small file on the control node, such as a key, which the file is to hold.
+          - A file on the control node, such as a key or a program, which the file is to hold.
+          - A diff shows nothing of one with more than 64 KiB but its size.
           - In check mode it may still be missing, and the file is one that would change.
         type: path
       link:

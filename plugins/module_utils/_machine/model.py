@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import re
@@ -17,6 +18,9 @@ from typing import Any
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
 
 FOLDER, FILE, LINK, COMING = "folder", "file", "link", "coming"
+
+SHOWN = 65536
+"""The most bytes of a file of which a diff shows what it held. Larger ones are programs."""
 
 # A request is a line of words, so none has a space, and a shell takes all of them as they are.
 _PATH = re.compile(r"(/[A-Za-z0-9_.@+:-]+)+")
@@ -37,15 +41,17 @@ class Item:
     check: str = ""
     secret: bool = False
 
-    def request(self) -> str:
-        """Return the line that asks for it, as the script takes it."""
-        digest = hashlib.sha256(self.content).hexdigest()
+    def request(self, asked: bool = False) -> bytes:
+        """Return the line that asks for it, and what a file is to hold, unless it is only asked whether it does."""
+        body = b"" if asked else self.content
         words = (
-            *(self.kind, self.path, self.owner, self.mode, self.target or "-", digest),
-            *(base64.b64encode(text).decode() or "-" for text in (self.content, self.check.encode())),
+            *(self.kind, self.path, self.owner, self.mode, self.target or "-"),
+            hashlib.sha256(self.content).hexdigest(),
+            str(len(body)),
+            base64.b64encode(self.check.encode()).decode() or "-",
             "secret" if self.secret else "open",
         )
-        return " ".join(words)
+        return " ".join(words).encode() + b"\n" + body
 
 
 def text_of(content: Any) -> str:
@@ -125,7 +131,7 @@ def _after(item: Item) -> str:
 
 
 def _text(content: bytes) -> str:
-    try:
-        return content.decode()
-    except UnicodeDecodeError:
-        return f"(no text, {len(content)} bytes)\n"
+    with contextlib.suppress(UnicodeDecodeError):
+        if len(content) <= SHOWN:
+            return content.decode()
+    return f"(no text, {len(content)} bytes)\n"

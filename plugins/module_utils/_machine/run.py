@@ -12,20 +12,26 @@ from typing import Any
 
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import ArgumentSpec
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError, TrustmeshError
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._machine.model import changed, differences, item_of
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._machine.model import (
+    SHOWN,
+    changed,
+    differences,
+    item_of,
+)
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import Completed
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
 
-Shell = Callable[[list[str], str], Completed]
+Shell = Callable[[list[str], bytes], Completed]
 """Runs a command on the machine with an input."""
 
 SCRIPT = r"""
 how=$1 shows=$2 staged= moves=
 umask 022
-trap 'rm -f $staged' EXIT
+# Who sends is not cut off by an error: it would be told in the place of what is wrong.
+trap 'rm -f $staged; cat >/dev/null' EXIT
 decode() { [ "$1" = - ] || printf %s "$1" | base64 -d; }
 is_of() { [ "$(stat -c '%U:%G %a' "$1" 2>/dev/null)" = "$2" ]; }
-while read -r kind path owner mode target digest content check seen; do
+while read -r kind path owner mode target digest size check seen; do
   if [ "$kind" = folder ]; then
     [ ! -L "$path" ] || { echo "$path is a link" >&2; exit 1; }
     if [ -d "$path" ] && is_of "$path" "$owner $mode"; then continue; fi
@@ -41,14 +47,17 @@ while read -r kind path owner mode target digest content check seen; do
     [ ! -d "$path" ] || { echo "$path is a folder" >&2; exit 1; }
     if [ -f "$path" ] && [ ! -L "$path" ]; then
       now=$(sha256sum <"$path" | cut -d ' ' -f 1)
-      if [ "$now" = "$digest" ] && is_of "$path" "$owner $mode"; then continue; fi
-      [ "$shows$seen" != showopen ] || echo "was $path $(base64 <"$path" | tr -d '\n')"
+      if [ "$now" = "$digest" ] && is_of "$path" "$owner $mode"; then head -c "$size" >/dev/null; continue; fi
+      if [ "$shows$seen" = showopen ] && [ "$(wc -c <"$path")" -le @SHOWN@ ]; then
+        echo "was $path $(base64 <"$path" | tr -d '\n')"
+      fi
     fi
     echo "changed $path"
     [ "$how" != look ] || continue
     new=$(mktemp "${path%/*}/.XXXXXXXXXX")
     staged="$staged $new" moves="$moves $new $path"
-    decode "$content" >"$new"
+    head -c "$size" >"$new"
+    [ "$(wc -c <"$new")" -eq "$size" ] || { echo "what $path is to hold did not come as a whole" >&2; exit 1; }
     chown "$owner" "$new"
     chmod "$mode" "$new"
     if [ "$check" != - ] && ! sh -c "$(decode "$check")" sh "$new" </dev/null >&2; then echo "refused $path"; exit 1; fi
@@ -56,7 +65,7 @@ while read -r kind path owner mode target digest content check seen; do
 done
 set -- $moves
 while [ $# != 0 ]; do mv -f "$1" "$2"; shift 2; done
-"""
+""".replace("@SHOWN@", str(SHOWN))
 
 
 def spec() -> ArgumentSpec:
@@ -87,7 +96,7 @@ def run(params: Mapping[str, Any], check_mode: bool, diff_mode: bool, shell: She
     if not items:
         return Outcome(result={"paths": []})
     command = ["sh", "-euc", SCRIPT, "sh", "look" if check_mode else "make", "show" if diff_mode else "hide"]
-    completed = shell(command, "".join(f"{item.request()}\n" for item in items))
+    completed = shell(command, b"".join(item.request(asked=check_mode) for item in items))
     answer = completed.stdout.splitlines()
     if completed.rc != 0:
         said = completed.stderr.strip()[-2000:] or f"it ended with code {completed.rc} and said nothing"

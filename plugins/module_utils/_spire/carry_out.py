@@ -24,7 +24,7 @@ Step = TypeVar("Step", bound=Doable)
 
 
 def carry_out(steps: Sequence[Step], do: Callable[[Step], Any], done: int = 0) -> None:
-    """Do each step after the first ``done`` in order. Stops at the first that fails; its error tells which were done."""
+    """Do each step after the first ``done``. Stops at the first that fails, and its error tells what was done."""
     for position, step in enumerate(steps[done:], done):
         try:
             do(step)

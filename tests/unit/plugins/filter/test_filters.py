@@ -110,15 +110,19 @@ def test_of_a_part_only_the_steps_of_its_roles_are_taken() -> None:
         {"duty": "clusters", "role": "a", "tasks": "prune", "whole": True},
     ]
     taken = FILTERS["steps_for"]
-    assert [step["tasks"] for step in taken(steps, ["clusters"], "kind", "blue", ["a"])] == ["install"]
-    assert len(taken(steps, ["clusters"], "kind", "blue", [])) == 3
+    assert [step["tasks"] for step in taken(steps, ["clusters"], "kind", "blue", roles=["a"])] == ["install"]
+    assert len(taken(steps, ["clusters"], "kind", "blue", roles=[])) == 3
 
 
 def test_a_role_is_validated_when_it_is_checked_and_something_is_said_of_it() -> None:
-    steps = [{"duty": "clusters", "role": role, "tasks": tasks} for role in ("a", "a_b") for tasks in ("preflight", "install")]
-    taken = FILTERS["steps_for"](steps, ["clusters"], "kind", "blue", [], ["a_b_c", "b_a"])
+    steps = [
+        {"duty": "clusters", "role": role, "tasks": tasks}
+        for role in ("a", "a_b")
+        for tasks in ("preflight", "install")
+    ]
+    taken = FILTERS["steps_for"](steps, ["clusters"], "kind", "blue", given=["a_b_c", "b_a"])
     assert [step["validate"] for step in taken] == [True, False, True, False]
-    assert not FILTERS["steps_for"](steps[2:3], ["clusters"], "kind", "blue", [], ["a_c", "a_bc"])[0]["validate"]
+    assert not FILTERS["steps_for"](steps[2:3], ["clusters"], "kind", "blue", given=["a_c", "a_bc"])[0]["validate"]
 
 
 # Configurations
@@ -152,6 +156,27 @@ def test_what_a_look_tells_of_files_that_are_as_they_are_to_be(tmp_path: Path) -
         "program": f"seen /opt/a/a root:root 755 {digest}",
         "key": "seen /opt/a/key root:root 600 absent",
     }
+
+
+def test_a_program_is_due_when_it_was_started_with_something_else_or_anything_is_otherwise() -> None:
+    files = {
+        "program": {"path": "/opt/a/a", "mode": "0755", "content": "one"},
+        "conf": {"path": "/opt/a/conf", "mode": "0700"},
+    }
+    due = FILTERS["machine_due"]
+    lines = [*FILTERS["seen_lines"](files).values()]
+    first = due(files, lines, ["running"], ["program"])
+    assert (first["program"], first["started"], first["as_wanted"]) == (lines[0], False, False)
+    seen = [*lines, "running", f"started {first['state']}"]
+    assert due(files, seen, ["running"], ["program"]) == {**first, "started": True, "as_wanted": True}
+    for missing in (*lines, "running"):
+        found = due(files, [line for line in seen if line != missing], ["running"], ["program"])
+        assert (found["started"], found["as_wanted"]) == (True, False)
+    assert not due(files, seen, ["running"], ["program"], note="group")["started"]
+    assert not due(files, seen, ["running"], ["program"], name="a")["started"]
+    assert due(files, [f"started a {first['state']}"], [], ["program"], name="a")["started"]
+    other = {**files, "program": {**files["program"], "content": "two"}}
+    assert not due(other, seen, ["running"], ["program"])["started"]
 
 
 TELL = yaml.safe_load((ROOT / "roles/trustmesh/vars/main.yml").read_text())["__trustmesh_tell"]

@@ -22,9 +22,9 @@ ME = {"owner": pwd.getpwuid(os.getuid()).pw_name, "group": grp.getgrgid(os.getgi
 NOTHING = {"mode": None, "content": None, "src": None, "link": None, "validate": None, "secret": False}
 
 
-def shell(command: list[str], text: str) -> Completed:
-    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
-    return Completed(tuple(command), done.returncode, done.stdout, done.stderr)
+def shell(command: list[str], asked: bytes) -> Completed:
+    done = subprocess.run(command, input=asked, capture_output=True, check=False)
+    return Completed(tuple(command), done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 def files(*items: dict[str, Any], check: bool = False, diff: bool = False) -> Outcome:
@@ -75,6 +75,40 @@ def test_a_diff_shows_what_is_open_and_nothing_of_what_is_secret(tmp_path: Path)
     ).diff
     assert isinstance(diff, list)
     assert [(one["before"], one["after"]) for one in diff] == [("one\n", "two\n"), ("", "(secret)\n")]
+
+
+def test_a_program_comes_as_it_is_and_a_diff_says_how_large_it_is(tmp_path: Path) -> None:
+    source, program, key = tmp_path / "source", tmp_path / "program", tmp_path / "key"
+    source.write_bytes(bytes(range(256)) * 4096)
+    wanted = [
+        {"path": str(program), "mode": "0755", "src": str(source)},
+        {"path": str(key), "mode": "0600", "content": "after it\n"},
+    ]
+    assert files(*wanted, check=True).result["paths"] == files(*wanted).result["paths"] == [str(program), str(key)]
+    assert (program.read_bytes(), key.read_text()) == (source.read_bytes(), "after it\n")
+    assert not files(*wanted).changed
+    # One that is there is passed over, and what comes after it is not taken for a part of it.
+    key.unlink()
+    assert files(*wanted).result["paths"] == [str(key)]
+
+    source.write_text("x" * 65537)
+    outcome = files(*wanted, diff=True)
+    assert isinstance(outcome.diff, list)
+    assert (outcome.diff[0]["before"], outcome.diff[0]["after"]) == ("", "(no text, 65537 bytes)\n")
+    assert program.read_text() == source.read_text()
+
+
+def test_what_is_cut_off_replaces_nothing(tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    program.write_text("old")
+
+    def cut_off(command: list[str], asked: bytes) -> Completed:
+        return shell(command, asked[:-1])
+
+    item = {**NOTHING, **ME, "path": str(program), "mode": "0755", "content": "new"}
+    with pytest.raises(TrustmeshError, match="did not come as a whole"):
+        run({"files": [item]}, False, False, cut_off)
+    assert [one.read_text() for one in tmp_path.iterdir()] == ["old"]
 
 
 def test_what_is_refused_replaces_nothing_and_leaves_nothing(tmp_path: Path) -> None:
