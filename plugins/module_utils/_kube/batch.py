@@ -42,7 +42,7 @@ OURS = ("app.kubernetes.io/managed-by", "trustmesh.spiffe")
 """The label of everything that this collection made."""
 ROLE, SCENARIO = "trustmesh.io/role", "trustmesh.io/scenario"
 """Labels that say which role wanted an object, and for which inventory."""
-_FIRST = ("Namespace", "CustomResourceDefinition")
+_TYPE = "CustomResourceDefinition"
 
 
 def batch(
@@ -51,7 +51,7 @@ def batch(
     foreign_namespaces: Iterable[str] = (),
     known: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return what is to be applied, as texts: ``secrets``, and ``objects`` with namespaces and resource types first.
+    """Return what is to be applied, as texts: ``secrets``, and ``objects`` in the order in which they go.
 
     ``pending`` is a list with an ``owner`` each, and what it wants as ``text`` (YAML documents) or as ``objects``, with
     a ``pod_template`` to be merged into workloads and objects that are to be ``absent``. A namespace that several want
@@ -158,16 +158,30 @@ def _plain(value: Any) -> Any:
 
 
 def _order(objects: Iterable[Mapping[str, Any]]) -> Callable[[Mapping[str, Any]], int]:
-    """Namespaces and resource types first, and last what is of a type that comes with them: it takes a moment."""
-    types = [made.get("spec") or {} for made in objects if made["kind"] == "CustomResourceDefinition"]
-    new = {(spec.get("group"), (spec.get("names") or {}).get("kind")) for spec in types}
+    """Namespaces first, and last what is of a type that comes with them: it takes a moment.
+
+    A server needs longest to be ready. So what has nothing to do with new types goes before them, and only the
+    controllers of whoever brings them after.
+    """
+    types = [made for made in objects if made["kind"] == _TYPE]
+    bring_types = {_role(made) for made in types}
+    specs = [made.get("spec") or {} for made in types]
+    new = {(spec.get("group"), (spec.get("names") or {}).get("kind")) for spec in specs}
 
     def place(made: Mapping[str, Any]) -> int:
-        if made["kind"] in _FIRST:
-            return _FIRST.index(made["kind"])
-        return len(_FIRST) + ((made["apiVersion"].partition("/")[0], made["kind"]) in new)
+        if made["kind"] == "Namespace":
+            return 0
+        if made["kind"] == _TYPE:
+            return 2
+        if (made["apiVersion"].partition("/")[0], made["kind"]) in new:
+            return 4
+        return 3 if _role(made) in bring_types else 1
 
     return place
+
+
+def _role(made: Mapping[str, Any]) -> str:
+    return str((made["metadata"].get("labels") or {}).get(ROLE, ""))
 
 
 def _can_be_asked(made: Mapping[str, Any], known: Mapping[str, Any]) -> bool:

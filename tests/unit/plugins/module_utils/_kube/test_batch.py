@@ -48,14 +48,14 @@ def kinds(text: str) -> list[str]:
 # What is sent
 
 
-def test_namespaces_and_resource_types_go_first() -> None:
+def test_namespaces_go_first_and_types_before_the_controllers_that_come_with_them() -> None:
     crd = made("CustomResourceDefinition", "things.example.org", None)
     found = batch.batch([of("one", made("ConfigMap", "a"), crd), of("two", made("Service", "b"), space())])
     assert kinds(found["objects"]) == [
         "Namespace demo",
+        "Service b",
         "CustomResourceDefinition things.example.org",
         "ConfigMap a",
-        "Service b",
     ]
     assert found["secrets"] == found["absent"] == ""
     assert found["later"] == []
