@@ -25,11 +25,10 @@ Shell = Callable[[list[str], bytes], Completed]
 """Runs a command on the machine with an input."""
 
 SCRIPT = r"""
-how=$1 shows=$2 staged= moves=
+how=$1 shows=$2 most=$3 staged= moves=
 umask 022
 # Who sends is not cut off by an error: it would be told in the place of what is wrong.
 trap 'rm -f $staged; cat >/dev/null' EXIT
-decode() { [ "$1" = - ] || printf %s "$1" | base64 -d; }
 is_of() { [ "$(stat -c '%U:%G %a' "$1" 2>/dev/null)" = "$2" ]; }
 while read -r kind path owner mode target digest size check seen; do
   if [ "$kind" = folder ]; then
@@ -48,7 +47,7 @@ while read -r kind path owner mode target digest size check seen; do
     if [ -f "$path" ] && [ ! -L "$path" ]; then
       now=$(sha256sum <"$path" | cut -d ' ' -f 1)
       if [ "$now" = "$digest" ] && is_of "$path" "$owner $mode"; then head -c "$size" >/dev/null; continue; fi
-      if [ "$shows$seen" = showopen ] && [ "$(wc -c <"$path")" -le @SHOWN@ ]; then
+      if [ "$shows$seen" = showopen ] && [ "$(wc -c <"$path")" -le "$most" ]; then
         echo "was $path $(base64 <"$path" | tr -d '\n')"
       fi
     fi
@@ -60,12 +59,13 @@ while read -r kind path owner mode target digest size check seen; do
     [ "$(wc -c <"$new")" -eq "$size" ] || { echo "what $path is to hold did not come as a whole" >&2; exit 1; }
     chown "$owner" "$new"
     chmod "$mode" "$new"
-    if [ "$check" != - ] && ! sh -c "$(decode "$check")" sh "$new" </dev/null >&2; then echo "refused $path"; exit 1; fi
+    [ "$check" != - ] || continue
+    if ! sh -c "$(printf %s "$check" | base64 -d)" sh "$new" </dev/null >&2; then echo "refused $path"; exit 1; fi
   fi
 done
 set -- $moves
 while [ $# != 0 ]; do mv -f "$1" "$2"; shift 2; done
-""".replace("@SHOWN@", str(SHOWN))
+"""
 
 
 def spec() -> ArgumentSpec:
@@ -95,7 +95,8 @@ def run(params: Mapping[str, Any], check_mode: bool, diff_mode: bool, shell: She
         items.append(item_of(given, where, _read(where, given["src"], check_mode)))
     if not items:
         return Outcome(result={"paths": []})
-    command = ["sh", "-euc", SCRIPT, "sh", "look" if check_mode else "make", "show" if diff_mode else "hide"]
+    how = ["look" if check_mode else "make", "show" if diff_mode else "hide", str(SHOWN)]
+    command = ["sh", "-euc", SCRIPT, "sh", *how]
     completed = shell(command, b"".join(item.request(asked=check_mode) for item in items))
     answer = completed.stdout.splitlines()
     if completed.rc != 0:
