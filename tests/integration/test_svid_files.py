@@ -96,8 +96,8 @@ def run(server: Server, folder: Path, *words: str) -> tuple[int, str]:
 
 
 @contextlib.contextmanager
-def running(server: Server, folder: Path, *words: str) -> Iterator[Callable[[], list[str]]]:
-    """Leave it running, and give what tells its log by lines. It ends when it is told to."""
+def running(server: Server, folder: Path, *words: str, code: int = 0) -> Iterator[Callable[[], list[str]]]:
+    """Leave it running, and give what tells its log by lines. It ends when it is told to, or fails by itself."""
     log = folder.with_name(f"{folder.name}.log")
     with log.open("wb") as output:
         process = subprocess.Popen(command(server, folder, *words), stdout=output, stderr=output)
@@ -107,9 +107,10 @@ def running(server: Server, folder: Path, *words: str) -> Iterator[Callable[[], 
         process.kill()
         raise
     else:
-        process.send_signal(signal.SIGTERM)
+        if not code:
+            process.send_signal(signal.SIGTERM)
         # A third of what the kubelet gives a container.
-        assert process.wait(10) == 0
+        assert process.wait(10) == code
     finally:
         process.kill()
         process.wait()
@@ -224,10 +225,10 @@ def test_an_agent_that_is_back_is_seen_at_once(
 def test_without_an_entry_it_waits_and_says_so(server: Server, tmp_path: Path) -> None:
     # A server goes by its entries of the last five seconds, and another test had one.
     wait_until("the entry is forgotten", lambda: not ask(server, "api", "fetch", "x509"), 30)
-    code, said = run(server, tmp_path / "once", "--once", "--timeout=4")
+    code, said = run(server, tmp_path / "once", "--once", "--timeout=8")
     assert code == 1
     assert "waiting: the agent has no identity for this process: no registration entry fits it" in said
-    assert "failed: nothing was written within 4 s: the agent has no identity for this process" in said.splitlines()[-1]
+    assert "failed: nothing was written within 8 s: the agent has no identity for this process" in said.splitlines()[-1]
     assert list((tmp_path / "once").iterdir()) == []
     with running(server, tmp_path / "svid") as log:
         wait_until("it is said", lambda: beginning(log(), "waiting: the agent has no identity"), 40)
@@ -265,6 +266,21 @@ def test_an_agent_that_hangs_is_asked_anew(server: Server, agent: subprocess.Pop
         finally:
             agent.send_signal(signal.SIGCONT)
         wait_until("files are written", lambda: len(beginning(log(), "written")) > before)
+
+
+def test_what_an_agent_said_is_told_at_the_end_though_a_last_try_had_no_answer(
+    server: Server, agent: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    wait_until("the entry is forgotten", lambda: not ask(server, "api", "fetch", "x509"), 30)
+    with running(server, tmp_path / "once", "--once", "--timeout=8", code=1) as log:
+        wait_until("it is said", lambda: beginning(log(), "waiting: the agent has no identity"))
+        agent.send_signal(signal.SIGSTOP)
+        try:
+            (said,) = wait_until("it ends", lambda: beginning(log(), "failed"), 20)
+        finally:
+            agent.send_signal(signal.SIGCONT)
+    assert "nothing was written within 8 s: the agent has no identity for this process" in said
+    assert said.endswith("; asked once more, the agent had not answered by then")
 
 
 @pytest.mark.usefixtures("agent")

@@ -414,9 +414,13 @@ class Keeper:
             except OSError as error:
                 self._say(f"{self.folder} cannot be written: {error.strerror}")
             except queue.Empty:
+                # A last try may have had no more than a moment: what an earlier one was told is worth more.
+                if self.told and deadline is not None and time.monotonic() >= deadline:
+                    why = f"{self.told}; asked once more, the agent had not answered by then"
+                    raise Refused(f"nothing was written within {timeout:g} s: {why}") from None
                 self._say("the agent has not answered")
             if deadline is not None and time.monotonic() + RETRY_S > deadline:
-                raise Refused(f"nothing was written within {timeout:g} s: {self.told or 'the agent has not answered'}")
+                raise Refused(f"nothing was written within {timeout:g} s: {self.told}")
             time.sleep(RETRY_S)
 
     def _follow(self, once: bool, deadline: float | None) -> None:
