@@ -31,7 +31,7 @@ def test_each_host_takes_its_steps_in_order(tmp_path: Path) -> None:
         "hosts": "all",
         "connection": "local",
         "strategy": "free",
-        "vars": {"trustmesh_steps": STEPS},
+        "vars": {"trustmesh_steps": STEPS, "trustmesh_phase_hosts": "{{ ansible_play_hosts_all }}"},
         "tasks": [task],
     }
     done = play([both] * 10, tmp_path, "-i", "hosts.ini")
