@@ -39,6 +39,10 @@ options:
     description: Whether only names are told.
     type: bool
     default: false
+  owners:
+    description: Whether a name is followed by those of its owners, with which Kubernetes lets it go. Needs O(names).
+    type: bool
+    default: false
   timeout:
     description: Seconds that kubectl may take.
     type: int

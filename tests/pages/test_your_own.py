@@ -149,8 +149,9 @@ def test_one_more_and_one_less(own: Estate) -> None:
     assert not {name for name in own.names("eu", "configmaps", "-n", "refunds") if "refunds" in name}
 
 
-def test_it_is_taken_out_again_and_nothing_of_others(own: Estate) -> None:
-    follow(own, "trustmesh.spiffe.teardown")
+def test_it_is_taken_out_again_as_foretold_and_nothing_of_others(own: Estate) -> None:
+    foretold = changed(follow(own, "trustmesh.spiffe.teardown", "--check"))
+    assert changed(follow(own, "trustmesh.spiffe.teardown")) == foretold
     for cluster, name in (("eu", "shop"), ("us", "billing")):
         assert own.containers(cluster, name, name) == [name]
         ours = "app.kubernetes.io/managed-by=trustmesh.spiffe"

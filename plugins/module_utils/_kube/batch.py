@@ -97,7 +97,8 @@ def batch(
 def removal(
     pending: Sequence[Mapping[str, Any]], foreign_namespaces: Iterable[str], known: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return what is to be removed, as ``objects``, and the ``namespaces`` that may go when they are empty then.
+    """Return what is to be removed, as ``objects`` and by ``names``, and the ``namespaces`` that may go when they are
+    empty then.
 
     CustomResourceDefinitions stay: with one would go what others have of it.
     """
@@ -108,7 +109,8 @@ def removal(
     there.sort(key=lambda given: given["kind"] != "PersistentVolumeClaim")
     names = {given["metadata"]["name"] for given in wanted if given["kind"] == "Namespace"}
     own = names & set(known["namespaces"]) - set(foreign_namespaces)
-    return {"objects": _text(list(reversed(there))), "namespaces": sorted(own)}
+    names_of_all = [str(Ref.of(given)) for given in there]
+    return {"objects": _text(list(reversed(there))), "names": names_of_all, "namespaces": sorted(own)}
 
 
 def _objects(item: Mapping[str, Any]) -> list[KubeObject]:
@@ -371,17 +373,43 @@ def foreign_namespaces(namespaces: Iterable[KubeObject]) -> list[str]:
     ]
 
 
-def unused_namespaces(looked: Iterable[Mapping[str, Any]], with_ca: bool = False) -> list[KubeObject]:
+def unused_namespaces(
+    looked: Iterable[Mapping[str, Any]], with_ca: bool = False, going: Iterable[str] = ()
+) -> list[KubeObject]:
     """Of the namespaces that were looked into, those in which nothing is left, as objects.
 
-    Each item has the name of a namespace in ``item``, and in ``stdout_lines`` what ``kubectl get --output name`` lists.
-    ``with_ca`` says that the key of an istiod's own CA is nobody's, when that is all that is left.
+    Each item has the name of a namespace in ``item``, and in ``stdout_lines`` what ``kubectl get --output name`` lists,
+    with the names of its owners behind it where ``going`` counts: what check mode would have removed by now, as
+    ``Kind namespace/name``. What is owned goes with that. ``with_ca`` says that the key of an istiod's own CA is
+    nobody's, when that is all that is left.
     """
     # What Kubernetes and istiod put into namespaces by themselves. Where an istiod is, it is seen itself.
     own = {f"configmap/{name}" for name in ("kube-root-ca.crt", *ISTIOD_COPIES, *ISTIOD_ELECTIONS)}
     own |= {"serviceaccount/default", *((f"secret/{ISTIOD_CA}",) if with_ca else ())}
+    gone: dict[str, set[str]] = {}
+    for ref in going:
+        kind, _, place = ref.partition(" ")
+        namespace, _, name = place.rpartition("/")
+        gone.setdefault(namespace, set()).add(f"{kind.lower()}/{name}")
     return [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": looked_at["item"]}}
         for looked_at in looked
-        if not [line for line in looked_at.get("stdout_lines") or [] if line and line not in own]
+        if f"namespace/{looked_at['item']}" not in gone.get("", ())
+        and not _left(looked_at.get("stdout_lines") or [], own, gone.get(looked_at["item"], set()))
     ]
+
+
+def _left(lines: Iterable[str], own: set[str], gone: set[str]) -> list[str]:
+    """Return the names in a namespace that are nobody's ``own`` and stay when those that are ``gone`` have gone."""
+    names = [[_without_group(name) for name in line.split()] for line in lines if line]
+    while True:
+        left = [name for name in names if name[0] not in own | gone]
+        owned = {name for name, *owners in left if owners and gone.issuperset(owners)}
+        if not owned:
+            return [name for name, *_ in left]
+        gone = gone | owned
+
+
+def _without_group(name: str) -> str:
+    kind, _, rest = name.partition("/")
+    return f"{kind.partition('.')[0]}/{rest}"

@@ -15,6 +15,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._argspec import A
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.client import Kubectl
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.codec import parse_list, render_list
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.model import KubeObject
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kubectl import access_of
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import side_by_side
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._runner import Outcome
@@ -37,6 +38,7 @@ def spec() -> ArgumentSpec:
             "namespace": {"type": "str"},
             "selector": {"type": "str"},
             "names": {"type": "bool", "default": False},
+            "owners": {"type": "bool", "default": False},
             "timeout": {"type": "int", "default": 60},
         },
         mutually_exclusive=[("definition", "kinds"), ("definition", "namespace"), ("definition", "selector")],
@@ -59,14 +61,36 @@ def run(params: Mapping[str, Any], _check_mode: bool) -> Outcome:
     def read(words: list[str]) -> str:
         return kubectl.run(words, params["definition"], _DOING)
 
+    if params["owners"] and not params["names"]:
+        raise InputError("owners: they stand behind names. Set names, too.")
     if not optional:
-        return Outcome(result={"stdout": read(words)})
+        return Outcome(result={"stdout": _told(params, [read(words)])})
     found, types = side_by_side(lambda: read(words), lambda: read([*_TYPES, *optional]))
     known = [line.partition("/")[2] for line in types.split()]
-    if known:
-        texts = (found, read(arguments({**params, "kinds": known})))
-        found = "".join(texts) if params["names"] else render_list(chain(*(parse_list(text, _DOING) for text in texts)))
-    return Outcome(result={"stdout": found})
+    texts = [found, *([read(arguments({**params, "kinds": known}))] if known else [])]
+    return Outcome(result={"stdout": _told(params, texts)})
+
+
+def _told(params: Mapping[str, Any], texts: Sequence[str]) -> str:
+    """Put together what kubectl printed."""
+    if params["owners"]:
+        return "".join(f"{line}\n" for line in map(_with_owners, chain(*(parse_list(text, _DOING) for text in texts))))
+    if params["names"] or len(texts) == 1:
+        return "".join(texts)
+    return render_list(chain(*(parse_list(text, _DOING) for text in texts)))
+
+
+def _with_owners(item: KubeObject) -> str:
+    metadata = item["metadata"]
+    own = _name(item["apiVersion"], item["kind"], metadata["name"])
+    owners = metadata.get("ownerReferences") or []
+    return " ".join([own, *(_name(one["apiVersion"], one["kind"], one["name"]) for one in owners)])
+
+
+def _name(api_version: str, kind: str, name: str) -> str:
+    """As kubectl tells it."""
+    group = api_version.rpartition("/")[0]
+    return f"{kind.lower()}{f'.{group}' if group else ''}/{name}"
 
 
 def _check_kinds(option: str, kinds: Sequence[str]) -> None:
@@ -77,7 +101,8 @@ def _check_kinds(option: str, kinds: Sequence[str]) -> None:
 
 def arguments(params: Mapping[str, Any]) -> list[str]:
     """Return what kubectl is asked."""
-    words = ["get", "--ignore-not-found", "--output", "name" if params["names"] else "json"]
+    output = "name" if params["names"] and not params["owners"] else "json"
+    words = ["get", "--ignore-not-found", "--output", output]
     if params["definition"] is not None:
         return [*words, "--filename", "-"]
     _check_kinds("kinds", params["kinds"])

@@ -229,6 +229,7 @@ def test_removal_goes_backwards_and_asks_only_about_what_can_be_there() -> None:
     found = batch.removal([given, of("two", made("Deployment", "d", spec={"template": {}}))], [], EVERYTHING)
     assert kinds(found["objects"]) == ["Deployment d", "Service b", "ConfigMap a"]
     assert found["namespaces"] == ["demo"]
+    assert {*found["names"]} == {"Deployment demo/d", "Service demo/b", "ConfigMap demo/a"}
     assert "spec" not in read(found["objects"])[0], "as much as is needed to find it"
 
 
@@ -282,6 +283,28 @@ def test_what_an_istiod_leaves_is_nobodys_and_its_ca_when_it_is_said() -> None:
     ]
     for with_ca, expected in ((False, ["led"]), (True, ["led", "certified"])):
         assert [one["metadata"]["name"] for one in batch.unused_namespaces(looked, with_ca)] == expected
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ([], ["demo"]),
+        # What is owned goes with all of its owners, and with nobody else's.
+        (["pod/other-1 replicaset.apps/other"], []),
+        (["secret/two deployment.apps/web things.example.org/one"], []),
+        (["configmap/kube-root-ca.crt"], ["demo"]),
+    ],
+)
+def test_check_mode_foretells_what_would_be_empty(more: list[str], expected: list[str]) -> None:
+    lines = ["deployment.apps/web", "pod/web-1-a replicaset.apps/web-1", "replicaset.apps/web-1 deployment.apps/web"]
+    looked = [{"item": "demo", "stdout_lines": [*lines, *more]}, {"item": "others", "stdout_lines": lines}]
+
+    def foretold(*going: str) -> list[str]:
+        return [one["metadata"]["name"] for one in batch.unused_namespaces(looked, going=going)]
+
+    assert foretold("Deployment demo/web") == expected
+    assert foretold() == []
+    assert foretold("Deployment demo/web", "Namespace demo") == [], "told once"
 
 
 def test_an_address_that_nobody_answers_for_is_told() -> None:

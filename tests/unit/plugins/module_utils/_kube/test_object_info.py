@@ -13,7 +13,10 @@ import pytest
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import InputError
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kube.object.info import arguments, run
 
-NOTHING: dict[str, Any] = {"definition": None, "kinds": None, "namespace": None, "selector": None, "names": False}
+NOTHING: dict[str, Any] = {
+    **{"definition": None, "kinds": None, "namespace": None, "selector": None},
+    **{"names": False, "owners": False},
+}
 GET = ["get", "--ignore-not-found", "--output"]
 
 
@@ -87,3 +90,17 @@ def test_kinds_that_the_cluster_may_not_know_are_kinds_and_beside_others(bad: di
 def test_a_limit_is_positive() -> None:
     with pytest.raises(InputError, match="timeout"):
         run({**NOTHING, "kinds": ["pods"], "timeout": 0}, False)
+
+
+def test_names_are_told_with_those_of_their_owners_and_nothing_else_of_them(tmp_path: Path) -> None:
+    def of(api_version: str, kind: str, name: str, **metadata: Any) -> dict[str, Any]:
+        return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name, **metadata}, "data": {"key": "c2V"}}
+
+    owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-1", "uid": "x"}
+    found = [of("v1", "Secret", "s"), of("v1", "Pod", "web-1-a", ownerReferences=[owner])]
+    answer = json.dumps({"apiVersion": "v1", "kind": "List", "items": found})
+    asked = {**_cluster(tmp_path, **{"json --all-namespaces pods": answer}), "optional_kinds": []}
+    asked = {**asked, "names": True, "owners": True}
+    assert run(asked, False).result["stdout"].splitlines() == ["secret/s", "pod/web-1-a replicaset.apps/web-1"]
+    with pytest.raises(InputError, match="Set names"):
+        run({**asked, "names": False}, False)
