@@ -211,10 +211,11 @@ def test_by_a_ca_of_our_own(folder: Path) -> None:  # noqa: PLR0915 - one machin
         assert changed(machine.remove()) == 0
 
 
-@pytest.mark.thorough
+OF_THE_SERVER = 'NodeAttestor "x509pop" { plugin_data { mode = "spiffe" } }'
+
+
 def test_by_a_certificate_of_the_server(folder: Path) -> None:
-    plugin = 'NodeAttestor "x509pop" { plugin_data { mode = "spiffe" } }'
-    with running_server(plugins=plugin) as server:
+    with running_server(plugins=OF_THE_SERVER) as server:
         machine = Machine(folder, server, {"machine_x509pop_mode": "spiffe"})
         assert machine.facts()[1] == {"plugins": {"NodeAttestor": {"x509pop": {"plugin_data": {"mode": "spiffe"}}}}}
         machine.run()
@@ -226,11 +227,15 @@ def test_by_a_certificate_of_the_server(folder: Path) -> None:
         assert not (machine.control / "ca").exists()
         machine.remove()
         assert not machine.dir.exists()
-    # A server that has lost all that it knew: the machine begins again with that one's bundle.
-    with running_server(plugins=plugin) as first:
-        machine.server = first
+
+
+@pytest.mark.thorough
+def test_by_a_certificate_of_a_server_that_has_lost_all_that_it_knew(folder: Path) -> None:
+    # The machine begins again with the next one's bundle.
+    with running_server(plugins=OF_THE_SERVER) as first:
+        machine = Machine(folder, first, {"machine_x509pop_mode": "spiffe"})
         machine.run()
-    with running_server(plugins=plugin) as second:
+    with running_server(plugins=OF_THE_SERVER) as second:
         machine.server = second
         said = machine.run()
         assert "Forget an identity that is lost" in said
