@@ -99,7 +99,8 @@ def test_istio_with_spire(estate: Estate) -> None:
     assert "default" in istio.follow("proxies.yml")
 
     estate.kubectl("eu", "delete", "namespace", "cart")
-    istio.follow("spiffe.teardown")
+    foretold = changed(istio.follow("spiffe.teardown", "--check"))
+    assert changed(istio.follow("spiffe.teardown")) == foretold
     assert "namespace/istio-system" not in estate.names("eu", "namespaces")
 
 
