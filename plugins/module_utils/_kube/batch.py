@@ -388,8 +388,8 @@ def unused_namespaces(
     own |= {"serviceaccount/default", *((f"secret/{ISTIOD_CA}",) if with_ca else ())}
     gone: dict[str, set[str]] = {}
     for ref in going:
-        kind, _, place = ref.partition(" ")
-        namespace, _, name = place.rpartition("/")
+        kind, place = ref.split(" ", 1)
+        namespace, name = place.split("/", 1) if "/" in place else ("", place)
         gone.setdefault(namespace, set()).add(f"{kind.lower()}/{name}")
     return [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": looked_at["item"]}}
@@ -406,10 +406,10 @@ def _left(lines: Iterable[str], own: set[str], gone: set[str]) -> list[str]:
         left = [name for name in names if name[0] not in own | gone]
         owned = {name for name, *owners in left if owners and gone.issuperset(owners)}
         if not owned:
-            return [name for name, *_ in left]
+            return [name[0] for name in left]
         gone = gone | owned
 
 
 def _without_group(name: str) -> str:
-    kind, _, rest = name.partition("/")
-    return f"{kind.partition('.')[0]}/{rest}"
+    kind, rest = name.split("/", 1)
+    return f"{kind.split('.')[0]}/{rest}"
