@@ -70,6 +70,11 @@ def mesh_variables(
     return found
 
 
+def mesh_settled(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the variables for one host that nothing which a run finds out changes."""
+    return {name: variables[name] for name in derive.SETTLED}
+
+
 def mesh_proof(
     intent: Mapping[str, Any], hostvars: Mapping[str, Any], groups: Mapping[str, Sequence[str]]
 ) -> dict[str, Any]:
@@ -159,6 +164,7 @@ class FilterModule:
     def filters(self) -> dict[str, Any]:
         return {
             "mesh_variables": mesh_variables,
+            "mesh_settled": mesh_settled,
             "mesh_proof": mesh_proof,
             "mesh_summary": mesh_summary,
             "mesh_faults": mesh_faults,

@@ -47,6 +47,23 @@ GATEWAY_GROUP = "gateway.networking.k8s.io"
 """The group of the Gateway API."""
 UPSTREAM_CA_FILES = "spire-upstream-ca"
 """The Secret into which the role upstream_ca puts the CA of a server, unless it is told another name."""
+SETTLED = (
+    "kubernetes_cluster_name",
+    "spire_agent_server_host",
+    "spire_agent_attestor",
+    "spire_agent_sds",
+    "spire_agent_workload_attestors",
+    "spire_server_service_type",
+    "spire_server_bundle_endpoint",
+    "spire_server_bundle_service_type",
+    "spire_server_node_attestors",
+    "spire_server_node_attestor_files",
+    "spire_server_machines",
+    "spire_server_upstream_ca_secret",
+    "istio_network",
+    "istio_trusted_domains",
+)
+"""The variables of the roles that follow from an inventory alone: nothing that a run finds out changes them."""
 UNKNOWN = "?"
 """In place of what is known only when the clusters are up. No module accepts it."""
 

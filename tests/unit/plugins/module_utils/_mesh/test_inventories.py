@@ -49,6 +49,20 @@ def test_everything_that_is_derived_is_accepted_by_those_who_take_it(folder: Pat
     assert len(reading.read_checks(made.checks, endpoints)) == len(made.checks) > 2
 
 
+@pytest.mark.parametrize("folder", ALL, ids=lambda folder: folder.name)
+def test_what_is_taken_down_once_is_the_same_when_everything_is_up(folder: Path) -> None:
+    planned, up = (meshes.everything(meshes.of_inventory(folder, up=is_up)) for is_up in (False, True))
+    for host, variables in planned.items():
+        assert {name: variables[name] for name in derive.SETTLED} == {name: up[host][name] for name in derive.SETTLED}
+
+
+def test_addresses_and_nodes_are_not_taken_down_once() -> None:
+    planned, up = (meshes.everything(meshes.of_inventory(FEDERATION, up=is_up)) for is_up in (False, True))
+    changing = {name for host in planned for name in planned[host] if planned[host][name] != up[host][name]}
+    assert "demo_app_workloads" in changing
+    assert not changing & {*derive.SETTLED}
+
+
 @pytest.mark.parametrize("folder", OURS, ids=lambda folder: folder.name)
 def test_who_may_not_do_the_same_does_not_share_a_namespace(folder: Path) -> None:
     # Who creates pods in a namespace takes any of its identities.

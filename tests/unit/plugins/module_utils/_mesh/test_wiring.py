@@ -52,6 +52,14 @@ def certifiers(made: Proof) -> dict[str, str]:
     return {check["to"]: check.get("certified_by", "spire") for check in found}
 
 
+def test_what_is_taken_down_once_is_the_same_at_each_stage() -> None:
+    stages = [None, {"begun": True, "moved": ["cart"], "moving": ["shop"]}, {"over": True}]
+    made = [derive.role_variables(mesh(stage), "one") for stage in stages]
+    assert made[0] != made[2]
+    settled = [{name: variables[name] for name in derive.SETTLED} for variables in made]
+    assert settled[0] == settled[1] == settled[2]
+
+
 @pytest.mark.parametrize("stage", [None, {"begun": False, "moved": []}], ids=["not looked at", "not begun"])
 def test_before_anything_is_changed_calls_are_proven_and_who_certifies(stage: Data | None) -> None:
     made = at(stage)
