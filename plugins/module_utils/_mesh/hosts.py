@@ -42,8 +42,10 @@ def read_hosts(
     """
     duties = {duty: list(groups.get(duty) or ()) for duty in DUTIES}
     names = [*duties[CLUSTERS], *duties[MACHINES]]
-    domains = {name: str(hostvars[name].get("trustmesh_trust_domain") or trust_domain) for name in names}
-    found = {name: _host(name, hostvars[name], duties, domains, instance) for name in dict.fromkeys(names)}
+    # Ansible gathers a host's variables anew each time that it is asked for them.
+    variables = {name: hostvars[name] for name in dict.fromkeys(names)}
+    domains = {name: str(said.get("trustmesh_trust_domain") or trust_domain) for name, said in variables.items()}
+    found = {name: _host(name, said, duties, domains, instance) for name, said in variables.items()}
     return {name: _in_a_network(host, found) for name, host in found.items()}
 
 
