@@ -10,6 +10,7 @@ import base64
 import binascii
 import json
 import os
+import stat
 import tempfile
 import time
 from dataclasses import dataclass, replace
@@ -38,7 +39,7 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind.plan import
 )
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kubectl import kubectl_argv
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._polling import poll
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import Completed, LocalProcess
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._process import Completed, LocalProcess, side_by_side
 
 try:
     from cryptography import x509
@@ -52,6 +53,38 @@ _CALL_S = 60.0
 _POLL_S = 0.3
 _ATTEMPTS = 20
 _SERVING_SIGNER = "kubernetes.io/kubelet-serving"
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """What an API server tells of the nodes of a cluster: by name those that there are, and their requests."""
+
+    ready: frozenset[str] = frozenset()
+    """Those that are Ready."""
+    asked: frozenset[str] = frozenset()
+    """Those that have asked for a serving certificate."""
+    served: frozenset[str] = frozenset()
+    """Those that have one."""
+    pending: tuple[dict[str, Any], ...] = ()
+    """The requests that nobody has decided on."""
+    young: bool = False
+    """Whether one is younger than the time for which finished requests are kept."""
+    silence: str = ""
+    """Why nothing could be seen."""
+
+    def has_all(self, names: set[str]) -> bool:
+        """Whether all of these are Ready and serve with a certificate of the cluster's CA.
+
+        Old requests are removed after an hour; a Ready node with none pending has its certificate.
+        """
+        return self.ready >= names and not self.pending and (self.served >= names or not self.young)
+
+    def __str__(self) -> str:
+        if self.silence:
+            return self.silence
+        return (
+            f"ready: {', '.join(sorted(self.ready)) or 'none'}; certified: {', '.join(sorted(self.served)) or 'none'}"
+        )
 
 
 @dataclass(frozen=True)
@@ -72,6 +105,23 @@ class KindClient:
             return found
         mark, silent = self._mark(found.nodes[0])
         return replace(found, mark=mark, silent=silent)
+
+    def read_beside(self, name: str, kubeconfig: Path) -> tuple[Found, Network | None, Nodes | None]:
+        """Return what :meth:`read` does, the network of balancers, and what the API server tells of the nodes.
+
+        All is asked at once: of a cluster that is as it is to be, nothing more needs to be known. The API server is
+        asked only where the kubeconfig is that of the nodes.
+        """
+        found = self.read_nodes(name)
+        if not found.exists:
+            return found, None, None
+        is_current = kubeconfig_is_current(kubeconfig, found)
+        (mark, silent), network, nodes = side_by_side(
+            lambda: self._mark(found.nodes[0]),
+            self.network_of_balancers,
+            lambda: self._nodes(kubeconfig) if is_current else None,
+        )
+        return replace(found, mark=mark, silent=silent), network, nodes
 
     def read_nodes(self, name: str) -> Found:
         """Return the nodes' containers as they are."""
@@ -201,29 +251,15 @@ class KindClient:
         """
         names = {node.name for node in found.nodes}
         approved_any = False
-        seen = "the API server did not answer"
+        seen = Nodes(silence="the API server did not answer")
 
         def look() -> bool:
             nonlocal approved_any, seen
-            argv = [*kubectl_argv(self.kubectl, str(kubeconfig)), "get", "nodes,csr", "--output", "json"]
-            answer = self.process.run(argv, timeout=_CALL_S)
-            if answer.rc != 0:
-                seen = answer.stderr.strip()[-300:]
-                return False
-            items = json.loads(answer.stdout)["items"]
-            nodes = [item for item in items if item["kind"] == "Node"]
-            requests = [item for item in items if _is_serving(item)]
-            pending = [item for item in requests if not item["status"].get("conditions")]
-            if pending:
-                self._approve(plan_certificates(found.nodes, map(_request, pending)), kubeconfig)
+            seen = self._nodes(kubeconfig)
+            if seen.pending:
+                self._approve(plan_certificates(found.nodes, map(_request, seen.pending)), kubeconfig)
                 approved_any = True
-            if only_certify and {_node_of(item) for item in requests} >= names:
-                return True
-            ready = {item["metadata"]["name"] for item in nodes if _is_ready(item)}
-            served = {_node_of(item) for item in requests if item["status"].get("certificate")}
-            seen = f"ready: {', '.join(sorted(ready)) or 'none'}; certified: {', '.join(sorted(served)) or 'none'}"
-            # Old requests are removed after an hour; a Ready node with none pending has its certificate.
-            return ready >= names and not pending and (served >= names or not _is_young(nodes))
+            return (only_certify and seen.asked >= names) or seen.has_all(names)
 
         if not poll(look, time.monotonic() + timeout, _POLL_S):
             raise WaitTimeout(
@@ -231,6 +267,22 @@ class KindClient:
                 f"serving certificates within {timeout:g} s; last seen: {seen}."
             )
         return approved_any
+
+    def _nodes(self, kubeconfig: Path) -> Nodes:
+        argv = [*kubectl_argv(self.kubectl, str(kubeconfig)), "get", "nodes,csr", "--output", "json"]
+        answer = self.process.run(argv, timeout=_CALL_S)
+        if answer.rc != 0:
+            return Nodes(silence=answer.stderr.strip()[-300:] or "the API server did not answer")
+        items = json.loads(answer.stdout)["items"]
+        nodes = [item for item in items if item["kind"] == "Node"]
+        requests = [item for item in items if _is_serving(item)]
+        return Nodes(
+            ready=frozenset(item["metadata"]["name"] for item in nodes if _is_ready(item)),
+            asked=frozenset(map(_node_of, requests)),
+            served=frozenset(_node_of(item) for item in requests if item["status"].get("certificate")),
+            pending=tuple(item for item in requests if not item["status"].get("conditions")),
+            young=_is_young(nodes),
+        )
 
     def _approve(self, requests: list[str], kubeconfig: Path) -> None:
         argv = [*kubectl_argv(self.kubectl, str(kubeconfig)), "certificate", "approve", *requests]
@@ -325,6 +377,16 @@ def _node_of(request: dict[str, Any]) -> str:
 
 def _is_ready(node: dict[str, Any]) -> bool:
     return any(item["type"] == "Ready" and item["status"] == "True" for item in node["status"].get("conditions", []))
+
+
+def kubeconfig_is_current(path: Path, found: Found) -> bool:
+    """Whether the file is private and names the port on which the API server is published now."""
+    try:
+        mode, text = stat.S_IMODE(path.stat().st_mode), path.read_text()
+    except OSError:
+        return False
+    ports = [node.api_port for node in found.nodes if node.api_port]
+    return mode == 0o600 and bool(ports) and f":{ports[0]}\n" in text
 
 
 def _is_young(nodes: list[dict[str, Any]]) -> bool:

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +16,11 @@ from ansible_collections.trustmesh.spiffe.plugins.module_utils._errors import Tr
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._files import replace
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind import client as _client
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind.addresses import Network, addresses
-from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind.client import KindClient
+from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind.client import (
+    KindClient,
+    Nodes,
+    kubeconfig_is_current,
+)
 from ansible_collections.trustmesh.spiffe.plugins.module_utils._kind.plan import (
     Found,
     Wanted,
@@ -82,15 +85,15 @@ def run(params: Mapping[str, Any], check_mode: bool) -> Outcome:
         process=LocalProcess(env),
         state_dir=kubeconfig.parent,
     )
-    found = client.read(wanted.name)
-    started = plan_start(found) and params["state"] == "present" and not check_mode
-    if started:  # a stopped node tells nothing about itself
-        client.start(found)
-        found = client.read(wanted.name)
     if params["state"] == "absent":
-        return _absent(client, wanted, found, kubeconfig, check_mode)
+        return _absent(client, wanted, client.read(wanted.name), kubeconfig, check_mode)
+    there = client.read_beside(wanted.name, kubeconfig)
+    started = plan_start(there[0]) and not check_mode
+    if started:  # a stopped node tells nothing about itself
+        client.start(there[0])
+        there = client.read_beside(wanted.name, kubeconfig)
     outcome = _present(
-        client, wanted, found, kubeconfig, timeout=params["timeout"], wait=params["wait"], check_mode=check_mode
+        client, wanted, there, kubeconfig, timeout=params["timeout"], wait=params["wait"], check_mode=check_mode
     )
     if started:
         outcome.changed = True
@@ -101,17 +104,19 @@ def run(params: Mapping[str, Any], check_mode: bool) -> Outcome:
 def _present(
     client: KindClient,
     wanted: Wanted,
-    found: Found,
+    there: tuple[Found, Network | None, Nodes | None],
     kubeconfig: Path,
     *,
     timeout: float,
     wait: bool,
     check_mode: bool,
 ) -> Outcome:
+    found, network, nodes = there
     plan = plan_present(wanted, found, _is_alive(found))
     actions = list(plan.actions)
-    share, network, made = found.share, None, ""
-    needs_kubeconfig = "create" in actions or not _kubeconfig_is_current(kubeconfig, found)
+    share, made = found.share, ""
+    needs_kubeconfig = "create" in actions or not kubeconfig_is_current(kubeconfig, found)
+    approved = False
     needs_mark = bool({"create", "adopt", "share"} & set(actions))
     if needs_kubeconfig:
         actions.append("write_kubeconfig")
@@ -125,17 +130,16 @@ def _present(
             kubeconfig.parent.mkdir(parents=True, exist_ok=True)
             replace(kubeconfig, made or client.kubeconfig(wanted.name))
         only_certify = "create" in actions and not wait
-        approved, network, share = side_by_side(
-            lambda: client.wait_ready(wanted, found, kubeconfig, timeout, only_certify),
-            client.network_of_balancers,
-            lambda: client.take_share(wanted, found) if needs_mark else share,
-        )
+        if actions or nodes is None or not nodes.has_all({node.name for node in found.nodes}):
+            approved, network, share = side_by_side(
+                lambda: client.wait_ready(wanted, found, kubeconfig, timeout, only_certify),
+                client.network_of_balancers,
+                lambda: client.take_share(wanted, found) if needs_mark else share,
+            )
         if approved and "create" not in actions:
             actions.append("approve_certificates")
         if needs_mark:
             client.mark(wanted, found, share)
-    elif found.exists:
-        network = client.network_of_balancers()
     balanced = addresses(network, share) if network else ""
     return Outcome(
         changed=bool(actions),
@@ -166,7 +170,7 @@ def _balancing_warnings(name: str, network: Network | None) -> list[str]:
 
 
 def _absent(client: KindClient, wanted: Wanted, found: Found, kubeconfig: Path, check_mode: bool) -> Outcome:
-    plan = plan_absent(wanted, found, _is_alive(found), _kubeconfig_is_current(kubeconfig, found))
+    plan = plan_absent(wanted, found, _is_alive(found), kubeconfig_is_current(kubeconfig, found))
     actions = list(plan.actions)
     if kubeconfig.exists():
         actions.append("remove_kubeconfig")
@@ -189,13 +193,3 @@ def _absent(client: KindClient, wanted: Wanted, found: Found, kubeconfig: Path, 
 def _is_alive(found: Found) -> bool:
     """Whether the checkout that owns the cluster still exists."""
     return found.mark is not None and Path(str(found.mark.get("owner", ""))).is_dir()
-
-
-def _kubeconfig_is_current(path: Path, found: Found) -> bool:
-    """Whether the file is private and names the port on which the API server is published now."""
-    try:
-        mode, text = stat.S_IMODE(path.stat().st_mode), path.read_text()
-    except OSError:
-        return False
-    ports = [node.api_port for node in found.nodes if node.api_port]
-    return mode == 0o600 and bool(ports) and f":{ports[0]}\n" in text

@@ -87,6 +87,29 @@ def test_the_mark_in_the_first_node_says_whose_it_is(tmp_path: Path) -> None:
     assert found.mark == {"owner": "/here"}
 
 
+@pytest.mark.parametrize("port", ["4321", "9"], ids=["current", "of another cluster"])
+def test_an_api_server_is_asked_only_by_a_kubeconfig_that_is_its_own(port: str, tmp_path: Path) -> None:
+    asked: set[str] = set()
+
+    class Asked(Engine):
+        def run(self, argv: Sequence[str], stdin: str | None = None, timeout: float | None = None) -> Completed:
+            asked.add(argv[0])
+            if argv[0] == "kubectl":
+                return Completed(tuple(argv), 1, "", "it does not answer")
+            answer = super().run(argv, stdin, timeout)
+            return replace(
+                answer, stdout=answer.stdout.replace('"Ports": {}', '"Ports": {"6443/tcp": [{"HostPort": "4321"}]}')
+            )
+
+    kubeconfig = tmp_path / "blue.kubeconfig"
+    kubeconfig.write_text(f"server: https://127.0.0.1:{port}\n")
+    kubeconfig.chmod(0o600)
+    found, network, nodes = client(Asked(0, '{"owner": "/here"}'), tmp_path).read_beside("blue", kubeconfig)
+    assert (found.mark, network) == ({"owner": "/here"}, None)
+    assert ("kubectl" in asked) == (port == "4321") == (nodes is not None)
+    assert nodes is None or str(nodes) == "it does not answer"
+
+
 def test_a_cluster_without_a_mark_was_made_by_somebody_else(tmp_path: Path) -> None:
     found = client(Engine(1, stderr="cat: /kind/trustmesh.json: No such file or directory"), tmp_path).read("blue")
     assert found.mark is None
