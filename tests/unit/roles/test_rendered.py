@@ -1107,6 +1107,12 @@ def test_istiod_gets_its_files_from_spire_before_it_begins(rendered: Rendered) -
     assert mounts == [{"name": "files", "mountPath": "/run/files", "readOnly": True}]
     # The files are their owner's, and istiod runs as this user.
     assert writer["securityContext"]["runAsUser"] == 1337
+    # It waits for the socket by itself, so that its pod need not wait for the folder.
+    (socket,) = [patch["value"] for patch in patches if "volumes[51]" in patch["path"]]
+    assert socket == {
+        "name": "spire-socket",
+        "hostPath": {"path": "/run/spire/agent-sockets", "type": "DirectoryOrCreate"},
+    }
 
 
 def test_istiod_with_a_ca_of_its_own_has_nobody_beside_it(rendered: Rendered) -> None:
