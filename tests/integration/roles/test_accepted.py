@@ -117,7 +117,7 @@ def test_what_a_program_that_is_not_here_would_check_is_left_alone(tmp_path: Pat
                 "tasks_from": "accept",
                 "rolespec_validate": False,
             },
-            "vars": {"trustmesh_accept": accept, "trustmesh_cache_dir": str(tmp_path)},
+            "vars": {"trustmesh_problems": [], "trustmesh_accept": accept, "trustmesh_cache_dir": str(tmp_path)},
         }
     ]
     done = play([{"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": tasks}], tmp_path)

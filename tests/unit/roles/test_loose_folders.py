@@ -60,7 +60,7 @@ def test_a_folder_that_everybody_can_write_to_is_refused(tmp_path: Path, loose: 
 def test_that_a_configuration_was_accepted_is_not_written_through_a_link(tmp_path: Path) -> None:
     accept = {"what": "true", "program": "/bin/true", "command": "true", "text": "{}"}
     role = {"name": "trustmesh.spiffe.trustmesh", "tasks_from": "accept"}
-    tasks = [{"import_role": role, "vars": {"trustmesh_accept": accept}}]
+    tasks = [{"import_role": role, "vars": {"trustmesh_problems": [], "trustmesh_accept": accept}}]
     plays = [{"hosts": "localhost", "connection": "local", "tasks": tasks}]
     cache = tmp_path / "cache" / "accepted"
     words = ("--extra-vars", f"trustmesh_cache_dir={tmp_path}/cache")
