@@ -759,6 +759,30 @@ def test_the_role_brings_the_gateway_api_when_it_is_told_to_and_leaves_that_of_o
     assert "which somebody else brought" in " ".join(others.stdout.split())
 
 
+ENVOY = {"name": "gateway", "namespace": "shop"}
+BESIDE = {"kind": "Deployment", "name": "till"}
+BESIDE_EXISTING = {**ENVOY, "beside": {**BESIDE, "existing": True}}
+
+
+@pytest.mark.parametrize(
+    "brings",
+    [
+        {"envoy_instances": [ENVOY]},
+        {"envoy_instances": [{**ENVOY, "beside": {**BESIDE, "existing": False}}]},
+        {"demo_app_workloads": [{"name": "till", "namespace": "shop", "app": "client"}]},
+        {"istio_objects": [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}]},
+        {"kubernetes_objects_definitions": [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}]},
+    ],
+    ids=["an envoy", "an envoy beside", "an application", "objects of the mesh", "objects of the inventory"],
+)
+def test_policies_are_taken_for_a_namespace_that_this_run_brings(
+    api: Api, tmp_path: Path, brings: dict[str, Any]
+) -> None:
+    policies = [{**POLICY, "namespace": "shop"}]
+    taken = role(api, tmp_path, (("istio", "preflight"),), istio_authorization_policies=policies, **brings)
+    assert taken.returncode == 0, taken.stdout
+
+
 @pytest.mark.parametrize(
     ("variables", "words"),
     [
@@ -775,6 +799,10 @@ def test_the_role_brings_the_gateway_api_when_it_is_told_to_and_leaves_that_of_o
         ({"istio_overlay": {"metadata": {"name": "x"}}}, "istio_namespace"),
         # Policies for a namespace that nobody brings.
         ({"istio_authorization_policies": [{**POLICY, "namespace": "shpo"}]}, "has no namespace «shpo»"),
+        (
+            {"istio_authorization_policies": [{**POLICY, "namespace": "shop"}], "envoy_instances": [BESIDE_EXISTING]},
+            "has no namespace «shop»",
+        ),
         ({"istio_enforce": "namespaces", "istio_enforced_namespaces": ["shpo"]}, "has no namespace «shpo»"),
     ],
 )
