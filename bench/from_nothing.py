@@ -463,11 +463,13 @@ def race(scenario: Scenario, pairs: int, engine: str, server_command: str) -> di
     def end(folder: str) -> float:
         return first_answer(scenario, folder) + (all_certified(scenario, folder) if scenario.certified else 0)
 
+    def first_run() -> float:
+        return playbook(scenario, scenario.name, "--skip-tags", "verify") + end("clusters")
+
     def play() -> None:
         if scenario.begins_ready:
             playbook(scenario, "site", "-e", json.dumps({"trustmesh_roles": ["kubernetes_cluster"]}))
-        took = playbook(scenario, scenario.name, "--skip-tags", "verify")
-        times["playbook"].append(took + end("clusters"))
+        times["playbook"].append(first_run())
         times["rerun"].append(playbook(scenario, scenario.name, "--skip-tags", "verify"))
         times["rerun with verify"].append(playbook(scenario, scenario.name))
 
@@ -478,8 +480,7 @@ def race(scenario: Scenario, pairs: int, engine: str, server_command: str) -> di
         times["script"].append(took + end("script"))
 
     def from_nothing() -> None:
-        took = playbook(scenario, scenario.name, "--skip-tags", "verify")
-        times["from nothing"].append(took + end("clusters"))
+        times["from nothing"].append(first_run())
 
     print("Warming up: one run of the playbook that is not counted", flush=True)
     tear_down(scenario, engine)
